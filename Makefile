@@ -1,0 +1,1 @@
+assets: lms/static/vendor/.done

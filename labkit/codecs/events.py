@@ -1,0 +1,34 @@
+"""What a codec makes of received bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A property's value in the property's own unit."""
+
+    property: str
+    value: float | int | str
+
+
+@dataclass(frozen=True)
+class Ack:
+    """The kit carried out a command; not every protocol says which."""
+
+
+@dataclass(frozen=True)
+class StopProved:
+    """The kit itself answered that a stop was carried out after everything sent before it."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Bytes that belong to no frame, or a frame that breaks its protocol; ``reason`` in English for the log."""
+
+    data: bytes
+    reason: str
+
+
+Event = Reported | Ack | StopProved | Noise

@@ -1,0 +1,176 @@
+"""The lab file of one PC: which devices it has, in which room, with which sticker, and where they are plugged in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
+
+from labkit import yamlfile
+from labkit.errors import BadDocument, Fault
+from labkit.model import Profile, Title
+from labkit.profiles import load_profiles
+
+SCHEMA = "lab.schema.json"
+SCHEMES = {"serial": ("serial", "sim"), "mqtt": ("mqtt",), "vision": ("file", "rtsp", "v4l2", "http", "https")}
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """How a simulated kit behaves: ``seed`` of its randomness, ``start`` pose (x m, y m, heading rad), ``faults`` to inject."""
+
+    seed: int = 0
+    start: tuple[float, float, float] | None = None
+    faults: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class LabDevice:
+    """One device of the lab.
+
+    ``url``: ``serial:///dev/ttyUSB0`` · ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``mqtt:`` (a board that is on
+    the broker by itself) · ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof.
+    """
+
+    id: str
+    profile: Profile
+    room: str
+    sticker: str
+    url: str
+    title: Title
+    fps: float
+    parameters: Mapping[str, int]
+    settle_ms: int
+    pattern: str
+    simulate: Simulate | None
+
+    @property
+    def scheme(self) -> str:
+        """The URL's scheme, lower case."""
+        return self.url.partition(":")[0].lower()
+
+    def port(self, run_dir: Path) -> Path:
+        """The path of the serial port; for ``sim://pty`` the link that the simulator makes."""
+        if self.scheme == "sim":
+            return run_dir / "dev" / self.id
+        return Path(unquote(urlsplit(self.url).path))
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A gateway's name (``gw-…``), its default room and its devices."""
+
+    name: str
+    room: str
+    title: Title
+    devices: tuple[LabDevice, ...]
+    path: Path
+
+    def device(self, device_id: str) -> LabDevice | None:
+        """The device of that id."""
+        return next((d for d in self.devices if d.id == device_id), None)
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        """All rooms with a device, the default one first."""
+        return tuple(dict.fromkeys([self.room, *(d.room for d in self.devices)]))
+
+
+def load_lab(path: Path, profiles: Mapping[str, Profile] | None = None) -> Lab:
+    """Read and check a lab file; raises BadDocument with file, line and cause of every fault."""
+    document = yamlfile.read(path)
+    yamlfile.validate(document, SCHEMA)
+    known = load_profiles() if profiles is None else profiles
+    data = document.data
+    assert isinstance(data, dict)
+    faults = tuple(_faults(document, data, known))
+    if faults:
+        raise BadDocument(faults)
+    title = data.get("title", {"zh": data["name"], "en": data["name"]})
+    return Lab(
+        name=data["name"],
+        room=data["room"],
+        title=Title(title["zh"], title["en"]),
+        devices=tuple(_device(item, known[item["profile"]], data["room"]) for item in data["devices"]),
+        path=path,
+    )
+
+
+def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
+    raw: dict[str, object] = dict(item)
+    sticker = str(raw.get("sticker", ""))
+    title = raw.get("title")
+    simulate = raw.get("simulate")
+    match = raw.get("match")
+    parameters = raw.get("parameters")
+    default_settle = 0 if str(raw["url"]).startswith("sim:") else profile.transport.open_settle_ms
+    settle, fps = raw.get("settle_ms", default_settle), raw.get("fps", profile.transport.fps)
+    assert isinstance(settle, int) and isinstance(fps, (int, float))
+    return LabDevice(
+        id=str(raw["id"]),
+        profile=profile,
+        room=str(raw.get("room", room)),
+        sticker=sticker,
+        url=str(raw["url"]),
+        title=_title(title) if isinstance(title, dict) else _numbered(profile.title, sticker),
+        fps=float(fps),
+        parameters=MappingProxyType({**profile.parameters, **(parameters if isinstance(parameters, dict) else {})}),
+        settle_ms=settle,
+        pattern=str(match["pattern"]) if isinstance(match, dict) and "pattern" in match else profile.match.pattern,
+        simulate=_simulate(simulate) if isinstance(simulate, dict) else None,
+    )
+
+
+def _title(data: dict[str, str]) -> Title:
+    return Title(data["zh"], data["en"])
+
+
+def _numbered(title: Title, sticker: str) -> Title:
+    return Title(f"{title.zh} {sticker}".strip(), f"{title.en} {sticker}".strip())
+
+
+def _simulate(data: dict[str, object]) -> Simulate:
+    seed, start, faults = data.get("seed", 0), data.get("start"), data.get("faults", {})
+    assert isinstance(seed, int) and isinstance(faults, dict)
+    pose = tuple(float(v) for v in start) if isinstance(start, list) else None
+    return Simulate(seed, (pose[0], pose[1], pose[2]) if pose else None, MappingProxyType(faults))
+
+
+def _faults(document: yamlfile.Document, data: dict[str, list[dict[str, str]]], known: Mapping[str, Profile]) -> Iterator[Fault]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, item in enumerate(data["devices"]):
+        where = ("devices", index)
+        for key in ("id", "sticker"):
+            value = str(item.get(key, ""))
+            if value and (key, value) in seen:
+                first = document.place("devices", seen[(key, value)]).line
+                yield document.fault((*where, key), f"{key} {value} 已在第 {first} 行用过", f"{key} {value} is already used in line {first}")
+            seen.setdefault((key, value), index)
+        if item["id"] == data["name"]:
+            yield document.fault((*where, "id"), "id 不能与网关同名", "the id is the gateway's own name")
+        profile = known.get(item["profile"])
+        if profile is None:
+            names = "、".join(known)
+            yield document.fault((*where, "profile"), f"没有设备档案 {item['profile']}；有：{names}", f"unknown profile; known: {names}")
+            continue
+        yield from _url_faults(document, where, item, profile)
+
+
+def _url_faults(document: yamlfile.Document, where: tuple[str | int, ...], item: dict[str, object], profile: Profile) -> Iterator[Fault]:
+    url = str(item["url"])
+    scheme = url.partition(":")[0].lower()
+    allowed = SCHEMES[profile.transport.type]
+    if scheme not in allowed:
+        names = "、".join(f"{s}:" for s in allowed)
+        yield document.fault((*where, "url"), f"{profile.id} 的地址应以 {names} 开头", f"the url of {profile.id} should start with {names}")
+    elif scheme in ("serial", "file", "v4l2") and not urlsplit(url).path.startswith("/"):
+        yield document.fault((*where, "url"), f"{scheme}:// 之后应是绝对路径", f"an absolute path should follow {scheme}://")
+    match = item.get("match")
+    if isinstance(match, dict) and "pattern" in match:
+        try:
+            re.compile(str(match["pattern"]))
+        except re.error as error:
+            yield document.fault((*where, "match", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}")

@@ -1,0 +1,302 @@
+"""Device profiles: YAML → JSON Schema → checks of meaning → frozen Profile.
+
+A profile is a folder ``device_profiles/<maker>-<model>/`` with ``profile.yaml`` (W3C WoT Thing Description 1.1 terms and one
+``x-lab`` block), ``samples/`` and ``README.md``. A broken folder stops the start with file, line and cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+
+from labkit import codecs, yamlfile
+from labkit.errors import BadDocument, Fault, Malformed, Place
+from labkit.model import (
+    Action,
+    Affordance,
+    Confirm,
+    Drive,
+    Form,
+    Kind,
+    Match,
+    Profile,
+    Rate,
+    Safety,
+    Title,
+    Transport,
+)
+
+PROFILE_FILE = "profile.yaml"
+SCHEMA = "profile.schema.json"
+VISION_FIELDS = frozenset({"faces", "hands", "frame", "fps", "stale", "landmarks"})
+_HOMIE_HREF = re.compile(r"homie:[a-z0-9-]+/[a-z0-9_-]+(\?value=[^/#+]+)?")
+
+
+def profiles_dir() -> Path:
+    """The folder of all profiles: package data of the wheel, or the top folder of a checkout."""
+    packaged = Path(str(resources.files("labkit"))) / "device_profiles"
+    if packaged.is_dir():
+        return packaged
+    return Path(str(resources.files("labkit"))).parent / "device_profiles"
+
+
+def load_profiles(folder: Path | None = None) -> Mapping[str, Profile]:
+    """All profiles below a folder (default: the shipped ones) by id.
+
+    Raises BadDocument with the faults of all broken folders: nothing is skipped.
+    """
+    top = folder or profiles_dir()
+    if not top.is_dir():
+        raise BadDocument((Fault(Place(top), "没有这个设备档案目录", "there is no such folder of profiles"),))
+    profiles: dict[str, Profile] = {}
+    faults: list[Fault] = []
+    for path in sorted(p for p in top.iterdir() if p.is_dir() and not p.name.startswith((".", "_"))):
+        try:
+            profile = load_profile(path)
+        except BadDocument as error:
+            faults.extend(error.faults)
+        else:
+            profiles[profile.id] = profile
+    if faults:
+        raise BadDocument(tuple(faults))
+    return MappingProxyType(profiles)
+
+
+def load_profile(folder: Path) -> Profile:
+    """One profile folder; raises BadDocument with every fault found."""
+    document = yamlfile.read(folder / PROFILE_FILE)
+    yamlfile.validate(document, SCHEMA)
+    data = document.data
+    assert isinstance(data, dict)
+    profile = _build(data, folder)
+    faults = tuple(_faults(document, profile, data))
+    if faults:
+        raise BadDocument(faults)
+    return profile
+
+
+def _build(data: dict[str, object], folder: Path) -> Profile:
+    lab = _dict(data["x-lab"])
+    match = _dict(lab.get("match", {}))
+    probe = _dict(match.get("probe", {}))
+    privacy = _dict(lab.get("privacy", {}))
+    return Profile(
+        id=str(data["id"]),
+        title=_title(data["title"]),
+        kind=Kind(str(lab["kind"])),
+        transport=_transport(_dict(lab["transport"])),
+        properties=MappingProxyType({k: _affordance(k, _dict(v)) for k, v in _dict(data["properties"]).items()}),
+        actions=MappingProxyType({k: _action(k, _dict(v)) for k, v in _dict(data.get("actions", {})).items()}),
+        match=Match(
+            usb=tuple(str(u) for u in _list(match.get("usb", []))),
+            probe=str(probe.get("read", "")),
+            pattern=str(probe.get("pattern", "")),
+        ),
+        parameters=MappingProxyType({k: _int(v) for k, v in _dict(lab.get("parameters", {})).items()}),
+        rates=MappingProxyType({k: _rate(_dict(v)) for k, v in _dict(lab.get("rates", {})).items()}),
+        safety=_safety(_dict(lab["safety"])) if "safety" in lab else None,
+        drive=_drive(_dict(lab["drive"])) if "drive" in lab else None,
+        stale_after_s=_float(_dict(lab.get("camera", {})).get("stale_after_s", 2.0)),
+        record=bool(privacy.get("record", False)),
+        blur_faces=bool(privacy.get("blur_faces", True)),
+        folder=str(folder),
+    )
+
+
+def _transport(data: dict[str, object]) -> Transport:
+    return Transport(
+        type=str(data["type"]),
+        codec=str(data.get("codec", "")),
+        baud=_int(data.get("baud", 115200)),
+        open_settle_ms=_int(data.get("open_settle_ms", 0)),
+        fps=_float(data.get("fps", 8.0)),
+        schemes=tuple(str(s) for s in _list(data.get("schemes", []))),
+    )
+
+
+def _affordance(property_id: str, data: dict[str, object]) -> Affordance:
+    return Affordance(
+        id=property_id,
+        title=_title(data["title"]),
+        type=str(data["type"]),
+        unit=str(data.get("unit", "")),
+        minimum=_optional_float(data.get("minimum")),
+        maximum=_optional_float(data.get("maximum")),
+        enum=tuple(str(v) for v in _list(data.get("enum", []))),
+        read_only=bool(data.get("readOnly", False)),
+        write_only=bool(data.get("writeOnly", False)),
+        forms=tuple(_form(_dict(f)) for f in _list(data["forms"])),
+    )
+
+
+def _action(action_id: str, data: dict[str, object]) -> Action:
+    forms = tuple(_form(_dict(f)) for f in _list(data["forms"]))
+    return Action(action_id, _title(data["title"]), forms, bool(data.get("idempotent", False)))
+
+
+def _form(data: dict[str, object]) -> Form:
+    scale = _dict(data.get("x-scale", {}))
+    return Form(
+        href=str(data["href"]),
+        op=tuple(str(o) for o in _list(data.get("op", []))),
+        reply=str(data.get("x-reply", "")),
+        factor=_float(scale.get("factor", 1.0)),
+        offset=_float(scale.get("offset", 0.0)),
+        round=_int(data["x-round"]) if "x-round" in data else None,
+        after_ms=_int(data.get("x-after-ms", 0)),
+    )
+
+
+def _safety(data: dict[str, object]) -> Safety:
+    confirm = _dict(data.get("confirm", {"by": "codec"}))
+    equals = confirm.get("equals")
+    deadman = data.get("device_deadman_ms")
+    return Safety(
+        stop=str(data["stop"]),
+        lease_ms=_int(data["lease_ms"]),
+        device_deadman_ms=None if deadman is None else _int(deadman),
+        repeat_stop=_int(data.get("repeat_stop", 3)),
+        resync_before_stop=_int(data.get("resync_before_stop", 0)),
+        confirm=Confirm(
+            by=str(confirm["by"]),
+            property=str(confirm.get("property", "")),
+            equals=equals if isinstance(equals, (bool, int, float, str)) else None,
+            within_ms=_int(confirm.get("within_ms", 1000)),
+        ),
+        speed_caps=MappingProxyType({k: _float(v) for k, v in _dict(data.get("speed_caps", {})).items()}),
+    )
+
+
+def _drive(data: dict[str, object]) -> Drive:
+    return Drive(
+        model=str(data["model"]),
+        max_mps=_float(data["max_mps"]),
+        max_radps=_float(data["max_radps"]),
+        left=str(data.get("left", "left")),
+        right=str(data.get("right", "right")),
+        linear=str(data.get("linear", "linear_x")),
+        angular=str(data.get("angular", "angular_z")),
+        wheel_base_m=_float(data.get("wheel_base_m", 0.12)),
+        max_pwm=_int(data.get("max_pwm", 255)),
+        min_pwm=_int(data.get("min_pwm", 0)),
+        invert=frozenset(str(w) for w in _list(data.get("invert", []))),
+    )
+
+
+def _rate(data: dict[str, object]) -> Rate:
+    return Rate(_float(data.get("max_hz", 0)), _float(data.get("poll_hz", 0)), _float(data.get("report_hz", 0)))
+
+
+def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, object]) -> Iterator[Fault]:
+    """What the schema cannot say: names that must refer to each other, hrefs that their codec must understand."""
+    folder = document.path.parent.name
+    if profile.id != folder:
+        yield document.fault(("id",), f"id {profile.id} 与目录名 {folder} 不同", f"id {profile.id} differs from its folder {folder}")
+    if profile.transport.codec and profile.transport.codec not in codecs.names():
+        known = "、".join(codecs.names())
+        yield document.fault(
+            ("x-lab", "transport", "codec"), f"没有编解码器 {profile.transport.codec}；有：{known}", f"unknown codec; known: {known}"
+        )
+        return
+    yield from _property_faults(document, profile)
+    yield from _form_faults(document, profile)
+    yield from _reference_faults(document, profile)
+    yield from _safety_faults(document, profile)
+
+
+def _property_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    for item in profile.properties.values():
+        where = ("properties", item.id)
+        if item.read_only and item.write_only:
+            yield document.fault(where, f"{item.id} 不能既 readOnly 又 writeOnly", f"{item.id} cannot be readOnly and writeOnly")
+        if item.minimum is not None and item.maximum is not None and item.minimum >= item.maximum:
+            yield document.fault((*where, "minimum"), f"{item.id} 的 minimum 不小于 maximum", f"{item.id}: minimum is not below maximum")
+
+
+def _form_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    for group, items in (("properties", profile.properties), ("actions", profile.actions)):
+        for item_id, item in items.items():
+            for index, form in enumerate(item.forms):
+                try:
+                    _check_form(profile, form)
+                except Malformed as error:
+                    yield document.fault((group, item_id, "forms", index), error.zh, error.en)
+
+
+def _check_form(profile: Profile, form: Form) -> None:
+    transport = profile.transport.type
+    if transport == "serial":
+        codecs.create(profile.transport.codec, profile).check(form)
+    elif transport == "mqtt" and not _HOMIE_HREF.fullmatch(form.href):
+        raise Malformed(f"{form.href} 应为 homie:节点/属性", f"{form.href} should be homie:node/property")
+    elif transport == "vision" and form.href.removeprefix("vision:") not in VISION_FIELDS:
+        known = "、".join(sorted(VISION_FIELDS))
+        raise Malformed(f"{form.href} 应为 vision: 加 {known} 之一", f"{form.href} should be vision: and one of {known}")
+
+
+def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    named: list[tuple[tuple[str, ...], str]] = [(("x-lab", "rates", key), key) for key in profile.rates]
+    if profile.match.probe:
+        named.append((("x-lab", "match", "probe", "read"), profile.match.probe))
+    drive = profile.drive
+    if drive:
+        pair = (drive.left, drive.right) if drive.model == "differential" else (drive.linear, drive.angular)
+        named.extend((("x-lab", "drive"), name) for name in pair)
+        named.extend((("x-lab", "drive", "invert"), wheel) for wheel in sorted(drive.invert))
+    if profile.safety and profile.safety.confirm.by == "property":
+        named.append((("x-lab", "safety", "confirm"), profile.safety.confirm.property))
+    for where, name in named:
+        if name not in profile.properties:
+            yield document.fault(where, f"没有名为 {name} 的属性", f"there is no property {name}")
+    if profile.match.pattern:
+        try:
+            re.compile(profile.match.pattern)
+        except re.error as error:
+            yield document.fault(("x-lab", "match", "probe", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}")
+
+
+def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    safety, drive = profile.safety, profile.drive
+    if safety is None:
+        return
+    if safety.stop not in profile.actions:
+        yield document.fault(("x-lab", "safety", "stop"), f"没有名为 {safety.stop} 的动作", f"there is no action {safety.stop}")
+    for stage, cap in safety.speed_caps.items():
+        if drive and cap > drive.max_mps:
+            yield document.fault(
+                ("x-lab", "safety", "speed_caps", stage), f"{stage} 的限速 {cap} 超过 max_mps {drive.max_mps}", f"cap {cap} is above max_mps"
+            )
+    if safety.confirm.by == "codec" and profile.transport.type != "serial":
+        yield document.fault(("x-lab", "safety", "confirm"), "只有串口设备能由 codec 确认停止", "only a serial kit confirms by its codec")
+
+
+def _title(value: object) -> Title:
+    data = _dict(value)
+    return Title(str(data["zh"]), str(data["en"]))
+
+
+def _dict(value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, (int, float))
+    return int(value)
+
+
+def _float(value: object) -> float:
+    assert isinstance(value, (int, float))
+    return float(value)
+
+
+def _optional_float(value: object) -> float | None:
+    return None if value is None else _float(value)

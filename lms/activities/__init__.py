@@ -1,0 +1,1 @@
+"""What pupils do, and the work they leave (活动与作品)."""

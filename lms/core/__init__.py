@@ -1,0 +1,1 @@
+"""What every feature stands on: database, accounts, journal, errors, clock, web edge."""

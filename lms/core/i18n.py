@@ -1,0 +1,28 @@
+"""Chinese first, English second (界面语言). The source text of every string is Chinese."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, has_request_context, request
+from flask_babel import Babel, get_locale
+from flask_login import current_user
+
+LOCALES = {"zh_CN": "中文", "en": "English"}
+COOKIE = "zhike_locale"
+
+
+def choose_locale() -> str:
+    """The person's choice, else the cookie's, else the school's default."""
+    default: str = current_app.config["ZHIKE"].default_locale
+    if not has_request_context():
+        return default
+    chosen = request.cookies.get(COOKIE) or getattr(current_user, "locale", None) or default
+    return chosen if chosen in LOCALES else default
+
+
+def init_i18n(app: Flask) -> None:
+    """Install Flask-Babel with the catalogues in ``lms/translations``."""
+    app.config["BABEL_DEFAULT_LOCALE"] = app.config["ZHIKE"].default_locale
+    app.config["BABEL_DEFAULT_TIMEZONE"] = app.config["ZHIKE"].timezone
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
+    Babel(app, locale_selector=choose_locale)
+    app.jinja_env.globals["get_locale"] = get_locale

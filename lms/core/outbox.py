@@ -1,0 +1,17 @@
+"""Work that leaves the database goes through a row written in the deciding transaction (发件箱)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from lms.core.db import db, write
+from lms.core.models import OutboxMessage
+
+
+def to_mqtt(school_id: uuid.UUID, topic: str, payload: dict[str, Any] | None, *, retain: bool = False) -> None:
+    """Publish ``payload`` (JSON; None clears a retained topic) once the open transaction is committed; the bridge delivers in order."""
+    text = "" if payload is None else json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str)
+    with write():
+        db.session.add(OutboxMessage(school_id=school_id, destination="mqtt", topic=topic, payload=text, retain=retain))

@@ -1,0 +1,1 @@
+"""Course packages and catalogues: read, validate, install, pin to a class (课程包)."""

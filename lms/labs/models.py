@@ -1,0 +1,116 @@
+"""Tables of the labs: devices, leases, presence, stops, broker credentials."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lms.core.db import Base, SchoolRow
+
+
+class Device(SchoolRow, Base):
+    """A kit or camera of a room as the gateways report it (设备). ``state``: Homie state. ``values``: newest readings only. Personal data: none."""
+
+    __tablename__ = "device"
+    __table_args__ = (UniqueConstraint("school_id", "homie_id"),)
+    homie_id: Mapped[str] = mapped_column(String(60))
+    room_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("room.id"))
+    gateway: Mapped[str] = mapped_column(String(60), default="")
+    profile: Mapped[str] = mapped_column(String(60), default="")
+    kind: Mapped[str] = mapped_column(String(12), default="")  # robot | camera | sensor | terminal
+    title: Mapped[str] = mapped_column(String(80), default="")
+    sticker: Mapped[str] = mapped_column(String(12), default="")
+    state: Mapped[str] = mapped_column(String(12), default="init")
+    alert: Mapped[str] = mapped_column(String(120), default="")
+    seen_at: Mapped[datetime | None]
+    values: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class DeviceLease(SchoolRow, Base):
+    """A group's right to drive a robot during a lesson (设备租约). Personal data: terminal ids only; 180 days."""
+
+    __tablename__ = "device_lease"
+    __table_args__ = (Index("ix_device_lease_school_lesson", "school_id", "lesson_id"), Index("ix_device_lease_device", "device_id"))
+    device_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("device.id"))
+    lesson_id: Mapped[uuid.UUID]
+    group_no: Mapped[int]
+    holder: Mapped[str] = mapped_column(String(40), default="")  # terminal that drives now
+    holders: Mapped[list[str]] = mapped_column(default=list)
+    until: Mapped[datetime]
+    max_linear: Mapped[float]
+    max_angular: Mapped[float]
+    released_at: Mapped[datetime | None]
+
+
+class DeviceLessonSummary(SchoolRow, Base):
+    """One line a device and lesson (设备日志摘要), never raw readings. Personal data: none; 180 days, then in the usage record only."""
+
+    __tablename__ = "device_lesson_summary"
+    __table_args__ = (UniqueConstraint("school_id", "lesson_id", "device_id"),)
+    lesson_id: Mapped[uuid.UUID]
+    device_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("device.id"))
+    commands: Mapped[int] = mapped_column(default=0)
+    stop_confirmed: Mapped[bool | None]
+    frames: Mapped[int] = mapped_column(default=0)
+    faces_max: Mapped[int] = mapped_column(default=0)
+    first_at: Mapped[datetime | None]
+    last_at: Mapped[datetime | None]
+
+
+class TerminalPresence(SchoolRow, Base):
+    """Newest sign of life of a seat in a lesson (终端在线). Presence is the age of the heartbeat.
+
+    Personal data: which pupil's account sits where during a lesson; heartbeats 180 days, then counts.
+    """
+
+    __tablename__ = "terminal_presence"
+    __table_args__ = (UniqueConstraint("school_id", "lesson_id", "seat_id"),)
+    lesson_id: Mapped[uuid.UUID]
+    seat_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("seat.id"))
+    account_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    beats: Mapped[int] = mapped_column(default=0)
+    first_at: Mapped[datetime | None]
+    last_at: Mapped[datetime | None]
+    step: Mapped[int] = mapped_column(default=0)
+    visible: Mapped[bool] = mapped_column(default=True)
+    secure: Mapped[bool] = mapped_column(default=True)
+
+
+class StopEvent(SchoolRow, Base):
+    """An emergency or end-of-lesson stop and what it reached (急停记录). Personal data: account id of who pressed; 3 years."""
+
+    __tablename__ = "stop_event"
+    __table_args__ = (Index("ix_stop_event_school_room", "school_id", "room_id"),)
+    room_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("room.id"))
+    lesson_id: Mapped[uuid.UUID | None]
+    stop_id: Mapped[str] = mapped_column(String(40), unique=True)
+    requested_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    confirmed: Mapped[list[str]] = mapped_column(default=list)
+    unconfirmed: Mapped[list[Any]] = mapped_column(default=list)
+    reported_at: Mapped[datetime | None]
+
+
+class BrokerCredential(SchoolRow, Base):
+    """A client of the broker (消息服务凭证) that the bridge provisions again after every reconnect.
+
+    The password is derived from the instance key and ``nonce``; it is stored nowhere. ``rights``: {"send": [...], "receive": [...], "subscribe": [...]}.
+    Personal data: none (terminals and consoles, not people); deleted a day after ``expires_at``.
+    """
+
+    __tablename__ = "broker_credential"
+    __table_args__ = (UniqueConstraint("school_id", "username"),)
+    username: Mapped[str] = mapped_column(String(80))
+    nonce: Mapped[str] = mapped_column(String(32))
+    rights: Mapped[dict[str, Any]]
+    lesson_id: Mapped[uuid.UUID | None]
+    expires_at: Mapped[datetime]
+    revoked: Mapped[bool] = mapped_column(default=False)
+    applied_rev: Mapped[int] = mapped_column(default=0)
+    rev: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime | None]
+
+

@@ -1,0 +1,1 @@
+"""Lesson sessions, the register, the teacher's console (授课)."""

@@ -1,0 +1,1 @@
+"""Usage records, evidence chain, compliance (开课使用与合规)."""
