@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from labkit import yamlfile
@@ -139,7 +140,7 @@ def _simulate(data: dict[str, object]) -> Simulate:
     return Simulate(seed, (pose[0], pose[1], pose[2]) if pose else None, MappingProxyType(faults))
 
 
-def _faults(document: yamlfile.Document, data: dict[str, list[dict[str, str]]], known: Mapping[str, Profile]) -> Iterator[Fault]:
+def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[str, Profile]) -> Iterator[Fault]:
     seen: dict[tuple[str, str], int] = {}
     for index, item in enumerate(data["devices"]):
         where = ("devices", index)
@@ -147,30 +148,46 @@ def _faults(document: yamlfile.Document, data: dict[str, list[dict[str, str]]], 
             value = str(item.get(key, ""))
             if value and (key, value) in seen:
                 first = document.place("devices", seen[(key, value)]).line
-                yield document.fault((*where, key), f"{key} {value} 已在第 {first} 行用过", f"{key} {value} is already used in line {first}")
+                yield document.fault(
+                    (*where, key),
+                    f"{key} {value} 已在第 {first} 行用过",
+                    f"{key} {value} is already used in line {first}",
+                )
             seen.setdefault((key, value), index)
         if item["id"] == data["name"]:
             yield document.fault((*where, "id"), "id 不能与网关同名", "the id is the gateway's own name")
         profile = known.get(item["profile"])
         if profile is None:
             names = "、".join(known)
-            yield document.fault((*where, "profile"), f"没有设备档案 {item['profile']}；有：{names}", f"unknown profile; known: {names}")
+            yield document.fault(
+                (*where, "profile"), f"没有设备档案 {item['profile']}；有：{names}", f"unknown profile; known: {names}"
+            )
             continue
         yield from _url_faults(document, where, item, profile)
 
 
-def _url_faults(document: yamlfile.Document, where: tuple[str | int, ...], item: dict[str, object], profile: Profile) -> Iterator[Fault]:
+def _url_faults(
+    document: yamlfile.Document, where: tuple[str | int, ...], item: Mapping[str, object], profile: Profile
+) -> Iterator[Fault]:
     url = str(item["url"])
     scheme = url.partition(":")[0].lower()
     allowed = SCHEMES[profile.transport.type]
     if scheme not in allowed:
         names = "、".join(f"{s}:" for s in allowed)
-        yield document.fault((*where, "url"), f"{profile.id} 的地址应以 {names} 开头", f"the url of {profile.id} should start with {names}")
+        yield document.fault(
+            (*where, "url"),
+            f"{profile.id} 的地址应以 {names} 开头",
+            f"the url of {profile.id} should start with {names}",
+        )
     elif scheme in ("serial", "file", "v4l2") and not urlsplit(url).path.startswith("/"):
-        yield document.fault((*where, "url"), f"{scheme}:// 之后应是绝对路径", f"an absolute path should follow {scheme}://")
+        yield document.fault(
+            (*where, "url"), f"{scheme}:// 之后应是绝对路径", f"an absolute path should follow {scheme}://"
+        )
     match = item.get("match")
     if isinstance(match, dict) and "pattern" in match:
         try:
             re.compile(str(match["pattern"]))
         except re.error as error:
-            yield document.fault((*where, "match", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}")
+            yield document.fault(
+                (*where, "match", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}"
+            )

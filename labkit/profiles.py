@@ -194,11 +194,15 @@ def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, objec
     """What the schema cannot say: names that must refer to each other, hrefs that their codec must understand."""
     folder = document.path.parent.name
     if profile.id != folder:
-        yield document.fault(("id",), f"id {profile.id} 与目录名 {folder} 不同", f"id {profile.id} differs from its folder {folder}")
+        yield document.fault(
+            ("id",), f"id {profile.id} 与目录名 {folder} 不同", f"id {profile.id} differs from its folder {folder}"
+        )
     if profile.transport.codec and profile.transport.codec not in codecs.names():
         known = "、".join(codecs.names())
         yield document.fault(
-            ("x-lab", "transport", "codec"), f"没有编解码器 {profile.transport.codec}；有：{known}", f"unknown codec; known: {known}"
+            ("x-lab", "transport", "codec"),
+            f"没有编解码器 {profile.transport.codec}；有：{known}",
+            f"unknown codec; known: {known}",
         )
         return
     yield from _property_faults(document, profile)
@@ -211,9 +215,13 @@ def _property_faults(document: yamlfile.Document, profile: Profile) -> Iterator[
     for item in profile.properties.values():
         where = ("properties", item.id)
         if item.read_only and item.write_only:
-            yield document.fault(where, f"{item.id} 不能既 readOnly 又 writeOnly", f"{item.id} cannot be readOnly and writeOnly")
+            yield document.fault(
+                where, f"{item.id} 不能既 readOnly 又 writeOnly", f"{item.id} cannot be readOnly and writeOnly"
+            )
         if item.minimum is not None and item.maximum is not None and item.minimum >= item.maximum:
-            yield document.fault((*where, "minimum"), f"{item.id} 的 minimum 不小于 maximum", f"{item.id}: minimum is not below maximum")
+            yield document.fault(
+                (*where, "minimum"), f"{item.id} 的 minimum 不小于 maximum", f"{item.id}: minimum is not below maximum"
+            )
 
 
 def _form_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
@@ -234,7 +242,9 @@ def _check_form(profile: Profile, form: Form) -> None:
         raise Malformed(f"{form.href} 应为 homie:节点/属性", f"{form.href} should be homie:node/property")
     elif transport == "vision" and form.href.removeprefix("vision:") not in VISION_FIELDS:
         known = "、".join(sorted(VISION_FIELDS))
-        raise Malformed(f"{form.href} 应为 vision: 加 {known} 之一", f"{form.href} should be vision: and one of {known}")
+        raise Malformed(
+            f"{form.href} 应为 vision: 加 {known} 之一", f"{form.href} should be vision: and one of {known}"
+        )
 
 
 def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
@@ -255,7 +265,9 @@ def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator
         try:
             re.compile(profile.match.pattern)
         except re.error as error:
-            yield document.fault(("x-lab", "match", "probe", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}")
+            yield document.fault(
+                ("x-lab", "match", "probe", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}"
+            )
 
 
 def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
@@ -263,14 +275,20 @@ def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fa
     if safety is None:
         return
     if safety.stop not in profile.actions:
-        yield document.fault(("x-lab", "safety", "stop"), f"没有名为 {safety.stop} 的动作", f"there is no action {safety.stop}")
+        yield document.fault(
+            ("x-lab", "safety", "stop"), f"没有名为 {safety.stop} 的动作", f"there is no action {safety.stop}"
+        )
     for stage, cap in safety.speed_caps.items():
         if drive and cap > drive.max_mps:
             yield document.fault(
-                ("x-lab", "safety", "speed_caps", stage), f"{stage} 的限速 {cap} 超过 max_mps {drive.max_mps}", f"cap {cap} is above max_mps"
+                ("x-lab", "safety", "speed_caps", stage),
+                f"{stage} 的限速 {cap} 超过 max_mps {drive.max_mps}",
+                f"cap {cap} is above max_mps",
             )
     if safety.confirm.by == "codec" and profile.transport.type != "serial":
-        yield document.fault(("x-lab", "safety", "confirm"), "只有串口设备能由 codec 确认停止", "only a serial kit confirms by its codec")
+        yield document.fault(
+            ("x-lab", "safety", "confirm"), "只有串口设备能由 codec 确认停止", "only a serial kit confirms by its codec"
+        )
 
 
 def _title(value: object) -> Title:

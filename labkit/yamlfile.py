@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -14,7 +15,15 @@ from jsonschema.exceptions import ValidationError
 
 from labkit.errors import BadDocument, Fault, Place
 
-type_names = {"object": "对象", "array": "列表", "string": "文本", "number": "数", "integer": "整数", "boolean": "true/false", "null": "空"}
+TYPE_NAMES = {
+    "object": "对象",
+    "array": "列表",
+    "string": "文本",
+    "number": "数",
+    "integer": "整数",
+    "boolean": "true/false",
+    "null": "空",
+}
 Key = str | int
 MAX_BYTES = 256 * 1024
 
@@ -59,11 +68,14 @@ def read(path: Path) -> Document:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise _bad(path, event.start_mark.line + 1, "不允许 YAML 别名（*）", "YAML aliases (*) are not allowed")
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise _bad(path, line, "不允许 YAML 别名（*）", "YAML aliases (*) are not allowed")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _bad(path, mark.line + 1 if mark else 1, f"不是合法的 YAML：{error.problem}", f"is not YAML: {error.problem}") from error
+        raise _bad(
+            path, mark.line + 1 if mark else 1, f"不是合法的 YAML：{error.problem}", f"is not YAML: {error.problem}"
+        ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise _bad(path, 1, f"不是合法的 YAML：{error}", f"is not YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
@@ -75,7 +87,10 @@ def read(path: Path) -> Document:
 
 def validate(document: Document, schema_name: str) -> None:
     """Check a document against ``labkit/schemas/<schema_name>``; raises BadDocument with every fault."""
-    faults = tuple(_schema_fault(document, error) for error in sorted(validator(schema_name).iter_errors(document.data), key=_where))
+    faults = tuple(
+        _schema_fault(document, error)
+        for error in sorted(validator(schema_name).iter_errors(document.data), key=_where)
+    )
     if faults:
         raise BadDocument(faults)
 
@@ -100,7 +115,7 @@ def _schema_fault(document: Document, error: ValidationError) -> Fault:
 
 
 def _cause_zh(error: ValidationError) -> str:
-    rule, value = str(error.validator), error.validator_value
+    rule, value = str(error.validator), cast(Any, error.validator_value)
     if rule == "required" and isinstance(error.instance, dict):
         missing = [key for key in value if key not in error.instance]
         return f"缺少 {'、'.join(missing)}"
@@ -109,7 +124,7 @@ def _cause_zh(error: ValidationError) -> str:
         return f"不认识的键 {'、'.join(str(key) for key in error.instance if key not in known)}"
     if rule == "type":
         kinds = value if isinstance(value, list) else [value]
-        return f"应为{'或'.join(type_names.get(kind, kind) for kind in kinds)}，现为 {error.instance!r}"
+        return f"应为{'或'.join(TYPE_NAMES.get(str(kind), str(kind)) for kind in kinds)}，现为 {error.instance!r}"
     if rule == "enum":
         return f"只能是 {'、'.join(str(v) for v in value)}，现为 {error.instance!r}"
     if rule == "pattern":
@@ -141,7 +156,9 @@ def _plain(path: Path, node: yaml.Node, where: tuple[Key, ...], lines: dict[tupl
     try:
         return yaml.SafeLoader("").construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError) as error:
-        raise _bad(path, node.start_mark.line + 1, f"读不懂的值 {node.value!r}", f"unreadable value {node.value!r}") from error
+        raise _bad(
+            path, node.start_mark.line + 1, f"读不懂的值 {node.value!r}", f"unreadable value {node.value!r}"
+        ) from error
 
 
 def _bad(path: Path, line: int, zh: str, en: str) -> BadDocument:

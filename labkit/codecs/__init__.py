@@ -17,8 +17,6 @@ from labkit.model import Action, Affordance, Form, Profile
 __all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "StopProved", "create", "names"]
 
 
-
-
 class Codec(Protocol):
     """What every wire protocol offers."""
 
@@ -44,7 +42,10 @@ class Codec(Protocol):
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""
 
 
-_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec]] = {"makeblock_ff55": MakeblockCodec, "firmata": FirmataCodec}
+_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec]] = {
+    "makeblock_ff55": MakeblockCodec,
+    "firmata": FirmataCodec,
+}
 
 
 def names() -> tuple[str, ...]:
