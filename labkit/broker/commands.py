@@ -107,7 +107,7 @@ def _acls(command: Mapping[str, Any]) -> tuple[Acl, ...]:
         raise _Refused("Invalid/missing acls")
     try:
         return tuple(Acl.from_json(entry) for entry in entries)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise _Refused(str(error)) from error
 
 

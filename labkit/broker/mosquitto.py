@@ -42,7 +42,7 @@ class MosquittoRunner:
     def __init__(self, config: BrokerConfig, found: Mosquitto | None = None) -> None:
         installed = found or find_mosquitto()
         if installed is None:
-            raise BrokerConfigError("这台电脑没有安装 Mosquitto(Debian:apt install mosquitto)")
+            raise BrokerConfigError("这台电脑没有安装 Mosquitto（Debian：apt install mosquitto）", "Mosquitto is not installed here (Debian: apt install mosquitto)")
         self._config = config
         self._installed = installed
 
@@ -73,10 +73,9 @@ class MosquittoRunner:
             f"persistence_location {folder}/",
             "persistence_file retained.db",
             "autosave_on_changes true",
-            "autosave_interval 20",
+            "autosave_interval 100",
             "persistent_client_expiration 1d",
             f"message_size_limit {MAX_MESSAGE_BYTES}",
-            f"max_packet_size {8 * MAX_MESSAGE_BYTES}",
             "max_queued_messages 5000",
             "max_inflight_messages 100",
             "set_tcp_nodelay true",
@@ -87,7 +86,8 @@ class MosquittoRunner:
             "connection_messages false",
         ]
         for name, host, port in config.listeners():
-            lines += ["", f"listener {port} {host}"]
+            # Without the domain a WebSocket listener of 2.0.11 takes no notice of its address and opens on all of them.
+            lines += ["", f"listener {port} {host}", f"socket_domain {'ipv6' if ':' in host else 'ipv4'}"]
             if name != "tcp":
                 lines.append("protocol websockets")
             if name == "wss":

@@ -99,7 +99,7 @@ class _Body:
     def take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise MalformedPacket("报文内容比声明的长度短")
+            raise MalformedPacket("报文内容比声明的长度短", "the packet is shorter than it says")
         piece = self._data[self._at : end]
         self._at = end
         return piece
@@ -110,7 +110,7 @@ class _Body:
     def packet_id(self) -> int:
         value = self.number()
         if value == 0:
-            raise MalformedPacket("报文编号为 0")
+            raise MalformedPacket("报文编号为 0", "packet identifier 0")
         return value
 
     def binary(self) -> bytes:
@@ -120,9 +120,9 @@ class _Body:
         try:
             value = self.binary().decode("utf-8")
         except UnicodeDecodeError as error:
-            raise MalformedPacket("报文中的文字不是 UTF-8") from error
+            raise MalformedPacket("报文中的文字不是 UTF-8", "text that is not UTF-8") from error
         if "\0" in value:
-            raise MalformedPacket("报文中的文字含有空字符")
+            raise MalformedPacket("报文中的文字含有空字符", "text with a NUL")
         return value
 
     def rest(self) -> bytes:
@@ -158,9 +158,9 @@ class Decoder:
                 break
             shift += 7
             if shift > 21:
-                raise MalformedPacket("报文长度字段超过四个字节")
+                raise MalformedPacket("报文长度字段超过四个字节", "length field longer than four bytes")
         if at + length > self._max:
-            raise MalformedPacket(f"报文长 {at + length} 字节,上限为 {self._max} 字节")
+            raise MalformedPacket(f"报文长 {at + length} 字节，上限为 {self._max} 字节", f"{at + length} bytes, {self._max} allowed")
         if len(self._buffer) < at + length:
             return None
         head, body = self._buffer[0], bytes(self._buffer[at : at + length])
@@ -170,7 +170,7 @@ class Decoder:
 
 def _decode(kind: int, flags: int, body: _Body) -> Packet:
     if kind != PUBLISH and _FLAGS.get(kind) != flags:
-        raise MalformedPacket(f"类型 {kind} 的报文标志位 {flags:#x} 不合规")
+        raise MalformedPacket(f"类型 {kind} 的报文标志位 {flags:#x} 不合规", f"flags {flags:#x} on a packet of type {kind}")
     packet: Packet
     if kind == PUBLISH:
         packet = _decode_publish(flags, body)
@@ -187,28 +187,28 @@ def _decode(kind: int, flags: int, body: _Body) -> Packet:
     else:
         packet = Ack(kind, body.packet_id())
     if body.more():
-        raise MalformedPacket("报文末尾有多余的字节")
+        raise MalformedPacket("报文末尾有多余的字节", "bytes left over at the end")
     return packet
 
 
 def _decode_connect(body: _Body) -> Connect:
     name, level, flags, keep_alive_s = body.text(), body.number(1), body.number(1), body.number()
     if name not in ("MQTT", "MQIsdp"):
-        raise MalformedPacket("首个报文不是 MQTT 连接请求")
+        raise MalformedPacket("首个报文不是 MQTT 连接请求", "the first packet is no MQTT CONNECT")
     if name != "MQTT" or level != 4:
         # Another version's payload looks different: enough is known to say so politely.
         body.rest()
         return Connect(level if level != 4 else 3, "", None, None, True, keep_alive_s, None)
     if flags & 0x01:
-        raise MalformedPacket("连接请求的保留位不为 0")
+        raise MalformedPacket("连接请求的保留位不为 0", "reserved flag set in CONNECT")
     client_id = body.text()
     will_qos, will_retain = flags >> 3 & 3, bool(flags & 0x20)
     will = Will(body.text(), body.binary(), will_qos, will_retain) if flags & 0x04 else None
     if will_qos == 3 or (will is None and (will_qos or will_retain)):
-        raise MalformedPacket("遗嘱的标志位不合规")
+        raise MalformedPacket("遗嘱的标志位不合规", "will flags that contradict each other")
     username = body.text() if flags & 0x80 else None
     if flags & 0x40 and username is None:
-        raise MalformedPacket("连接请求有密码而没有用户名")
+        raise MalformedPacket("连接请求有密码而没有用户名", "a password without a user name")
     password = body.binary() if flags & 0x40 else None
     return Connect(level, client_id, username, password, bool(flags & 0x02), keep_alive_s, will)
 
@@ -216,7 +216,7 @@ def _decode_connect(body: _Body) -> Connect:
 def _decode_publish(flags: int, body: _Body) -> Publish:
     qos = flags >> 1 & 3
     if qos == 3:
-        raise MalformedPacket("消息的 QoS 为 3")
+        raise MalformedPacket("消息的 QoS 为 3", "QoS 3")
     topic = body.text()
     packet_id = body.packet_id() if qos else 0
     return Publish(topic, body.rest(), qos, bool(flags & 1), packet_id, bool(flags & 8))
@@ -227,10 +227,10 @@ def _decode_subscribe(body: _Body) -> Subscribe:
     while body.more():
         pattern, qos = body.text(), body.number(1)
         if qos > 2:
-            raise MalformedPacket("订阅请求的 QoS 不合规")
+            raise MalformedPacket("订阅请求的 QoS 不合规", "QoS above 2 in SUBSCRIBE")
         filters.append((pattern, qos))
     if not filters:
-        raise MalformedPacket("订阅请求没有主题")
+        raise MalformedPacket("订阅请求没有主题", "SUBSCRIBE without a filter")
     return Subscribe(packet_id, tuple(filters))
 
 
@@ -239,7 +239,7 @@ def _decode_unsubscribe(body: _Body) -> Unsubscribe:
     while body.more():
         filters.append(body.text())
     if not filters:
-        raise MalformedPacket("退订请求没有主题")
+        raise MalformedPacket("退订请求没有主题", "UNSUBSCRIBE without a filter")
     return Unsubscribe(packet_id, tuple(filters))
 
 

@@ -47,16 +47,13 @@ class Acl:
 
     @classmethod
     def from_json(cls, data: object) -> Acl:
-        """Read one rule; raises ValueError with the plugin's own words."""
+        """Read one rule; raises ValueError or TypeError, mostly with the plugin's own words."""
         if not isinstance(data, Mapping) or data.get("acltype") not in ACL_TYPES:
             raise ValueError("Invalid/missing acltype")
         topic = data.get("topic")
         if not isinstance(topic, str) or not topics.is_filter(topic):
             raise ValueError("Invalid/missing topic")
-        priority = data.get("priority", 0)
-        if not isinstance(priority, int):
-            raise ValueError("Invalid/missing priority")
-        return cls(data["acltype"], topic, data.get("allow") is True, priority)
+        return cls(data["acltype"], topic, data.get("allow") is True, int(data.get("priority", 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ class Rights:
     def from_json(cls, data: object) -> Rights:
         """Read the plugin's document; raises BrokerConfigError that says what is wrong."""
         if not isinstance(data, Mapping):
-            raise BrokerConfigError("权限文件不是 JSON 对象")
+            raise BrokerConfigError("权限文件不是 JSON 对象", "the rights file is no JSON object")
         rights = cls()
         try:
             for role in data.get("roles", ()):
@@ -201,7 +198,7 @@ class Rights:
             access = data.get("defaultACLAccess", {})
             rights.default_access.update({key: access[key] is True for key in DEFAULT_ACCESS if key in access})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BrokerConfigError(f"权限文件有误:{error}") from error
+            raise BrokerConfigError(f"权限文件有误：{error}", f"bad rights file: {error}") from error
         return rights
 
     def dumps(self) -> str:
