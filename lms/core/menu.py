@@ -46,4 +46,5 @@ def menu() -> list[dict[str, Any]]:
 
 def init_menu(app: Flask) -> None:
     """Make ``menu()`` and ``simulated`` known to templates."""
+    app.jinja_env.filters["may"] = lambda account, *roles: may(account, roles)
     app.context_processor(lambda: {"menu": menu, "simulated": app.config["ZHIKE"].origin == "simulated"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import zipfile
 import zlib
@@ -31,6 +32,12 @@ def unpack(archive: Path, target: Path) -> Path:
                 budget -= _unpack_one(bundle, entry, target, budget)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise Invalid("zip-broken", _l("压缩包已损坏或不是 zip 文件。"), remedy=_l("请重新打包后上传。")) from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise Invalid("zip-twice", _l("压缩包里同一个名字出现两次。"), remedy=_l("请重新打包后上传。")) from error
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EINVAL):
+            raise
+        raise Invalid("zip-name", _l("压缩包里的文件名太长。"), remedy=_l("请改短文件名后重新打包。")) from error
     tops = [path for path in target.iterdir() if path.name != "__MACOSX"]
     if (target / "course.yaml").is_file():
         return target

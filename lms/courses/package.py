@@ -148,6 +148,11 @@ def check_folder(folder: Path) -> tuple[Package | None, list[Problem]]:
     return Package(folder, {"course": course, "lessons": lessons}, content_hash(folder, names), tuple(names)), []
 
 
+def check_course(course: dict[str, Any]) -> list[Problem]:
+    """Problems of a course.yaml given as data, as :func:`check_folder` would name them."""
+    return [Problem("course.yaml", 0, _message(error)) for error in _validator("course").iter_errors(course)]
+
+
 def _files(reader: _Reader) -> Iterator[str]:
     total = count = 0
     for path in sorted(reader.folder.rglob("*")):
