@@ -114,7 +114,7 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict lms labkit
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/djlint --check --lint --quiet $(TEMPLATES)
+	$(BIN)/djlint --lint --quiet $(TEMPLATES)
 	$(BIN)/python -m lms.migrations --check
 
 .PHONY: test

@@ -84,9 +84,9 @@ def settings_from(environ: Mapping[str, str], **overrides: object) -> Settings:
         raw = environ.get(PREFIX + field.name.upper())
         if raw is None:
             continue
-        default = field.default
+        kind = type(getattr(Settings(), field.name))
         try:
-            values[field.name] = Path(raw) if isinstance(default, Path) else type(default)(raw)  # type: ignore[call-arg]
+            values[field.name] = kind(raw)
         except ValueError as error:
             raise ValueError(f"{PREFIX}{field.name.upper()}: 需要数字 / needs a number: {raw!r}") from error
     return replace(Settings(), **{**values, **overrides})  # type: ignore[arg-type]

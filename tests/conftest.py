@@ -1,12 +1,16 @@
-"""A real, fresh database for every test: SQLite, or PostgreSQL where ZHIKE_TEST_DATABASE names a server."""
+"""A real, fresh, migrated database for every test: SQLite, or PostgreSQL where ZHIKE_TEST_DATABASE names a server."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,26 +19,86 @@ from flask.testing import FlaskClient
 
 from lms.app import create_app
 from lms.config import Settings
-from lms.core import clock
-from lms.core.db import APPEND_ONLY, append_only_ddl, db
+from lms.core import clock, schema
+from lms.core.db import db
 
 SERVER = os.environ.get("ZHIKE_TEST_DATABASE", "")
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> Iterator[str]:
-    """Address of an empty database that is dropped afterwards."""
+def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse to leave this machine: no test needs to."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+        if host not in ("localhost", "") and not ipaddress.ip_address(host).is_loopback:
+            raise RuntimeError(f"a test wants to leave this machine: {arguments[1]}")
+
+
+sys.addaudithook(_loopback_only)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated, empty database to copy: the path of a SQLite file, or the name of a PostgreSQL template."""
+    folder = tmp_path_factory.mktemp("migrated")
     if not SERVER:
-        yield f"sqlite:///{tmp_path / 'test.sqlite'}"
+        path = folder / "template.sqlite"
+        make(f"sqlite:///{path}")
+        yield str(path)
         return
-    name = f"zhike_{uuid.uuid4().hex[:12]}"
+    name = f"zhike_template_{uuid.uuid4().hex[:8]}"
+    statement(f"CREATE DATABASE {name}")
+    make(address(name))
+    yield name
+    statement(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def make(url: str) -> None:
+    """Migrate an empty database; it must be what the models say."""
+    engine = sa.create_engine(url)
+    schema.upgrade(engine)
+    found = schema.differences(engine)
+    engine.dispose()
+    if found:
+        pytest.exit(f"models and migrations differ, run `make migration`: {found}", returncode=3)
+
+
+def address(name: str) -> str:
+    """Address of a database on the test server."""
+    return sa.engine.make_url(SERVER).set(database=name).render_as_string(hide_password=False)
+
+
+def statement(text: str) -> None:
+    """Run a statement that no transaction may hold on the test server."""
     admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield sa.engine.make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.exec_driver_sql(text)
     admin.dispose()
+
+
+@pytest.fixture
+def empty_database_url(tmp_path: Path) -> Iterator[str]:
+    """Address of a database without any table, dropped afterwards."""
+    if not SERVER:
+        yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
+        return
+    name = f"zhike_{uuid.uuid4().hex[:12]}"
+    statement(f"CREATE DATABASE {name}")
+    yield address(name)
+    statement(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, migrated: str) -> Iterator[str]:
+    """Address of a migrated database without any row, dropped afterwards."""
+    if not SERVER:
+        path = tmp_path / "test.sqlite"
+        shutil.copyfile(migrated, path)
+        yield f"sqlite:///{path}"
+        return
+    name = f"zhike_{uuid.uuid4().hex[:12]}"
+    statement(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+    yield address(name)
+    statement(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -48,11 +112,6 @@ def app(settings: Settings) -> Iterator[Flask]:
     """An app on its own database, with its context open."""
     app = create_app(settings, testing=True)
     with app.app_context():
-        db.create_all()
-        with db.engine.begin() as connection:
-            for table in sorted(APPEND_ONLY):
-                for statement in append_only_ddl(table, db.engine.dialect.name):
-                    connection.exec_driver_sql(statement.replace("%", "%%"))
         yield app
         db.session.remove()
         db.engine.dispose()

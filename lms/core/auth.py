@@ -111,7 +111,10 @@ def check_lock(*subjects: str) -> None:
     rows = db.session.scalars(select(Lockout).where(Lockout.subject.in_(subjects))).all()
     if any(row.locked_until and row.locked_until > now for row in rows):
         raise TooMany(
-            "locked", _l("试错次数太多，暂时锁定。"), remedy=_l("请老师在课堂控制台点“解锁”，或 10 分钟后再试。"), clause="GB/T 22239"
+            "locked",
+            _l("试错次数太多，暂时锁定。"),
+            remedy=_l("请老师在课堂控制台点“解锁”，或 10 分钟后再试。"),
+            clause="GB/T 22239",
         )
 
 
@@ -127,7 +130,13 @@ def note_failure(school_id: uuid.UUID, *subjects: str) -> None:
                 row.locked_until = now + timedelta(minutes=LOCK_MINUTES)
             session.add(row)
         session.add(
-            AuditEntry(school_id=school_id, action="sign-in-failed", object_kind="sign-in", object_id=subjects[0], detail={"subjects": list(subjects)})
+            AuditEntry(
+                school_id=school_id,
+                action="sign-in-failed",
+                object_kind="sign-in",
+                object_id=subjects[0],
+                detail={"subjects": list(subjects)},
+            )
         )
 
 
@@ -139,7 +148,14 @@ def unlock(actor: Account, *subjects: str) -> None:
             if row is not None:
                 db.session.delete(row)
         db.session.add(
-            AuditEntry(school_id=actor.organisation_id, actor_id=actor.id, action="unlock", object_kind="lockout", object_id=subjects[0], detail={})
+            AuditEntry(
+                school_id=actor.organisation_id,
+                actor_id=actor.id,
+                action="unlock",
+                object_kind="lockout",
+                object_id=subjects[0],
+                detail={},
+            )
         )
 
 
@@ -168,5 +184,3 @@ def end_sessions(account: Account) -> None:
     """Sign the account out everywhere (all its cookies die)."""
     with write():
         account.epoch += 1
-
-

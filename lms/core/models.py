@@ -56,7 +56,9 @@ class Account(UserMixin, Base):
     must_change: Mapped[bool] = mapped_column(default=False)
     epoch: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
-    grants: Mapped[list[RoleGrant]] = relationship(back_populates="account", lazy="select", foreign_keys="RoleGrant.account_id")
+    grants: Mapped[list[RoleGrant]] = relationship(
+        back_populates="account", lazy="select", foreign_keys="RoleGrant.account_id"
+    )
 
     @property
     def is_active(self) -> bool:

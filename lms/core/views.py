@@ -51,7 +51,9 @@ def sign_in() -> BaseResponse | str | tuple[str, int]:
     if account is None or not account.active or not matches(account.password_hash, request.form.get("password", "")):
         if account is not None:
             note_failure(account.organisation_id, f"account:{account.id}")
-        return render_template("core/sign_in.html", error=_("用户名或密码不对。"), username=username, next=request.form.get("next", "")), 401
+        return render_template(
+            "core/sign_in.html", error=_("用户名或密码不对。"), username=username, next=request.form.get("next", "")
+        ), 401
     login_user(account)
     with write():
         lock = db.session.get(Lockout, f"account:{account.id}")
@@ -101,5 +103,3 @@ def readyz() -> Response:
     """The process can serve: the database answers."""
     db.session.execute(text("SELECT 1"))
     return Response(f"ready {current_app.config['ZHIKE'].origin}\n", mimetype="text/plain")
-
-

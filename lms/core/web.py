@@ -32,7 +32,15 @@ def wants_json() -> bool:
 
 def problem(status: int, code: str, title: str, remedy: str = "", clause: str = "", **facts: Any) -> BaseResponse:
     """An error as a page or as JSON (problem details): what is wrong, what to do."""
-    body = {"status": status, "code": code, "title": title, "remedy": remedy, "clause": clause, "request": g.get("request_id", ""), **facts}
+    body = {
+        "status": status,
+        "code": code,
+        "title": title,
+        "remedy": remedy,
+        "clause": clause,
+        "request": g.get("request_id", ""),
+        **facts,
+    }
     if wants_json():
         return Response(json.dumps(body, ensure_ascii=False, default=str), status, mimetype="application/problem+json")
     return Response(render_template("problem.html", **body), status)
@@ -63,7 +71,9 @@ def _csrf(error: CSRFError) -> BaseResponse:
 
 def _unexpected(error: Exception) -> BaseResponse:
     log.exception("unexpected", extra={"request": g.get("request_id", "")})
-    return problem(500, "unexpected", _("系统出了问题，您的数据没有丢失。"), _("请再试一次；仍不行，把下面的编号告诉管理员。"))
+    return problem(
+        500, "unexpected", _("系统出了问题，您的数据没有丢失。"), _("请再试一次；仍不行，把下面的编号告诉管理员。")
+    )
 
 
 def _before() -> None:
