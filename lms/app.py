@@ -16,6 +16,12 @@ from lms.core.web import init_web
 FEATURES = ("core", "roster", "courses", "usage", "labs", "activities", "teaching")
 
 
+def load_models() -> None:
+    """Make every table known."""
+    for feature in FEATURES:
+        import_module(f"lms.{feature}.models")
+
+
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
     """Make the Flask app. Every feature folder gives ``models`` and, where it speaks, a blueprint ``views.bp``.
 
@@ -28,8 +34,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     app.config["SECRET_KEY"] = settings.secret_key or kept_secret(settings.data_dir / "keys" / "session")
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1024 * 1024
-    for feature in FEATURES:
-        import_module(f"lms.{feature}.models")
+    load_models()
     init_db(app)
     init_i18n(app)
     init_auth(app)

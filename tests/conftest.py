@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from lms.app import create_app
+from lms.app import create_app, load_models
 from lms.config import Settings
 from lms.core import clock, schema
 from lms.core.db import db
@@ -54,12 +54,13 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def make(url: str) -> None:
     """Migrate an empty database; it must be what the models say."""
+    load_models()
     engine = sa.create_engine(url)
     schema.upgrade(engine)
     found = schema.differences(engine)
     engine.dispose()
     if found:
-        pytest.exit(f"models and migrations differ, run `make migration`: {found}", returncode=3)
+        pytest.exit(f"models and migrations differ, run `make migration`: {[str(item)[:160] for item in found]}", returncode=3)
 
 
 def address(name: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from alembic import command
 from alembic.script import Script
 from sqlalchemy import Engine, create_engine
 
-from lms.app import FEATURES
+from lms.app import load_models
 from lms.core import schema
 from lms.core.db import APPEND_ONLY
 
@@ -30,8 +29,7 @@ INITIAL = "0001"
 @click.option("--add", "message", default="", help="write the next revision, with this title")
 def main(check: bool, message: str) -> None:
     """Write or check revisions against the models."""
-    for feature in FEATURES:
-        import_module(f"lms.{feature}.models")
+    load_models()
     with TemporaryDirectory() as folder:
         engine = create_engine(f"sqlite:///{folder}/models.sqlite")
         if check:
