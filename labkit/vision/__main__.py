@@ -1,0 +1,102 @@
+"""`python -m labkit.vision --url URL --fps N [--width 640]`: one camera's counts and landmarks as JSON lines.
+
+A line per frame looked at: `{"frame", "faces", "hands", "fps", "at", "landmarks": {"faces": [[x,y,w,h]], "hands":
+[[[x,y] × 21]]}}`, fractions of the picture. When the camera cannot be opened, breaks off or gives nothing new:
+`{"error": "camera_open" | "camera_stale", "message": zh, "message_en": en, "at"}`, and on it goes with trying.
+It ends when its standard input closes. Exit 0; 2 = unusable URL; 3 = installed without vision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from labkit.errors import LabkitError
+from labkit.vision.counts import to_json
+
+if TYPE_CHECKING:
+    from labkit.vision.detect import Detector
+    from labkit.vision.source import LatestFrame
+
+EXIT_URL, EXIT_NO_VISION = 2, 3
+_MEASURED_S = 5.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and watch the camera."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.vision", description="摄像头：只输出人数、手数和关键点")
+    parser.add_argument("--url", required=True, help="file:///… rtsp://… v4l2:///dev/video0 http://…")
+    parser.add_argument("--fps", type=float, default=8.0, help="每秒最多分析几帧（0.1–60）")
+    parser.add_argument("--width", type=int, default=640, help="分析前缩小到的宽度（像素）")
+    parser.add_argument("--stale-after", type=float, default=2.0, help="几秒没有新画面算中断")
+    options = parser.parse_args(arguments)
+    try:
+        from labkit.vision.detect import Detector
+        from labkit.vision.source import LatestFrame, Source
+    except ImportError as error:
+        _fail("no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}")
+        return EXIT_NO_VISION
+    try:
+        source = Source(options.url)
+    except LabkitError as error:
+        _fail(error.code, error.zh, error.en)
+        return EXIT_URL
+    stop = threading.Event()
+    frames = LatestFrame(source, max(0.2, options.stale_after))
+    threading.Thread(target=_watch_stdin, args=(stop, frames), daemon=True).start()
+    detector = Detector(min(max(options.width, 64), 1920))
+    with contextlib.suppress(BrokenPipeError):
+        _watch(frames, detector, min(max(options.fps, 0.1), 60.0), stop)
+    frames.close()
+    return 0
+
+
+def _watch(frames: LatestFrame, detector: Detector, fps: float, stop: threading.Event) -> None:
+    seen: deque[float] = deque()
+    number, due = 0, time.monotonic()
+    while not stop.is_set():
+        try:
+            picture = frames.take(stop)
+        except LabkitError as error:
+            seen.clear()
+            _fail(error.code, error.zh, error.en)
+            continue
+        if picture is None:
+            return
+        number += 1
+        now = time.monotonic()
+        seen.append(now)
+        while now - seen[0] > _MEASURED_S:
+            seen.popleft()
+        rate = (len(seen) - 1) / (now - seen[0]) if len(seen) > 1 else 0.0
+        _print(to_json(detector.look(picture), number, rate, datetime.now(UTC)))
+        due = max(due + 1 / fps, time.monotonic())
+        stop.wait(due - time.monotonic())
+
+
+def _watch_stdin(stop: threading.Event, frames: LatestFrame) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    stop.set()
+    frames.wake()
+
+
+def _fail(code: str, zh: str, en: str) -> None:
+    _print({"error": code, "message": zh, "message_en": en, "at": datetime.now(UTC).isoformat(timespec="milliseconds")})
+
+
+def _print(line: Mapping[str, object]) -> None:
+    print(json.dumps(line, ensure_ascii=False, separators=(",", ":")), flush=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # typed as TextIO; is a TextIOWrapper
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The camera's process on real clips, streams and broken ones."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from labkit.simulate.clips import face_picture, make_face_clip
+
+WAIT_S = 30.0
+
+
+class Watcher:
+    """A running `python -m labkit.vision` and its lines."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "labkit.vision", *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+
+    def until(self, fits: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """All lines up to the first one that fits."""
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + WAIT_S
+        while not found or not fits(found[-1]):
+            found.append(self.lines.get(timeout=max(0.1, deadline - time.monotonic())))
+        return found
+
+    def clear_away(self) -> None:
+        """End it by force if it still runs, and close its pipes."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._reader.join(5)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def end(self) -> int:
+        """Close its standard input and return the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watcher]]:
+    """Starts camera processes and ends them."""
+    started: list[Watcher] = []
+
+    def start(*arguments: str, env: dict[str, str] | None = None) -> Watcher:
+        started.append(Watcher(*arguments, env=env))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.clear_away()
+
+
+def test_the_count_follows_a_face_that_comes_and_goes(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = make_face_clip(tmp_path / "clip.avi", seconds=4, fps=10, pattern=(1, 0, 1, 0))
+    watcher = watch("--url", clip.as_uri(), "--fps", "10")
+    lines = watcher.until(lambda line: line.get("frame") == 60)
+    runs = [count for count, _ in groupby(line["faces"] for line in lines)]
+    assert runs[:5] == [1, 0, 1, 0, 1]
+    assert [line["frame"] for line in lines] == list(range(1, 61))
+    seen = next(line for line in lines if line["faces"])
+    ((x, y, width, height),) = seen["landmarks"]["faces"]
+    assert 0 < x < x + width < 1
+    assert 0 < y < y + height < 1
+    assert 5 < lines[-1]["fps"] < 12
+    assert watcher.end() == 0
+
+
+def test_two_faces_are_two(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = make_face_clip(tmp_path / "clip.avi", seconds=2, fps=10, pattern=(2,))
+    lines = watch("--url", clip.as_uri(), "--fps", "10").until(lambda line: line.get("frame") == 5)
+    assert {line["faces"] for line in lines} == {2}
+    assert {line["hands"] for line in lines} == {0}
+
+
+def test_a_picture_is_a_camera_that_stands_still(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    cv2.imwrite(str(tmp_path / "one.jpg"), face_picture(1))
+    lines = watch("--url", (tmp_path / "one.jpg").as_uri(), "--fps", "5").until(lambda line: line.get("frame") == 4)
+    assert [line["faces"] for line in lines] == [1] * 4
+
+
+def test_a_missing_clip_is_said_and_found_once_it_is_there(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = tmp_path / "later.avi"
+    watcher = watch("--url", clip.as_uri(), "--fps", "10")
+    (trouble,) = watcher.until(lambda line: "error" in line)
+    assert trouble["error"] == "camera_open"
+    assert "不存在" in trouble["message"]
+    make_face_clip(tmp_path / "new.avi", seconds=1, fps=10, pattern=(1,)).rename(clip)
+    assert watcher.until(lambda line: line.get("faces") == 1)
+
+
+def test_a_file_that_is_no_clip_is_said(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    (tmp_path / "bad.avi").write_bytes(b"RIFF" + bytes(3000))
+    (trouble,) = watch("--url", (tmp_path / "bad.avi").as_uri()).until(lambda line: "error" in line)
+    assert trouble["error"] == "camera_open"
+
+
+class _Stream(http.server.BaseHTTPRequestHandler):
+    """An MJPEG camera that breaks off after so many frames."""
+
+    frames = 12
+
+    def do_GET(self) -> None:
+        good, data = cv2.imencode(".jpg", face_picture(1))
+        assert good
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        pause = threading.Event()
+        for _ in range(self.frames):
+            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
+            self.wfile.write(data.tobytes() + b"\r\n")
+            pause.wait(0.05)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_an_mjpeg_stream_that_breaks_off_is_said_and_opened_again(watch: Callable[..., Watcher]) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        watcher = watch("--url", f"http://user:secret@127.0.0.1:{server.server_port}/cam.mjpg", "--fps", "20")
+        lines = watcher.until(lambda line: "error" in line)
+        assert lines[0]["faces"] == 1
+        assert lines[-1]["error"] == "camera_stale"
+        watcher.until(lambda line: line.get("faces") == 1)
+        assert watcher.end() == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    watcher = watch("--url", f"http://user:secret@127.0.0.1:{server.server_port}/cam.mjpg")
+    (trouble,) = watcher.until(lambda line: "error" in line)
+    assert trouble["error"] == "camera_open"
+    assert "secret" not in json.dumps(trouble)
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "file:clip.avi", "nonsense", "v4l2:video0"])
+def test_an_unusable_url_ends_at_once(url: str, watch: Callable[..., Watcher]) -> None:
+    watcher = watch("--url", url)
+    assert watcher.process.wait(30) == 2
+    assert watcher.lines.get(timeout=5)["error"] == "bad_url"
+
+
+def test_without_the_vision_extra_it_says_so(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('no OpenCV here')\n")
+    watcher = watch("--url", "file:///x.avi", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])})
+    assert watcher.process.wait(30) == 3
+    trouble = watcher.lines.get(timeout=5)
+    assert trouble["error"] == "no_vision"
+    assert "zhike[vision]" in trouble["message"]
+
+
+def test_it_stores_nothing(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = make_face_clip(tmp_path / "clip.avi", seconds=1, fps=10, pattern=(1,))
+    watcher = watch("--url", clip.as_uri(), "--fps", "10", env={"TMPDIR": str(tmp_path), "HOME": str(tmp_path)})
+    watcher.until(lambda line: line.get("frame") == 5)
+    written = [os.readlink(link) for link in Path(f"/proc/{watcher.process.pid}/fd").iterdir()]
+    assert watcher.end() == 0
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png", ".avi", ".mp4")) == ["clip.avi"]
+    assert not [name for name in written if name.startswith(str(tmp_path)) and name != str(clip)]
