@@ -152,17 +152,15 @@ class Guard:
         self._write(body)
 
     def _halt(self, reason: str, mark: bytes = b"") -> None:
+        """Send the stop ``repeat`` times; the note goes out before the last time, so that a proof after it is this stop's."""
         self._deadline = None
-        sent = self._send_stop()
-        note: dict[str, object] = {"event": "stop", "reason": reason, "sent": sent}
+        note: dict[str, object] = {"event": "stop", "reason": reason}
         if mark:
             note["mark"] = mark.decode("ascii", "replace")
-        self.tell(note)
-
-    def _send_stop(self) -> bool:
-        sent = False
         pause = threading.Event()
         for turn in range(self._settings.repeat):
+            if turn == self._settings.repeat - 1:
+                self.tell(note)
             try:
                 if turn == 0:
                     self._port.reset_output_buffer()
@@ -170,11 +168,9 @@ class Guard:
                     pause.wait(REPEAT_GAP_S)
                 for chunk in self._settings.stop:
                     self._port.write(chunk)
-                sent = True
             except (serial.SerialException, OSError) as error:
                 self._fail(error)
-                break
-        return sent
+                return
 
     def _write(self, data: bytes) -> None:
         try:

@@ -1,0 +1,79 @@
+"""What a kit shows of itself as a Homie device; pure."""
+
+from __future__ import annotations
+
+from labkit.lab import Lab, LabDevice
+from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Kind, Node, Property
+
+LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear_x", "angular_z", "stop", "identify", "moving"
+COMMANDS, STOP_CONFIRMED, REFUSED = "commands", "stop-confirmed", "refused"
+_DATATYPES = {
+    "boolean": Datatype.BOOLEAN,
+    "integer": Datatype.INTEGER,
+    "number": Datatype.FLOAT,
+    "string": Datatype.STRING,
+    "object": Datatype.JSON,
+}
+
+
+def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
+    """A kit behind this gateway, as its child: every property under the node ``main``."""
+    drive = device.profile.drive
+    hidden = {drive.left, drive.right} if drive and drive.model == "differential" else set()
+    own = tuple(sensor(item) for item in device.profile.properties.values() if item.id not in hidden)
+    return Device(
+        id=device.id,
+        name=device.title.zh,
+        type=device.profile.id,
+        nodes=(Node(MAIN_NODE, device.title.zh, device.profile.kind.value, (*robot_properties(device), *own)),),
+        root=gateway,
+        parent=gateway,
+        version=version,
+    )
+
+
+def gateway_device(lab: Lab, version: int) -> Device:
+    """The gateway itself: the root of all kits that are plugged in here (boards of their own are not its children)."""
+    return Device(
+        id=lab.name,
+        name=lab.title.zh,
+        type="zhike-gateway",
+        children=tuple(d.id for d in lab.devices if d.scheme != "mqtt"),
+        version=version,
+    )
+
+
+def robot_properties(device: LabDevice) -> tuple[Property, ...]:
+    """What every robot offers beside its own sensors."""
+    drive = device.profile.drive
+    if device.profile.kind is not Kind.ROBOT or drive is None:
+        return ()
+    return (
+        Property(LINEAR, Datatype.FLOAT, "前进速度", "m/s", f"-{drive.max_mps:g}:{drive.max_mps:g}", settable=True),
+        Property(
+            ANGULAR, Datatype.FLOAT, "转弯速度", "rad/s", f"-{drive.max_radps:g}:{drive.max_radps:g}", settable=True
+        ),
+        Property(STOP, Datatype.ENUM, "停", format="stop", settable=True, retained=False),
+        Property(IDENTIFY, Datatype.ENUM, "认一认", format="identify", settable=True, retained=False),
+        Property(MOVING, Datatype.BOOLEAN, "在动"),
+        Property(COMMANDS, Datatype.INTEGER, "指令数", "#", "0:"),
+        Property(STOP_CONFIRMED, Datatype.BOOLEAN, "停止已确认"),
+        Property(REFUSED, Datatype.JSON, "被拒绝的指令", retained=False),
+    )
+
+
+def sensor(item: Affordance) -> Property:
+    """A profile's property as a Homie property."""
+    bounds = ""
+    if item.type in ("integer", "number") and (item.minimum is not None or item.maximum is not None):
+        bounds = f"{_bound(item, item.minimum)}:{_bound(item, item.maximum)}"
+    datatype = Datatype.ENUM if item.enum else _DATATYPES[item.type]
+    return Property(
+        item.id, datatype, item.title.zh, item.unit, ",".join(item.enum) or bounds, settable=not item.read_only
+    )
+
+
+def _bound(item: Affordance, value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if item.type == "integer" else f"{value:g}"

@@ -1,0 +1,78 @@
+"""Retained topics of devices that this gateway no longer has: found after connecting, and cleared."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from labkit import homie
+from labkit.errors import Malformed
+from labkit.gateway.board import Board
+from labkit.homie import Part
+from labkit.lab import Lab
+from labkit.links import Broker, Message
+
+log = logging.getLogger("labkit.gateway")
+LOOK_S = 3.0
+
+
+class Ghosts:
+    """Looks at retained topics for 3 s after each connect.
+
+    A description that names this gateway as root but is not in the lab file is a ghost: its ``$state`` goes first, then the rest
+    (Homie's order of removal). Values below our own kits that are not on the board are left from an earlier profile.
+    """
+
+    def __init__(self, lab: Lab, broker: Broker, board: Board) -> None:
+        self._lab = lab
+        self._broker = broker
+        self._board = board
+        self._own = {lab.name} | {d.id for d in lab.devices if d.scheme != "mqtt"}
+        self._found: set[str] = set()
+        self._until = 0.0
+        self._looking = False
+
+    def subscribe(self) -> None:
+        """Descriptions of all, and everything below our own kits."""
+        self._broker.subscribe("homie/5/+/$description")
+
+    def connected(self) -> None:
+        """Begin to look (called from the network thread)."""
+        for device in self._own:
+            self._broker.subscribe(f"homie/5/{device}/#")
+        self._until = time.monotonic() + LOOK_S
+        self._looking = True
+
+    def tick(self) -> None:
+        """End the look when its time is over."""
+        if self._looking and time.monotonic() > self._until:
+            self._looking = False
+            for device in self._own | self._found:
+                self._broker.unsubscribe(f"homie/5/{device}/#")
+            self._found.clear()
+
+    def hear(self, message: Message) -> None:
+        """Judge one retained message."""
+        if not message.retained or not message.payload:
+            return
+        try:
+            address = homie.parse_topic(message.topic)
+        except Malformed:
+            return
+        if address.device in self._found or (address.device in self._own and not self._board.holds(message.topic)):
+            if address.part is not Part.SET:
+                self._broker.publish(message.topic, b"")
+        elif address.part is Part.DESCRIPTION and address.device not in self._own:
+            self._judge(address.device, message.payload)
+
+    def _judge(self, device_id: str, payload: bytes) -> None:
+        try:
+            device = homie.parse_description(device_id, payload)
+        except Malformed:
+            return
+        if device.root == self._lab.name:
+            log.info("clearing %s, which is no longer in the lab file", device_id)
+            self._found.add(device_id)
+            self._broker.publish(homie.state_topic(device_id), b"")
+            self._broker.publish(homie.description_topic(device_id), b"")
+            self._broker.subscribe(f"homie/5/{device_id}/#")

@@ -1,0 +1,122 @@
+"""A worker's queue, in which a stop overtakes everything and only the newest drive waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class DriveOrder:
+    """Drive at these speeds (m/s, rad/s) for at most ``ms``; ``seq`` and ``by`` name the wish."""
+
+    linear_x: float
+    angular_z: float
+    ms: int
+    by: str = ""
+    seq: int = 0
+
+
+@dataclass
+class StopOrder:
+    """Stop; ``done`` is set when the kit has proved it or cannot; ``failure`` then tells why not ("" = proved)."""
+
+    reason: str
+    number: int = field(default_factory=lambda: next(_numbers))
+    done: threading.Event = field(default_factory=threading.Event)
+    failure: str = "pending"
+
+    def settle(self, failure: str) -> None:
+        """Decide the outcome once."""
+        if not self.done.is_set():
+            self.failure = failure
+            self.done.set()
+
+
+@dataclass(frozen=True)
+class IdentifyOrder:
+    """Blink, beep."""
+
+
+@dataclass(frozen=True)
+class SetOrder:
+    """Set one of the kit's own settable properties."""
+
+    property: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Came:
+    """Bytes from the port."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Told:
+    """A note of the guard or a line of the vision process; ``source`` is the link that it came from."""
+
+    note: dict[str, object]
+    source: object = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A Homie message of a board that is on the broker by itself."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True)
+class EndOrder:
+    """Stop the kit, close the link, end the worker."""
+
+
+Item = DriveOrder | StopOrder | IdentifyOrder | SetOrder | Came | Told | Heard | EndOrder
+MAX_WAITING = 2000
+
+
+class Mailbox:
+    """Thread-safe; ``put`` never blocks."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> bool:
+        """Add an item; False when 2,000 wait already and the item is dropped (a stop never is).
+
+        A stop goes to the front and throws away waiting drives and blinks; a drive replaces a waiting one.
+        """
+        with self._changed:
+            if isinstance(item, StopOrder):
+                self._items = deque(i for i in self._items if not isinstance(i, (DriveOrder, IdentifyOrder)))
+                self._items.appendleft(item)
+            elif isinstance(item, DriveOrder):
+                self._items = deque(i for i in self._items if not isinstance(i, DriveOrder))
+                self._items.append(item)
+            elif len(self._items) >= MAX_WAITING and not isinstance(item, EndOrder):
+                return False
+            else:
+                self._items.append(item)
+            self._changed.notify()
+        return True
+
+    def get(self, timeout_s: float) -> Item | None:
+        """The next item, or None after the time."""
+        end = time.monotonic() + timeout_s
+        with self._changed:
+            while not self._items:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                self._changed.wait(left)
+            return self._items.popleft()

@@ -1,0 +1,149 @@
+"""A robot with its own board on the broker: the gateway forwards wishes, ends drives and reads back the stop."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from labkit import homie
+from labkit.errors import Malformed
+from labkit.gateway import face
+from labkit.gateway.board import Board
+from labkit.gateway.mailbox import DriveOrder, Heard, Item, SetOrder, StopOrder
+from labkit.gateway.worker import REASONS, Robot
+from labkit.homie import Part
+from labkit.lab import LabDevice
+from labkit.model import Device, State, Title, Value
+
+_HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9_-]+)(?:\?value=(.+))?")
+
+
+class MqttKit(Robot):
+    """One board; its topics are its own, only ``commands`` and ``stop-confirmed`` are added by the gateway."""
+
+    def __init__(self, device: LabDevice, board: Board, gateway: str, commands: int = 0) -> None:
+        super().__init__(device, board, commands)
+        self._gateway = gateway
+        self._described: Device | None = None
+        self._own_state: State | None = None
+        self._asked_at: float | None = None
+        self._deadline: float | None = None
+        self._moving: Value | None = None
+
+    def obstacle(self, stopping: bool) -> str:
+        """A lost board cannot be driven; one that was never seen neither."""
+        if self._own_state in (State.LOST, State.DISCONNECTED, None):
+            return "lost"
+        return "" if stopping or self._own_state is State.READY else "not_ready"
+
+    def become(self, state: State) -> None:
+        """The board publishes its own state."""
+        self.state = state
+
+    def alert(self, alert_id: str, text: Title) -> None:
+        """Alerts about a board stand below the gateway, for the board's own topics are not ours."""
+        zh = f"{self.device.title.zh}：{text.zh}"
+        self._board.put(homie.alert_topic(self._gateway, f"{self.device.id}-{alert_id}"), zh.encode())
+
+    def calm(self, alert_id: str) -> None:
+        """Take an alert back."""
+        self._board.clear(homie.alert_topic(self._gateway, f"{self.device.id}-{alert_id}"))
+
+    def still(self) -> None:
+        """The board says itself whether it moves."""
+
+    def publish(self, property_id: str, value: Value, gap_s: float = 0.0) -> None:
+        """Only what the board does not publish itself."""
+        if property_id in (face.COMMANDS, face.STOP_CONFIRMED, face.REFUSED):
+            super().publish(property_id, value, gap_s)
+
+    def send_drive(self, order: DriveOrder) -> bool:
+        """Both speeds; the gateway sends zeros when the time is over."""
+        self._asked_at = None
+        self._deadline = time.monotonic() + min(order.ms, self.safety.lease_ms) / 1000
+        self._set(self.drive_model.linear, f"{order.linear_x:.3f}")
+        self._set(self.drive_model.angular, f"{order.angular_z:.3f}")
+        return True
+
+    def send_stop(self, number: int) -> bool:
+        """The profile's stop forms; what the board publishes from now on may prove it."""
+        self._deadline = None
+        self._asked_at = time.monotonic()
+        self._moving = None
+        for form in self.device.profile.actions[self.safety.stop].forms:
+            self._act(form.href)
+        return True
+
+    def blink(self) -> None:
+        """The profile's identify forms."""
+        action = self.device.profile.actions.get("identify")
+        for form in action.forms if action else ():
+            self._act(form.href)
+
+    def set_property(self, order: SetOrder) -> None:
+        """Not ours: trusted clients write to the board itself."""
+        self.noise(f"{order.property}/set belongs to the board")
+
+    def handle(self, item: Item) -> None:
+        """The board's topics here, orders in Robot."""
+        if isinstance(item, Heard):
+            try:
+                self._hear(item)
+            except Malformed as error:
+                self.noise(f"{item.topic}: {error.en}")
+        else:
+            super().handle(item)
+
+    def tick(self, now: float) -> None:
+        """End a drive whose time is over."""
+        super().tick(now)
+        if self._deadline is not None and now >= self._deadline:
+            self.halt(StopOrder("lease"))
+
+    def end(self) -> None:
+        """Leave the board standing."""
+        self.send_stop(0)
+
+    def _hear(self, item: Heard) -> None:
+        address = homie.parse_topic(item.topic)
+        if address.part is Part.STATE:
+            self._hear_state(homie.parse_state(item.payload))
+        elif address.part is Part.DESCRIPTION:
+            self._described = homie.parse_description(self.device.id, item.payload)
+        elif address.part is Part.VALUE and self._described and item.payload:
+            known = self._described.property(address.node, address.property)
+            if known and address.property not in (face.COMMANDS, face.STOP_CONFIRMED, face.REFUSED):
+                value = homie.decode(known, item.payload)
+                if not item.retained:
+                    self._read_back(address.property, value)
+
+    def _hear_state(self, state: State) -> None:
+        self._own_state = state
+        if state in (State.LOST, State.DISCONNECTED):
+            self.alert("lost", REASONS["lost"])
+            self._waiting, self._deadline = None, None
+        else:
+            self.calm("lost")
+        self.become(state)
+
+    def _read_back(self, property_id: str, value: Value) -> None:
+        """Only a live message after the stop was asked for proves it."""
+        if property_id == face.MOVING:
+            self._moving = value
+        if self._asked_at is None:
+            return
+        confirm = self.safety.confirm
+        stands = property_id == confirm.property and value == confirm.equals and self._moving is not True
+        if stands or (property_id == face.MOVING and value is False):
+            self._asked_at = None
+            self.proved()
+
+    def _act(self, href: str) -> None:
+        match = _HREF.fullmatch(href)
+        if match and match[3]:
+            self._board.event(homie.set_topic(self.device.id, match[2], match[1]), match[3].encode())
+
+    def _set(self, property_id: str, payload: str) -> None:
+        form = self.device.profile.properties[property_id].form("writeproperty")
+        if form:
+            self._act(f"{form.href}?value={payload}")

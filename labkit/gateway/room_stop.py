@@ -1,0 +1,70 @@
+"""The emergency stop of a room: every robot told at once, and a list of those that did not prove it, within 2 s."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from labkit.errors import Malformed
+from labkit.gateway.mailbox import StopOrder
+from labkit.gateway.worker import REASONS, Robot
+from labkit.homie import parse_json_object
+
+log = logging.getLogger("labkit.gateway")
+PATIENCE_S = 1.6
+
+
+@dataclass(frozen=True)
+class RoomStop:
+    """One stop: its id and the robots that it is for."""
+
+    id: str
+    robots: tuple[Robot, ...]
+
+    @classmethod
+    def read(cls, payload: bytes, robots: Sequence[Robot]) -> RoomStop:
+        """Read ``{"id", "by", "at", "devices"?}``.
+
+        A stop that cannot be read stops all robots of the room: a broken message must not keep one running.
+        """
+        try:
+            data = parse_json_object(payload)
+        except Malformed as error:
+            log.warning("a stop that cannot be read (%s): stopping the whole room", error.en)
+            return cls("", tuple(robots))
+        named = data.get("devices")
+        if not isinstance(named, list):
+            return cls(str(data.get("id", "")), tuple(robots))
+        return cls(str(data.get("id", "")), tuple(r for r in robots if r.device.id in named))
+
+    def carry_out(self, report: Callable[[dict[str, object]], None]) -> None:
+        """Tell every robot now; ``report`` gets the outcome from a thread of its own, at the latest after 1.6 s."""
+        orders = [(robot, StopOrder(f"room stop {self.id}")) for robot in self.robots]
+        for robot, order in orders:
+            robot.mailbox.put(order)
+        threading.Thread(target=self._watch, args=(orders, report), name="room stop", daemon=True).start()
+
+    def _watch(self, orders: list[tuple[Robot, StopOrder]], report: Callable[[dict[str, object]], None]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        confirmed: list[str] = []
+        unconfirmed: list[dict[str, str]] = []
+        for robot, order in orders:
+            order.done.wait(max(0.0, deadline - time.monotonic()))
+            order.settle("no_answer")
+            if not order.failure:
+                confirmed.append(robot.device.id)
+                continue
+            why = REASONS[order.failure]
+            unconfirmed.append(
+                {
+                    "device": robot.device.id,
+                    "sticker": robot.device.sticker,
+                    "reason": order.failure,
+                    "zh": why.zh,
+                    "en": why.en,
+                }
+            )
+        report({"id": self.id, "confirmed": confirmed, "unconfirmed": unconfirmed})

@@ -1,0 +1,255 @@
+"""A robot on a serial port: guard, codec, probe, polling, proof of stop."""
+
+from __future__ import annotations
+
+import re
+import time
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+from labkit import codecs
+from labkit.codecs import Ack, Noise, Reported, StopProved
+from labkit.errors import Malformed
+from labkit.gateway import drive, face
+from labkit.gateway.board import Board
+from labkit.gateway.mailbox import Came, DriveOrder, Item, SetOrder, Told
+from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Robot, log
+from labkit.homie import decode
+from labkit.lab import LabDevice
+from labkit.links import GuardedPort
+from labkit.model import State, Title
+
+REOPEN_S = 1.0
+PROBE_EVERY_S = 0.5
+PROBE_PATIENCE_S = 3.0
+SILENCE_S = 2.0
+LOW_BATTERY = 20
+FRESH_DRIVE_S = 0.05
+
+
+class Phase(Enum):
+    """Where the connection stands; only READY drives."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    PROBING = "probing"
+    WRONG = "wrong firmware"
+    READY = "ready"
+
+
+class SerialKit(Robot):
+    """One kit on a serial port."""
+
+    def __init__(self, device: LabDevice, board: Board, run_dir: Path, commands: int = 0) -> None:
+        super().__init__(device, board, commands)
+        self._path = device.port(run_dir)
+        self._phase = Phase.CLOSED
+        self._port: GuardedPort | None = None
+        self._codec = self._new_codec()
+        self._reopen_at = 0.0
+        self._probe_at = 0.0
+        self._probing_since = 0.0
+        self._heard_at = 0.0
+        self._drove_at = 0.0
+        self._armed = False
+        self._polls = {p: 0.0 for p, rate in device.profile.rates.items() if rate.poll_hz}
+
+    @property
+    def guard_pid(self) -> int | None:
+        """The guard's process id."""
+        return self._port.pid if self._port else None
+
+    def obstacle(self, stopping: bool) -> str:
+        """CLOSED cannot even be stopped; only READY can be driven."""
+        if self._phase is Phase.CLOSED:
+            return "unplugged"
+        if stopping or self._phase is Phase.READY:
+            return ""
+        return "wrong_firmware" if self._phase is Phase.WRONG else "not_ready"
+
+    def send_drive(self, order: DriveOrder) -> bool:
+        """Both wheels in one write."""
+        if self._port is None:
+            return False
+        values = drive.wheels(self.drive_model, order.linear_x, order.angular_z)
+        data = b"".join(self._codec.write(self.device.profile.properties[p], v) for p, v in values.items())
+        self._armed = False
+        self._drove_at = time.monotonic()
+        return self._port.drive(min(order.ms, self.safety.lease_ms), data)
+
+    def send_stop(self, number: int) -> bool:
+        """The guard knows the kit's stop; its note with this number arms the proof."""
+        self._armed = False
+        return self._port is not None and self._port.stop(str(number))
+
+    def blink(self) -> None:
+        """The profile's identify action, step by step."""
+        action = self.device.profile.actions.get("identify")
+        if action is None:
+            self.refuse("", 0, "not_ready", Title("这种设备不会亮灯", "this kit cannot blink"))
+            return
+        for after_ms, data in self._codec.act(action):
+            self.later(after_ms, partial(self._write, data))
+
+    def set_property(self, order: SetOrder) -> None:
+        """Write one of the kit's own properties, after checking it."""
+        affordance = self.device.profile.properties.get(order.property)
+        if affordance is None or affordance.read_only:
+            self.noise(f"{order.property} cannot be set")
+            return
+        try:
+            value = decode(face.sensor(affordance), order.payload)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise Malformed("应为数", f"{order.property} should be a number")
+            self._write(self._codec.write(affordance, value))
+        except Malformed as error:
+            self.noise(error.en)
+            return
+        self.count()
+        self.publish(order.property, value)
+
+    def handle(self, item: Item) -> None:
+        """Bytes and guard notes here, orders in Robot."""
+        if isinstance(item, Came):
+            self._receive(item.data)
+        elif isinstance(item, Told):
+            if item.source is self._port:
+                self._note(item.note)
+        else:
+            super().handle(item)
+
+    def tick(self, now: float) -> None:
+        """Open, probe, poll, watch for silence."""
+        super().tick(now)
+        if self._phase is Phase.CLOSED and now >= self._reopen_at:
+            self._open(now)
+        elif self._phase in (Phase.PROBING, Phase.WRONG) and now >= self._probe_at:
+            self._probe(now)
+        elif self._phase is Phase.READY:
+            self._poll(now)
+
+    def end(self) -> None:
+        """The guard stops the kit when its pipe closes."""
+        if self._port:
+            self._port.close()
+        self.become(State.DISCONNECTED)
+
+    def _new_codec(self) -> codecs.Codec:
+        return codecs.create(self.device.profile.transport.codec, self.device.profile, self.device.parameters)
+
+    def _open(self, now: float) -> None:
+        if not self._path.exists():
+            self._reopen_at = now + REOPEN_S
+            self._lost("unplugged")
+            return
+        self._codec = self._new_codec()
+        stop = self._codec.stop(self.device.profile.actions[self.safety.stop], self.safety.resync_before_stop)
+        port = GuardedPort(lambda data: self._keep(Came(data)), lambda note: self._keep(Told(note, port)))
+        self._port = port
+        self._phase = Phase.OPENING
+        baud = self.device.profile.transport.baud
+        port.open(self._path, baud, self.device.settle_ms, stop, self.safety.repeat_stop)
+
+    def _keep(self, item: Item) -> None:
+        if not self.mailbox.put(item):
+            log.error("%s: its queue is full, %s dropped", self.device.id, type(item).__name__)
+
+    def _note(self, note: dict[str, object]) -> None:
+        event = note.get("event")
+        now = time.monotonic()
+        if event == "open":
+            self._phase = Phase.PROBING
+            self._probing_since, self._probe_at = now, now
+            self.become(State.INIT)
+            self.calm("unplugged")
+            self._write(self._codec.opening())
+        elif event == "stop":
+            self._guard_stopped(note, now)
+        elif event == "error":
+            self.noise(f"port: {note.get('code')}: {note.get('detail')}")
+        elif event == "exit":
+            code = note.get("code")
+            log.warning("%s: its guard ended (%s)", self.device.id, code)
+            self._phase, self._port = Phase.CLOSED, None
+            killed = isinstance(code, int) and code < 0
+            self._reopen_at = now if killed else now + REOPEN_S
+            if not killed:
+                self._lost("unplugged")
+
+    def _guard_stopped(self, note: dict[str, object], now: float) -> None:
+        """Arm the proof for the stop that waits, or for one that the guard made by itself."""
+        mark = str(note.get("mark", ""))
+        if self._stops:
+            self._armed = mark == str(self._stops[-1][0].number)
+        else:
+            self._armed = now - self._drove_at > FRESH_DRIVE_S
+        if note.get("reason") != "told":
+            self.publish(face.STOP_CONFIRMED, False)
+            log.info("%s: the guard stopped it (%s)", self.device.id, note.get("reason"))
+
+    def _receive(self, data: bytes) -> None:
+        for event in self._codec.feed(data):
+            if isinstance(event, Noise):
+                self.noise(f"serial data: {event.reason}")
+                continue
+            self._heard_at = time.monotonic()
+            if isinstance(event, StopProved):
+                if self._armed:
+                    self._armed = False
+                    self.proved()
+            elif isinstance(event, Reported):
+                self._read(event)
+            else:
+                assert isinstance(event, Ack)
+
+    def _read(self, event: Reported) -> None:
+        if event.property == self.device.profile.match.probe:
+            self._firmware(str(event.value))
+        self.publish(event.property, event.value, PUBLISH_GAP_S)
+        if event.property == "battery" and isinstance(event.value, (int, float)):
+            if event.value < LOW_BATTERY:
+                self.alert("battery", Title(f"电量只剩 {event.value:g}%", f"battery at {event.value:g} %"))
+            else:
+                self.calm("battery")
+
+    def _firmware(self, version: str) -> None:
+        if not re.search(self.device.pattern, version):
+            self._phase = Phase.WRONG
+            zh = f"固件不对：读到 {version!r}，应符合 {self.device.pattern}；请重新烧录"
+            self.alert("firmware", Title(zh, f"wrong firmware: read {version!r}, expected {self.device.pattern}"))
+            self.become(State.INIT)
+            return
+        self.calm("firmware")
+        self.calm("no-answer")
+        if self._phase is not Phase.READY:
+            self._phase = Phase.READY
+            self.become(State.READY)
+
+    def _probe(self, now: float) -> None:
+        self._probe_at = now + PROBE_EVERY_S
+        probe = self.device.profile.match.probe
+        if not probe:
+            self._firmware("")
+            return
+        self._write(self._codec.read(self.device.profile.properties[probe]))
+        if self._phase is Phase.PROBING and now - self._probing_since > PROBE_PATIENCE_S:
+            self._lost("no_answer")
+
+    def _poll(self, now: float) -> None:
+        if now - self._heard_at > SILENCE_S:
+            self._phase, self._probing_since, self._probe_at = Phase.PROBING, now, now
+            self._lost("no_answer")
+            return
+        for property_id, due in self._polls.items():
+            if now >= due:
+                self._polls[property_id] = now + 1 / self.device.profile.rates[property_id].poll_hz
+                self._write(self._codec.read(self.device.profile.properties[property_id]))
+
+    def _lost(self, reason: str) -> None:
+        self.alert(reason.replace("_", "-"), REASONS[reason])
+        self.become(State.LOST)
+
+    def _write(self, data: bytes) -> None:
+        if self._port:
+            self._port.write(data)

@@ -1,0 +1,316 @@
+"""The gateway's router: leases, wishes, stops and settings from the broker to the workers."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from labkit import homie, lease
+from labkit.errors import LabkitError, Malformed
+from labkit.gateway import face
+from labkit.gateway.board import Board
+from labkit.gateway.camera import Camera
+from labkit.gateway.ghosts import Ghosts
+from labkit.gateway.mailbox import DriveOrder, EndOrder, Heard, IdentifyOrder, Item, SetOrder, StopOrder
+from labkit.gateway.mqtt_kit import MqttKit
+from labkit.gateway.room_stop import RoomStop
+from labkit.gateway.serial_kit import SerialKit
+from labkit.gateway.worker import Robot, Worker, to_json, utc_now
+from labkit.homie import Address, Part
+from labkit.lab import Lab, LabDevice
+from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
+from labkit.links import Broker, BrokerAddress, Message
+from labkit.model import MAIN_NODE, State, Title
+
+log = logging.getLogger("labkit.gateway")
+ROUTER_TICK_S = 0.1
+END_WAIT_S = 1.5
+WISH_NODE, WISH_PROPERTY = "wish", "drive"
+
+
+class Gateway:
+    """One gateway; ``start`` … ``stop``, or ``run`` until an event is set. ``now`` gives aware UTC."""
+
+    def __init__(self, lab: Lab, address: BrokerAddress, run_dir: Path, now: Callable[[], datetime] = utc_now) -> None:
+        self.lab = lab
+        self._run_dir = run_dir
+        self._now = now
+        self._board = Board()
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        will = (homie.state_topic(lab.name), State.LOST.value.encode())
+        self._broker = Broker(address, lab.name, self._inbox.put, self._connected, will)
+        self._ghosts = Ghosts(lab, self._broker, self._board)
+        self._router = threading.Thread(target=self._route, name="router", daemon=True)
+        self._ending = threading.Event()
+        self.workers: dict[str, Worker] = {}
+        self._wheels: dict[str, Wheel] = {}
+        self.failure: str = ""
+        self.failed = threading.Event()
+
+    def start(self) -> None:
+        """Start the workers first (they stop their kits), then connect."""
+        self._describe()
+        for device in self.lab.devices:
+            worker = self._worker(device)
+            self.workers[device.id] = worker
+            if isinstance(worker, Robot):
+                self._wheels[device.id] = Wheel(device.id, _caps(worker))
+            worker.start()
+        self._board.attach(self._broker)
+        self._subscribe()
+        self._broker.start()
+        self._router.start()
+        log.info("%s: %d devices in %s", self.lab.name, len(self.lab.devices), ", ".join(self.lab.rooms))
+
+    def wait_connected(self, timeout_s: float) -> None:
+        """Wait for the broker; raises LinkDown."""
+        self._broker.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Stop all robots, say goodbye, end."""
+        self._ending.set()
+        robots = [w for w in self.workers.values() if isinstance(w, Robot)]
+        orders = [StopOrder("the gateway ends") for _ in robots]
+        for robot, order in zip(robots, orders, strict=True):
+            robot.mailbox.put(order)
+        deadline = time.monotonic() + END_WAIT_S
+        for order in orders:
+            order.done.wait(max(0.0, deadline - time.monotonic()))
+        for worker in self.workers.values():
+            worker.mailbox.put(EndOrder())
+        for worker in self.workers.values():
+            worker.join(END_WAIT_S * 2)
+        self._inbox.put(None)
+        self._router.join(END_WAIT_S)
+        self._board.put(homie.state_topic(self.lab.name), State.DISCONNECTED.value.encode())
+        self._broker.flush(END_WAIT_S)
+        self._broker.stop()
+
+    # Setting up.
+
+    def _worker(self, device: LabDevice) -> Worker:
+        worker: Worker
+        transport = device.profile.transport.type
+        if transport == "serial":
+            worker = SerialKit(device, self._board, self._run_dir)
+        elif transport == "mqtt":
+            worker = MqttKit(device, self._board, self.lab.name)
+            worker.serve(face.robot_properties(device))
+            return worker
+        else:
+            worker = Camera(device, self._board)
+        shown = face.kit_device(device, self.lab.name, self._version)
+        node = shown.node(MAIN_NODE)
+        worker.serve(node.properties if node else ())
+        self._board.put(homie.description_topic(device.id), homie.describe(shown))
+        worker.become(State.INIT)
+        return worker
+
+    def _describe(self) -> None:
+        self._version = int(self._now().timestamp())
+        own = face.gateway_device(self.lab, self._version)
+        self._board.put(homie.description_topic(self.lab.name), homie.describe(own))
+        self._board.put(homie.state_topic(self.lab.name), State.READY.value.encode())
+        listing = [
+            {
+                "device": d.id,
+                "profile": d.profile.id,
+                "kind": d.profile.kind.value,
+                "room": d.room,
+                "sticker": d.sticker,
+                "title": d.title.zh,
+                "title_en": d.title.en,
+                "parent": "" if d.scheme == "mqtt" else self.lab.name,
+            }
+            for d in self.lab.devices
+        ]
+        self._board.put(f"zhike/gateway/{self.lab.name}/devices", to_json(listing))
+
+    def _subscribe(self) -> None:
+        for room in self.lab.rooms:
+            self._broker.subscribe(f"zhike/room/{room}/lease/+")
+            self._broker.subscribe(f"zhike/room/{room}/stop")
+        self._broker.subscribe(f"homie/5/+/{WISH_NODE}/{WISH_PROPERTY}", 0)
+        self._broker.subscribe("homie/5/+/$state")
+        for device in self.lab.devices:
+            if device.scheme == "mqtt":
+                self._broker.subscribe(f"homie/5/{device.id}/#")
+            else:
+                self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+/set", 0)
+        self._ghosts.subscribe()
+
+    def _connected(self) -> None:
+        self._board.announce()
+        self._ghosts.connected()
+
+    # Routing.
+
+    def _route(self) -> None:
+        try:
+            while True:
+                try:
+                    message = self._inbox.get(timeout=ROUTER_TICK_S)
+                except queue.Empty:
+                    self._tick()
+                    continue
+                if message is None:
+                    return
+                try:
+                    self._take(message)
+                except Malformed as error:
+                    log.warning("refused %s: %s", message.topic[:120], error.en)
+                self._tick()
+        except Exception as error:
+            # A fault of the router itself: the process must end, so that guards stop the kits and the supervisor starts anew.
+            self.failure = f"{type(error).__name__}: {error}"
+            log.exception("the router failed")
+            self.failed.set()
+            raise
+
+    def _tick(self) -> None:
+        now = self._now()
+        self._ghosts.tick()
+        for device_id, wheel in self._wheels.items():
+            if lease.expired(wheel, now):
+                log.info("%s: its lease is over", device_id)
+                self._wheels[device_id] = lease.granted(wheel, None)
+                self.workers[device_id].mailbox.put(StopOrder("lease over"))
+        dead = [w.name for w in self.workers.values() if not w.is_alive()]
+        if dead and not self._ending.is_set():
+            raise LabkitError("worker_died", f"设备线程已结束：{'、'.join(dead)}", f"workers died: {', '.join(dead)}")
+
+    def _take(self, message: Message) -> None:
+        levels = message.topic.split("/")
+        if levels[:2] == ["zhike", "room"] and len(levels) >= 4:
+            if levels[3] == "stop" and len(levels) == 4:
+                self._room_stop(levels[2], message)
+            elif levels[3] == "lease" and len(levels) == 5:
+                self._lease(levels[2], levels[4], message)
+            return
+        if levels[0] != homie.DOMAIN:
+            return
+        self._ghosts.hear(message)
+        address = homie.parse_topic(message.topic)
+        if address.part is Part.SET:
+            self._set(address, message)
+        elif (address.node, address.property) == (WISH_NODE, WISH_PROPERTY) and address.part is Part.VALUE:
+            self._wish(address.device, message)
+        elif address.device in self.workers and self._own_board(address.device):
+            self.workers[address.device].mailbox.put(Heard(message.topic, message.payload, message.retained))
+        elif address.part is Part.STATE:
+            self._state(address.device, message)
+
+    def _own_board(self, device_id: str) -> bool:
+        device = self.lab.device(device_id)
+        return device is not None and device.scheme == "mqtt"
+
+    def _state(self, device: str, message: Message) -> None:
+        """Someone's state: a lost terminal lets go of its wheel; a late last will of our own is put right."""
+        if device == self.lab.name:
+            if message.payload != State.READY.value.encode() and not self._ending.is_set():
+                self._board.repeat(message.topic)
+            return
+        if message.retained or message.payload not in (State.LOST.value.encode(), State.DISCONNECTED.value.encode()):
+            return
+        for device_id, wheel in self._wheels.items():
+            if wheel.lease and wheel.lease.holder == device:
+                log.info("%s: %s is gone, stopping", device_id, device)
+                self.workers[device_id].mailbox.put(StopOrder(f"{device} is gone"))
+
+    def _lease(self, room: str, device_id: str, message: Message) -> None:
+        wheel, device = self._wheels.get(device_id), self.lab.device(device_id)
+        if wheel is None or device is None:
+            return  # another gateway's device in the same room
+        if device.room != room:
+            raise Malformed(f"{device_id} 不在 {room}", f"{device_id} is not in {room}")
+        new: Lease | None = lease.parse_lease(device_id, message.payload)
+        after = lease.granted(wheel, new)
+        self._wheels[device_id] = after
+        if lease.must_stop(wheel, after):
+            self.workers[device_id].mailbox.put(StopOrder("lease taken back"))
+
+    def _wish(self, terminal: str, message: Message) -> None:
+        if message.retained:
+            raise Malformed("愿望不能是保留消息", "a wish must not be retained")
+        if not message.payload:
+            return
+        wish = lease.parse_wish(message.payload)
+        held = [w for w in self._wheels.values() if w.lease and terminal in w.lease.holders]
+        if wish.device:
+            held = [w for w in held if w.device == wish.device]
+        if not held:
+            named = self._wheels.get(wish.device)
+            _, refusal = lease.decide(named or Wheel("", Caps(0, 0)), terminal, wish, self._now())
+            assert isinstance(refusal, Refusal)
+            log.info("refused %s seq %d: %s", terminal, wish.seq, refusal.en)
+            return
+        driven = [w for w in held if w.lease and w.lease.holder == terminal] or held
+        for wheel in held if wish.stop else driven[:1]:
+            after, decision = lease.decide(wheel, terminal, wish, self._now())
+            self._wheels[wheel.device] = after
+            self._carry_out(wheel.device, terminal, wish.seq, decision)
+
+    def _carry_out(self, device_id: str, terminal: str, seq: int, decision: lease.Decision) -> None:
+        worker = self.workers[device_id]
+        assert isinstance(worker, Robot)
+        item: Item
+        if isinstance(decision, Refusal):
+            log.info("%s: refused %s seq %d: %s", device_id, terminal, seq, decision.en)
+            worker.refuse(terminal, seq, decision.code, Title(decision.zh, decision.en))
+            return
+        if isinstance(decision, Command):
+            item = DriveOrder(decision.linear_x, decision.angular_z, decision.ms, terminal, seq)
+        elif isinstance(decision, Blink):
+            item = IdentifyOrder()
+        else:
+            assert isinstance(decision, Halt)
+            item = StopOrder(f"wish of {terminal}")
+        worker.mailbox.put(item)
+
+    def _set(self, address: Address, message: Message) -> None:
+        """A trusted client writes to a kit; the broker's rights keep all others away."""
+        worker = self.workers.get(address.device)
+        if worker is None or self._own_board(address.device) or not isinstance(worker, Robot):
+            return
+        if message.retained or address.node != MAIN_NODE:
+            raise Malformed("/set 不能是保留消息", "a /set must not be retained")
+        if address.property == face.STOP:
+            worker.mailbox.put(StopOrder("told by a trusted client"))
+        elif address.property == face.IDENTIFY:
+            worker.mailbox.put(IdentifyOrder())
+        elif address.property in (face.LINEAR, face.ANGULAR):
+            self._steer(worker, address.property, message.payload)
+        else:
+            worker.mailbox.put(SetOrder(address.property, message.payload))
+
+    def _steer(self, worker: Robot, property_id: str, payload: bytes) -> None:
+        item = next(p for p in face.robot_properties(worker.device) if p.id == property_id)
+        value = homie.decode(item, payload)
+        assert isinstance(value, float)
+        worker.steer(property_id, value)
+
+    def _room_stop(self, room: str, message: Message) -> None:
+        if message.retained:
+            raise Malformed("急停不能是保留消息", "a stop must not be retained")
+        robots = [w for w in self.workers.values() if isinstance(w, Robot) and w.device.room == room]
+        stop = RoomStop.read(message.payload, robots)
+        now = self._now()
+        for robot in stop.robots:
+            self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
+        stop.carry_out(lambda report: self._stopped(room, report))
+        self._board.event(f"homie/5/$broadcast/stop/{room}", stop.id.encode())
+
+    def _stopped(self, room: str, report: dict[str, object]) -> None:
+        report |= {"at": self._now().isoformat(), "gateway": self.lab.name}
+        self._broker.publish(f"zhike/room/{room}/stopped", to_json(report), qos=1, retain=False)
+        log.info("room %s stopped: %s", room, report)
+
+
+def _caps(robot: Robot) -> Caps:
+    drive = robot.drive_model
+    return Caps(drive.max_mps, drive.max_radps, min(robot.safety.lease_ms, lease.MAX_DRIVE_MS))

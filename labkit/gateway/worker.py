@@ -1,0 +1,313 @@
+"""One device, one thread, one queue: a kit that hangs keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from labkit import homie
+from labkit.errors import Malformed
+from labkit.gateway import face
+from labkit.gateway.board import Board
+from labkit.gateway.mailbox import (
+    DriveOrder,
+    EndOrder,
+    IdentifyOrder,
+    Item,
+    Mailbox,
+    SetOrder,
+    StopOrder,
+)
+from labkit.lab import LabDevice
+from labkit.model import Kind, Property, State, Title, Value
+
+log = logging.getLogger("labkit.gateway")
+TICK_S = 0.05
+RESEND_STOP_S = 0.3
+PUBLISH_GAP_S = 0.2
+NOISE_LOG_GAP_S = 2.0
+REASONS = {
+    "unplugged": Title("没有插上或线松了", "unplugged or a loose cable"),
+    "no_answer": Title("没有回应", "no answer"),
+    "lost": Title("失去连接", "connection lost"),
+    "not_ready": Title("还没有准备好", "not ready yet"),
+    "wrong_firmware": Title("固件不对", "wrong firmware"),
+}
+
+
+class Worker(threading.Thread):
+    """What all devices share: publishing, alerts, the loop."""
+
+    def __init__(self, device: LabDevice, board: Board) -> None:
+        super().__init__(name=device.id, daemon=True)
+        self.device = device
+        self.mailbox = Mailbox()
+        self.state = State.INIT
+        self._board = board
+        self._properties: dict[str, Property] = {}
+        self._shown: dict[str, float] = {}
+        self._later: dict[str, Value] = {}
+        self._noise: dict[str, int] = {}
+        self._noise_at = 0.0
+        self._ended = False
+
+    def run(self) -> None:
+        """Handle the queue until told to end."""
+        self.begin()
+        while not self._ended:
+            item = self.mailbox.get(TICK_S)
+            if isinstance(item, EndOrder):
+                self.end()
+                self._ended = True
+            elif item is not None:
+                self.handle(item)
+            self.tick(time.monotonic())
+            self._flush(time.monotonic())
+
+    def begin(self) -> None:
+        """Called once in the worker's thread."""
+
+    def handle(self, item: Item) -> None:
+        """Take one item from the queue."""
+
+    def tick(self, now: float) -> None:
+        """Called after every item and at least every 50 ms; ``now`` is monotonic seconds."""
+
+    def end(self) -> None:
+        """Close the link."""
+
+    def serve(self, properties: tuple[Property, ...]) -> None:
+        """Name the properties that ``publish`` may use."""
+        self._properties = {item.id: item for item in properties}
+
+    def publish(self, property_id: str, value: Value, gap_s: float = 0.0) -> None:
+        """Publish a property; with ``gap_s`` at most once in that time, the latest value last."""
+        now = time.monotonic()
+        if now - self._shown.get(property_id, -1e9) < gap_s:
+            self._later[property_id] = value
+            return
+        self._later.pop(property_id, None)
+        self._shown[property_id] = now
+        item = self._properties[property_id]
+        topic = homie.value_topic(self.device.id, property_id)
+        try:
+            payload = homie.encode(item, value)
+        except Malformed as error:
+            self.noise(error.en)
+            return
+        if item.retained:
+            self._board.put(topic, payload)
+        else:
+            self._board.event(topic, payload)
+
+    def _flush(self, now: float) -> None:
+        for property_id in [p for p in self._later if now - self._shown[p] >= PUBLISH_GAP_S]:
+            self.publish(property_id, self._later[property_id])
+        if self._noise and now - self._noise_at >= NOISE_LOG_GAP_S:
+            self._noise_at = now
+            for reason, times in self._noise.items():
+                log.warning("%s: refused %d × %s", self.device.id, times, reason)
+            self._noise.clear()
+
+    def noise(self, reason: str) -> None:
+        """Note something refused; logged at most every 2 s with its count."""
+        if len(self._noise) < 20 or reason in self._noise:
+            self._noise[reason] = self._noise.get(reason, 0) + 1
+
+    def become(self, state: State) -> None:
+        """Publish the device's ``$state``."""
+        if state is not self.state:
+            log.info("%s: %s → %s", self.device.id, self.state.value, state.value)
+        self.state = state
+        self._board.put(homie.state_topic(self.device.id), state.value.encode())
+
+    def alert(self, alert_id: str, text: Title) -> None:
+        """Raise an alert, in Chinese, on the device."""
+        topic = homie.alert_topic(self.device.id, alert_id)
+        if not self._board.holds(topic):
+            log.warning("%s: %s", self.device.id, text.en)
+        self._board.put(topic, text.zh.encode())
+
+    def calm(self, alert_id: str) -> None:
+        """Take an alert back."""
+        self._board.clear(homie.alert_topic(self.device.id, alert_id))
+
+
+class Robot(Worker):
+    """What all robots share: drives at the kit's pace, stops that must be proved, counts."""
+
+    def __init__(self, device: LabDevice, board: Board, commands: int = 0) -> None:
+        super().__init__(device, board)
+        profile = device.profile
+        if profile.kind is not Kind.ROBOT or profile.drive is None or profile.safety is None:
+            raise ValueError(f"{device.id} is no robot")
+        self.drive_model = profile.drive
+        self.safety = profile.safety
+        self.commands = commands
+        self._waiting: DriveOrder | None = None
+        self._next_drive_at = 0.0
+        self._stops: list[tuple[StopOrder, float]] = []
+        self._resend_at = 0.0
+        self._blinks: list[tuple[float, Callable[[], None]]] = []
+        self._driven = False
+        self._steered = {face.LINEAR: 0.0, face.ANGULAR: 0.0}
+
+    # What a kind of robot does by itself.
+
+    def send_drive(self, order: DriveOrder) -> bool:
+        """Put a drive on the wire; False when the link did not take it."""
+        raise NotImplementedError
+
+    def send_stop(self, number: int) -> bool:
+        """Put a stop on the wire; False when the link did not take it."""
+        raise NotImplementedError
+
+    def blink(self) -> None:
+        """Show which robot it is."""
+        raise NotImplementedError
+
+    def set_property(self, order: SetOrder) -> None:
+        """Set one of the kit's own properties."""
+        raise NotImplementedError
+
+    def obstacle(self, stopping: bool) -> str:
+        """Why the robot cannot be driven (or stopped) now: a key of REASONS, "" = it can."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Show a standing robot whose stop is not proved yet."""
+        self.publish(face.COMMANDS, self.commands)
+        self.publish(face.STOP_CONFIRMED, False)
+        self.still()
+
+    def handle(self, item: Item) -> None:
+        """Drives wait for the kit's pace; stops do not."""
+        if isinstance(item, StopOrder):
+            self.halt(item)
+        elif isinstance(item, DriveOrder):
+            if item.linear_x == 0 and item.angular_z == 0:
+                self._waiting = None
+                if self._driven and not self._stops:
+                    self.halt(StopOrder("zero speed"))
+            else:
+                self._waiting = item
+        elif isinstance(item, IdentifyOrder):
+            if not self._refuse("", 0):
+                self.count()
+                self.blink()
+        elif isinstance(item, SetOrder) and not self._refuse("", 0):
+            self.set_property(item)
+
+    def tick(self, now: float) -> None:
+        """Send what is due."""
+        if self._waiting and now >= self._next_drive_at:
+            order, self._waiting = self._waiting, None
+            self._drive(order, now)
+        for due in [b for b in self._blinks if b[0] <= now]:
+            self._blinks.remove(due)
+            due[1]()
+        self._watch_stops(now)
+
+    def steer(self, property_id: str, value: float) -> None:
+        """Change one of the two speeds (a trusted client's ``/set``); the other one stays. Thread-safe."""
+        self._steered[property_id] = value
+        linear, angular = self._steered[face.LINEAR], self._steered[face.ANGULAR]
+        self.mailbox.put(DriveOrder(linear, angular, self.safety.lease_ms))
+
+    def later(self, after_ms: int, act: Callable[[], None]) -> None:
+        """Do something after a while unless a stop comes first."""
+        self._blinks.append((time.monotonic() + after_ms / 1000, act))
+
+    def proved(self) -> None:
+        """The kit itself has said that it stands."""
+        for order, _ in self._stops:
+            order.settle("")
+        self._stops.clear()
+        self._driven = False
+        self._steered = {face.LINEAR: 0.0, face.ANGULAR: 0.0}
+        self.publish(face.STOP_CONFIRMED, True)
+        self.still()
+
+    def still(self) -> None:
+        """Publish that the robot stands."""
+        self._later.pop(face.LINEAR, None)
+        self._later.pop(face.ANGULAR, None)
+        self.publish(face.MOVING, False)
+        self.publish(face.LINEAR, 0.0)
+        self.publish(face.ANGULAR, 0.0)
+
+    def count(self) -> None:
+        """One command more went to the kit."""
+        self.commands += 1
+        self.publish(face.COMMANDS, self.commands, PUBLISH_GAP_S)
+
+    def _drive(self, order: DriveOrder, now: float) -> None:
+        if self._stops:
+            self.refuse(order.by, order.seq, "not_ready")
+            return
+        if self._refuse(order.by, order.seq):
+            return
+        fastest = max((rate.max_hz for rate in self.device.profile.rates.values()), default=0.0) or 25.0
+        self._next_drive_at = now + 1 / fastest
+        if not self.send_drive(order):
+            self.refuse(order.by, order.seq, "lost")
+            return
+        self._driven = True
+        self.count()
+        self.publish(face.STOP_CONFIRMED, False)
+        self.publish(face.MOVING, True)
+        self.publish(face.LINEAR, round(order.linear_x, 3), PUBLISH_GAP_S)
+        self.publish(face.ANGULAR, round(order.angular_z, 3), PUBLISH_GAP_S)
+
+    def halt(self, order: StopOrder) -> None:
+        """Stop now and watch for the proof."""
+        self._waiting = None
+        self._blinks.clear()
+        obstacle = self.obstacle(stopping=True)
+        self.publish(face.STOP_CONFIRMED, False)
+        if obstacle:
+            order.settle(obstacle)
+            return
+        self.count()
+        now = time.monotonic()
+        self._stops.append((order, now + self.safety.confirm.within_ms / 1000))
+        self._resend_at = now + RESEND_STOP_S
+        self.send_stop(order.number)
+
+    def _watch_stops(self, now: float) -> None:
+        late = [order for order, deadline in self._stops if now >= deadline]
+        self._stops = [(order, deadline) for order, deadline in self._stops if now < deadline]
+        for order in late:
+            order.settle(self.obstacle(stopping=True) or "no_answer")
+            log.warning("%s: stop (%s) not proved: %s", self.device.id, order.reason, order.failure)
+        if self._stops and now >= self._resend_at:
+            self._resend_at = now + RESEND_STOP_S
+            self.send_stop(self._stops[-1][0].number)
+
+    def _refuse(self, by: str, seq: int) -> bool:
+        obstacle = self.obstacle(stopping=False)
+        if obstacle:
+            self.refuse(by, seq, obstacle)
+        return bool(obstacle)
+
+    def refuse(self, by: str, seq: int, code: str, text: Title | None = None) -> None:
+        """Tell the terminal and the log why nothing is done."""
+        why = text or REASONS[code]
+        self.noise(f"command of {by or 'a trusted client'}: {why.en}")
+        self.publish(
+            face.REFUSED, {"terminal": by, "seq": seq, "code": code, "zh": why.zh, "en": why.en}, PUBLISH_GAP_S
+        )
+
+
+def utc_now() -> datetime:
+    """The gateway's clock."""
+    return datetime.now(UTC)
+
+
+def to_json(value: object) -> bytes:
+    """Compact JSON for the lesson topics."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

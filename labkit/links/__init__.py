@@ -1,0 +1,24 @@
+"""Bytes and messages in and out; which link a device has follows from its URL's scheme.
+
+``serial:`` and ``sim:`` → GuardedPort (a guard process owns the port) · ``file:``, ``rtsp:``, ``v4l2:``, ``http:`` →
+VisionProcess · ``mqtt:`` → the gateway's own Broker connection.
+"""
+
+from __future__ import annotations
+
+from labkit.links.guarded import GuardedPort
+from labkit.links.mqtt import Broker, BrokerAddress, Message
+from labkit.links.vision import VisionProcess
+
+__all__ = ["LINKS", "Broker", "BrokerAddress", "GuardedPort", "Message", "VisionProcess"]
+
+LINKS: dict[str, type[GuardedPort | VisionProcess | Broker]] = {
+    "serial": GuardedPort,
+    "sim": GuardedPort,
+    "file": VisionProcess,
+    "rtsp": VisionProcess,
+    "v4l2": VisionProcess,
+    "http": VisionProcess,
+    "https": VisionProcess,
+    "mqtt": Broker,
+}

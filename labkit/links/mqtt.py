@@ -1,0 +1,180 @@
+"""One connection to the school's broker (MQTT 3.1.1), which comes back by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from labkit.errors import LabkitError, LinkDown
+
+log = logging.getLogger("labkit.mqtt")
+KEEPALIVE_S = 5
+RETRY_S = (1, 4)
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """``mqtt://host:port`` or ``mqtts://host:port`` with the credentials of one client; ``ca`` is the school CA's file."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca: str = ""
+
+    @classmethod
+    def parse(cls, url: str, username: str = "", password: str = "", ca: str = "") -> BrokerAddress:
+        """Read a broker URL; raises LabkitError when it is none."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise LabkitError("bad_broker_url", f"代理地址的端口不对：{url}", f"wrong port in {url}") from error
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise LabkitError(
+                "bad_broker_url", f"代理地址应像 mqtt://127.0.0.1:1883：{url}", f"should be mqtt://host:port: {url}"
+            )
+        tls = parts.scheme == "mqtts"
+        return cls(
+            host=parts.hostname,
+            port=port or (8883 if tls else 1883),
+            username=username or unquote(parts.username or ""),
+            password=password or unquote(parts.password or ""),
+            tls=tls,
+            ca=ca,
+        )
+
+
+@dataclass(frozen=True)
+class Message:
+    """A received message; ``retained`` = it was stored in the broker before we subscribed, so it may be old."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class Broker:
+    """The connection; callbacks come from its network thread and must not block.
+
+    Nothing is queued while the link is down: state lives in retained topics, which ``on_connect`` publishes again.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        on_message: Callable[[Message], None],
+        on_connect: Callable[[], None],
+        will: tuple[str, bytes] | None = None,
+    ) -> None:
+        self._address = address
+        self._on_message = on_message
+        self._on_connect = on_connect
+        self._topics: dict[str, int] = {}
+        self._up = threading.Event()
+        self._refused = ""
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True
+        )
+        client.reconnect_delay_set(*RETRY_S)
+        client.max_queued_messages_set(1000)
+        if address.username:
+            client.username_pw_set(address.username, address.password)
+        if address.tls:
+            client.tls_set(ca_certs=address.ca or None)
+        if will:
+            client.will_set(will[0], will[1], qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        self._client = client
+
+    def start(self) -> None:
+        """Connect in the background and keep trying."""
+        self._client.connect_async(self._address.host, self._address.port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until connected; raises LinkDown with the broker's reason."""
+        if not self._up.wait(timeout_s):
+            where = f"{self._address.host}:{self._address.port}"
+            raise LinkDown(
+                f"连不上 MQTT 代理 {where}{'：' + self._refused if self._refused else ''}",
+                f"cannot reach the MQTT broker {where}{': ' + self._refused if self._refused else ''}",
+            )
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker has accepted this connection."""
+        return self._up.is_set()
+
+    def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Subscribe now and after every reconnect."""
+        self._topics[topic] = qos
+        if self.up:
+            self._client.subscribe(topic, qos)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take a subscription back."""
+        if self._topics.pop(topic, None) is not None and self.up:
+            self._client.unsubscribe(topic)
+
+    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = True) -> bool:
+        """Publish; False when the link is down (nothing is queued)."""
+        if not self.up:
+            return False
+        return self._client.publish(topic, payload, qos=qos, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until the broker has acknowledged a last message, and so all before it."""
+        if self.up:
+            try:
+                self._client.publish("zhike/gateway/flush", b"", qos=1).wait_for_publish(timeout_s)
+            except (RuntimeError, ValueError) as error:
+                log.warning("last messages may be lost: %s", error)
+
+    def stop(self) -> None:
+        """Disconnect in order (no last will)."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._up.clear()
+
+    def _connected(
+        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._refused = str(reason)
+            log.error("the broker refuses the connection: %s", reason)
+            return
+        self._refused = ""
+        for topic, qos in list(self._topics.items()):
+            client.subscribe(topic, qos)
+        self._up.set()
+        log.info("connected to %s:%d", self._address.host, self._address.port)
+        self._on_connect()
+
+    def _disconnected(
+        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        was_up = self._up.is_set()
+        self._up.clear()
+        if was_up and reason.is_failure:
+            log.warning("connection to the broker lost (%s); trying again every %d to %d s", reason, *RETRY_S)
+
+    def _received(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            log.warning("refused a message: its topic is not UTF-8")
+            return
+        self._on_message(Message(topic, bytes(message.payload), bool(message.retain)))

@@ -1,0 +1,72 @@
+"""A camera behind its vision process: JSON lines of counts and landmarks come out, never a picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+
+from labkit.links import child
+
+END_WAIT_S = 3.0
+MAX_LINE_BYTES = 256 * 1024
+
+
+class VisionProcess:
+    """One ``python -m labkit.vision --url URL --fps N``.
+
+    ``on_line`` gets each line's object, ``on_refused`` the reason for a line that is none, ``on_exit`` the exit code; all are
+    called from a reader thread.
+    """
+
+    def __init__(
+        self,
+        on_line: Callable[[dict[str, object]], None],
+        on_refused: Callable[[str], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self._on_line = on_line
+        self._on_refused = on_refused
+        self._on_exit = on_exit
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def open(self, url: str, fps: float) -> None:
+        """Start the process."""
+        self._process = child.start("labkit.vision", "--url", url, "--fps", f"{fps:g}")
+        threading.Thread(target=self._read, args=(self._process,), name="vision", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        process = self._process
+        return process.pid if process and process.poll() is None else None
+
+    def close(self) -> None:
+        """Close its standard input, which ends it; a process that hangs is killed."""
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended already; that is what is wanted
+        try:
+            process.wait(END_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        while line := process.stdout.readline(MAX_LINE_BYTES):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                self._on_refused(f"no JSON: {error}")
+                continue
+            if isinstance(value, dict):
+                self._on_line(value)
+            else:
+                self._on_refused("no JSON object")
+        self._on_exit(process.wait())
