@@ -1,0 +1,368 @@
+"""The command line ``labkit``: Chinese first, ``--lang en`` for English, ``--json`` for programs.
+
+Exit codes: 0 done, 1 refused or not confirmed, 2 wrong call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from labkit import homie
+from labkit.errors import BadDocument, Fault, LabkitError, Malformed
+from labkit.lab import load_lab
+from labkit.links import Broker, BrokerAddress, Message
+from labkit.model import Device, State
+from labkit.profiles import load_profile, load_profiles
+
+CONNECT_S = 5.0
+LOOK_S = 0.8
+REPEAT_DRIVE_S = 0.2
+CONFIRM_S = 2.0
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How to speak: language, and JSON instead of sentences."""
+
+    lang: str = "zh"
+    as_json: bool = False
+
+    def say(self, zh: str, en: str, **facts: object) -> None:
+        """One line for people, or one JSON object with the facts."""
+        if self.as_json:
+            click.echo(json.dumps(facts, ensure_ascii=False, default=str))
+        else:
+            click.echo(en if self.lang == "en" else zh)
+
+    def fail(self, error: LabkitError) -> None:
+        """Say what went wrong on standard error and end with 1."""
+        if self.as_json:
+            click.echo(json.dumps({"error": error.code, "zh": error.zh, "en": error.en}, ensure_ascii=False))
+        click.echo(error.message(self.lang), err=True)
+        sys.exit(1)
+
+
+pass_voice = click.make_pass_decorator(Voice)
+
+
+@click.group(help="实验室设备：网关、查看、驾驶、停止、检查设备档案。")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", envvar="LABKIT_LANG", help="语言 / language")
+@click.option("--json", "as_json", is_flag=True, help="输出 JSON")
+@click.pass_context
+def main(context: click.Context, lang: str, as_json: bool) -> None:
+    """The lab's devices."""
+    context.obj = Voice(lang, as_json)
+
+
+def broker_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--broker --username --password --ca`` as one argument ``address``."""
+
+    def run(broker: str, username: str, password: str, ca: str, **rest: Any) -> None:
+        try:
+            command(address=BrokerAddress.parse(broker, username, password, ca), **rest)
+        except LabkitError as error:
+            click.get_current_context().find_object(Voice).fail(error)  # type: ignore[union-attr]  # main() always sets one
+
+    run.__doc__ = command.__doc__
+    wrapped: Callable[..., None] = run
+    for option in (
+        click.option(
+            "--broker", default="mqtt://127.0.0.1:1883", envvar="LABKIT_BROKER", show_default=True, help="代理地址"
+        ),
+        click.option("--username", default="", envvar="LABKIT_USERNAME", help="代理用户名"),
+        click.option(
+            "--password", default="", envvar="LABKIT_PASSWORD", help="代理密码（最好用环境变量 LABKIT_PASSWORD）"
+        ),
+        click.option("--ca", default="", help="学校 CA 证书文件（mqtts 用）"),
+    ):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+as_path = click.Path(path_type=Path)
+
+
+@main.command(help="启动网关：连接设备并把它们变成 Homie 设备，直到收到 SIGTERM。")
+@click.option("--lab", "lab_file", type=as_path, required=True, help="lab.yaml")
+@click.option("--run-dir", type=as_path, required=True, help="运行目录（模拟串口在其 dev/ 下）")
+@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+@broker_options
+def serve(address: BrokerAddress, lab_file: Path, run_dir: Path, log_level: str) -> None:
+    """Run one gateway until SIGTERM or SIGINT."""
+    from labkit.gateway import Gateway
+
+    logging.basicConfig(level=log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    gateway = Gateway(load_lab(lab_file), address, run_dir)
+    told = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    gateway.start()
+    while not told.wait(0.5):
+        if gateway.failed.is_set():
+            raise LabkitError(
+                "gateway_failed", f"网关出错：{gateway.failure}", f"the gateway failed: {gateway.failure}"
+            )
+    gateway.stop()
+
+
+@main.command(help="启动模拟器：按 lab.yaml 模拟小车（串口在 RUN_DIR/dev/ 下），直到收到 SIGTERM。")
+@click.option("--lab", "lab_file", type=as_path, required=True, help="lab.yaml")
+@click.option("--run-dir", type=as_path, required=True, help="运行目录")
+@broker_options
+def simulate(address: BrokerAddress, lab_file: Path, run_dir: Path) -> None:
+    """Simulate the devices of a lab file in processes of their own."""
+    from labkit import simulate as simulators
+
+    scheme = "mqtts" if address.tls else "mqtt"
+    url = f"{scheme}://{address.host}:{address.port}"
+    simulators.run(load_lab(lab_file), run_dir, broker=url, username=address.username, password=address.password)
+
+
+@main.command(help="检查设备档案；不带参数时检查全部随附档案。有错时逐条给出 文件:行:原因，退出码 1。")
+@click.argument("folders", nargs=-1, type=as_path)
+@pass_voice
+def check(voice: Voice, folders: tuple[Path, ...]) -> None:
+    """Check profile folders, or lab files (``*.yaml``)."""
+    faults: list[Fault] = []
+    checked: list[str] = []
+    for folder in folders or (None,):
+        try:
+            if folder is None:
+                checked.extend(load_profiles())
+            elif folder.is_file() and folder.name != "profile.yaml":
+                checked.append(load_lab(folder).name)
+            else:
+                checked.append(load_profile(folder.parent if folder.is_file() else folder).id)
+        except BadDocument as error:
+            faults.extend(error.faults)
+    if voice.as_json:
+        rows = [{"file": str(f.place.path), "line": f.place.line, "zh": f.zh, "en": f.en} for f in faults]
+        click.echo(json.dumps({"ok": not faults, "checked": checked, "faults": rows}, ensure_ascii=False))
+    else:
+        for fault in faults:
+            click.echo(fault.message(voice.lang))
+        for name in checked:
+            click.echo(f"{name}: {'ok' if voice.lang == 'en' else '通过'}")
+    sys.exit(1 if faults else 0)
+
+
+class Console:
+    """A short-lived trusted client for the commands below."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.broker = Broker(address, f"labkit-{uuid.uuid4().hex[:12]}", self.messages.put, lambda: None)
+
+    def __enter__(self) -> Console:
+        self.broker.start()
+        try:
+            self.broker.wait(CONNECT_S)
+        except LabkitError:
+            self.broker.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.broker.flush(1.0)
+        self.broker.stop()
+
+    def hear(self, seconds: float) -> list[Message]:
+        """All messages of the next seconds."""
+        heard, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                heard.append(self.messages.get(timeout=left))
+            except queue.Empty:
+                break
+        return heard
+
+    def wait_for(self, fits: Callable[[Message], bool], seconds: float) -> Message | None:
+        """The first message that fits."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                message = self.messages.get(timeout=left)
+            except queue.Empty:
+                return None
+            if fits(message):
+                return message
+        return None
+
+    def set(self, device: str, property_id: str, payload: str) -> None:
+        """Write to a device's ``/set`` topic."""
+        self.broker.publish(homie.set_topic(device, property_id), payload.encode(), qos=1, retain=False)
+
+
+@main.command("list", help="列出代理上的 Homie 设备和状态。")
+@broker_options
+@pass_voice
+def list_devices(voice: Voice, address: BrokerAddress) -> None:
+    """All Homie devices with their effective state."""
+    with Console(address) as console:
+        console.broker.subscribe("homie/5/+/$description")
+        console.broker.subscribe("homie/5/+/$state")
+        heard = console.hear(LOOK_S)
+    devices: dict[str, Device] = {}
+    states: dict[str, State] = {}
+    for message in heard:
+        device_id = message.topic.split("/")[2]
+        try:
+            if message.topic.endswith("$state"):
+                states[device_id] = homie.parse_state(message.payload)
+            else:
+                devices[device_id] = homie.parse_description(device_id, message.payload)
+        except Malformed as error:
+            click.echo(f"{device_id}: {error.message(voice.lang)}", err=True)
+    for device_id, device in sorted(devices.items()):
+        own = states.get(device_id, State.LOST)
+        state = homie.effective_state(own, states.get(device.root) if device.root else None)
+        line = f"{device_id}\t{state.value}\t{device.type}\t{device.name}"
+        voice.say(
+            line, line, device=device_id, state=state.value, type=device.type, name=device.name, parent=device.parent
+        )
+
+
+@main.command(help="显示一台设备的读数。")
+@click.argument("device")
+@click.option("--seconds", default=10.0, show_default=True, help="看多久")
+@broker_options
+@pass_voice
+def watch(voice: Voice, address: BrokerAddress, device: str, seconds: float) -> None:
+    """Readings of one device as they come."""
+    with Console(address) as console:
+        console.broker.subscribe(f"homie/5/{device}/#")
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            message = console.wait_for(lambda m: not m.topic.endswith("$description"), left)
+            if message is None:
+                break
+            name = message.topic.removeprefix(f"homie/5/{device}/")
+            text = message.payload.decode("utf-8", "replace")
+            voice.say(f"{name}\t{text}", f"{name}\t{text}", property=name, value=text, retained=message.retained)
+
+
+@main.command(help="驾驶一台小车（需要有权直接写设备的账号），到时停车并等待确认。")
+@click.argument("device")
+@click.option("--linear", default=0.0, help="米/秒")
+@click.option("--angular", default=0.0, help="弧度/秒，左转为正")
+@click.option("--seconds", default=1.0, show_default=True)
+@broker_options
+@pass_voice
+def drive(voice: Voice, address: BrokerAddress, device: str, linear: float, angular: float, seconds: float) -> None:
+    """Drive for a while, then stop and wait for the proof."""
+    with Console(address) as console:
+        console.broker.subscribe(homie.value_topic(device, "stop-confirmed"))
+        pause, end = threading.Event(), time.monotonic() + seconds
+        while time.monotonic() < end:
+            console.set(device, "linear_x", f"{linear:g}")
+            console.set(device, "angular_z", f"{angular:g}")
+            pause.wait(min(REPEAT_DRIVE_S, max(0.0, end - time.monotonic())))
+        confirmed = _stop_one(console, device)
+    _tell_stopped(voice, device, confirmed)
+
+
+@main.command(help="停止：给出设备名，或用 --room 停止整间教室。未确认的会列出，退出码 1。")
+@click.argument("devices", nargs=-1)
+@click.option("--room", help="教室代号")
+@broker_options
+@pass_voice
+def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: str | None) -> None:
+    """Stop devices or a whole room."""
+    if not devices and not room:
+        raise click.UsageError("请给出设备名或 --room / name a device or --room")
+    with Console(address) as console:
+        if room:
+            _stop_room(voice, console, room)
+            return
+        for device in devices:
+            console.broker.subscribe(homie.value_topic(device, "stop-confirmed"))
+        results = {device: _stop_one(console, device) for device in devices}
+    for device, confirmed in results.items():
+        _tell_stopped(voice, device, confirmed, leave=False)
+    sys.exit(0 if all(results.values()) else 1)
+
+
+@main.command(help="让设备亮灯或鸣叫，认出是哪一台。")
+@click.argument("device")
+@broker_options
+@pass_voice
+def identify(voice: Voice, address: BrokerAddress, device: str) -> None:
+    """Blink."""
+    with Console(address) as console:
+        console.set(device, "identify", "identify")
+    voice.say(f"{device}：已发出", f"{device}: sent", device=device, sent=True)
+
+
+def _stop_one(console: Console, device: str) -> bool:
+    """Stop and wait for the proof; what was confirmed before does not count."""
+    console.hear(0.1)
+    console.set(device, "stop", "stop")
+    return (
+        console.wait_for(lambda m: device in m.topic and not m.retained and m.payload == b"true", CONFIRM_S) is not None
+    )
+
+
+def _stop_room(voice: Voice, console: Console, room: str) -> None:
+    stop_id = str(uuid.uuid4())
+    console.broker.subscribe(f"zhike/room/{room}/stopped")
+    console.hear(0.1)
+    order = {"id": stop_id, "by": "labkit", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    console.broker.publish(f"zhike/room/{room}/stop", json.dumps(order).encode(), retain=False)
+    answer = console.wait_for(lambda m: stop_id.encode() in m.payload, CONFIRM_S)
+    if answer is None:
+        voice.say(
+            "没有网关回应：请用手拔掉电源",
+            "no gateway answered: switch the robots off by hand",
+            room=room,
+            answered=False,
+        )
+        sys.exit(1)
+    report = homie.parse_json_object(answer.payload)
+    if voice.as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        _say_report(voice, report)
+    sys.exit(1 if report.get("unconfirmed") else 0)
+
+
+def _say_report(voice: Voice, report: dict[str, Any]) -> None:
+    for device in report.get("confirmed", []):
+        voice.say(f"{device}：已停", f"{device}: stopped")
+    for row in report.get("unconfirmed", []):
+        voice.say(
+            f"{row['device']}（{row['sticker']} 号）未确认：{row.get('zh', row['reason'])}，请拿起来",
+            f"{row['device']} (sticker {row['sticker']}) not confirmed: {row.get('en', row['reason'])}; lift it",
+        )
+
+
+def _tell_stopped(voice: Voice, device: str, confirmed: bool, leave: bool = True) -> None:
+    voice.say(
+        f"{device}：{'已停，已确认' if confirmed else '停止未确认，请拿起来'}",
+        f"{device}: {'stopped, confirmed' if confirmed else 'stop not confirmed, lift it'}",
+        device=device,
+        stop_confirmed=confirmed,
+    )
+    if leave and not confirmed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
