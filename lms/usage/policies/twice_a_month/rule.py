@@ -1,0 +1,141 @@
+"""每月至少两次: each calendar month by its own number; definitions B2b and B2d."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from lms.usage.calendar import GradeCalendar, Week
+from lms.usage.facts import ClassFact, Facts
+from lms.usage.lessons import LessonParameters
+from lms.usage.reasons import N_, Reason, reason
+from lms.usage.verdicts import ClassResult, Outlook, Span, Verdict
+from lms.usage.windows import Window, free_days, latest_days, window_of
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """B2b as data, see rule.yaml."""
+
+    full_month_days: int
+    full_month_lessons: int
+    short_month_days: int
+    short_month_lessons: int
+    forgiven_months: int
+
+
+@dataclass(frozen=True)
+class Month:
+    """A calendar month of the window: school days in weeks that are not flagged, what they require, what was counted."""
+
+    key: tuple[int, int]
+    days: tuple[date, ...]
+    required: int
+    counted: int
+    open: bool
+
+    @property
+    def name(self) -> str:
+        """``YYYY-MM``."""
+        return f"{self.key[0]:04d}-{self.key[1]:02d}"
+
+    @property
+    def judged(self) -> bool:
+        """A month that still has a school day ahead is judged only once it has its number."""
+        return not self.open or self.counted >= self.required
+
+    @property
+    def short(self) -> int:
+        """Lessons missing."""
+        return max(0, self.required - self.counted)
+
+
+def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, own: Parameters, lessons: LessonParameters) -> ClassResult:
+    """Verdict of one class at ``facts.as_of``."""
+    window = window_of(facts, cohort, calendar, lessons)
+    months = months_of(window, own)
+    judged = [month for month in months if month.judged]
+    required = sum(month.required for month in judged)
+    counted = sum(month.counted for month in judged)
+    verdict, why = verdict_of(judged, own)
+    return ClassResult(
+        cohort=cohort,
+        verdict=verdict,
+        reason=why,
+        start=window.start,
+        end=window.end,
+        effective=tuple(week.monday for week in window.effective(finished_at=facts.as_of)),
+        required=required,
+        counted=counted,
+        raw=len(window.counted),
+        longest_gap=window.longest_gap(),
+        lessons=window.lessons,
+        spans=tuple(Span(month.name, (), month.required, month.counted, month.counted, month.judged) for month in months),
+        weeks=window.weeks,
+        outlook=outlook_of(window, months, own),
+    )
+
+
+def required_for(days: int, own: Parameters) -> int:
+    """Lessons that a month with so many school days requires."""
+    if days >= own.full_month_days:
+        return own.full_month_lessons
+    return own.short_month_lessons if days >= own.short_month_days else 0
+
+
+def months_of(window: Window, own: Parameters) -> tuple[Month, ...]:
+    """The months of W with their numbers."""
+    if window.start > window.end:
+        return ()
+    days = [day for week in window.weeks if not week.flagged for day in week.days]
+    taught = [one.lesson.date for one in window.counted]
+    months = []
+    year, month = window.start.year, window.start.month
+    while (year, month) <= (window.end.year, window.end.month):
+        key = (year, month)
+        held = tuple(day for day in days if _month(day) == key)
+        counted = sum(_month(day) == key for day in taught)
+        months.append(Month(key, held, required_for(len(held), own), counted, any(day > window.as_of for day in held)))
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+    return tuple(months)
+
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
+
+
+def verdict_of(judged: Sequence[Month], own: Parameters) -> tuple[Verdict, Reason]:
+    """B2b: every judged month has its number; or exactly one is short by one and the total is enough."""
+    required = sum(month.required for month in judged)
+    counted = sum(month.counted for month in judged)
+    facts = {"required": required, "counted": counted}
+    if required == 0:
+        return "not-assessable", reason("no-month", N_("还没有可以判定的月份"))
+    short = [month for month in judged if month.short]
+    names = "、".join(month.name for month in short)
+    if not short:
+        return "met", reason("met", N_("已判定的各月共需 %(required)s 次，已上 %(counted)s 次，月月够数"), **facts)
+    if len(short) <= own.forgiven_months and all(month.short == 1 for month in short) and counted >= required:
+        text = N_("%(months)s 少 1 次，但总数 %(counted)s 次不少于 %(required)s 次")
+        return "met-approximately", reason("one-short", text, months=names, **facts)
+    return "not-met", reason("not-met", N_("%(months)s 次数不够（共需 %(required)s 次，已上 %(counted)s 次）"), months=names, **facts)
+
+
+def outlook_of(window: Window, months: Sequence[Month], own: Parameters) -> Outlook:
+    """B2d: months still open can be filled; a month that is over and short puts ``met`` out of reach."""
+    required = sum(month.required for month in months)
+    needed = sum(month.short for month in months)
+    room = [(_days_left(window, month), month.short) for month in months]
+    latest = latest_days(room, needed)
+    weeks = len(window.effective(finished_at=window.end))
+    return Outlook(required, sum(min(month.counted, month.required) for month in months), weeks, needed, latest, len(latest) < needed)
+
+
+def _days_left(window: Window, month: Month) -> list[date]:
+    def inside(week: Week) -> Week:
+        return Week(week.monday, tuple(day for day in week.days if _month(day) == month.key), week.flag)
+
+    teaching = [inside(week) for week in window.weeks if not week.flagged]
+    flagged = [inside(week) for week in window.weeks if week.flagged]
+    return free_days(teaching, window) + free_days(flagged, window)
