@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask
@@ -98,10 +99,10 @@ def list_(as_json: bool) -> None:
     """Packages that come with the product and those installed here."""
     from lms.core.resources import bundled
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in sorted(bundled("courses").glob("*/course.yaml")):
         package, problems = check_folder(path.parent)
-        course = package.manifest["course"] if package else {"id": path.parent.name, "version": "?", "title": {"zh": str(problems[0])}}
+        course: dict[str, Any] = package.manifest["course"] if package else {"id": path.parent.name, "version": "?", "title": {"zh": str(problems[0])}}
         rows.append({"id": course["id"], "version": course["version"], "title": course["title"]["zh"], "lessons": len(course.get("lessons", [])), "ok": package is not None})
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))

@@ -104,27 +104,30 @@ def _line(lines: Lines, error: ValidationError) -> int:
 
 
 def _message(error: ValidationError) -> str:
+    limit: Any = error.validator_value
     where = "/".join(str(part) for part in error.absolute_path) or "文件"
     value = json.dumps(error.instance, ensure_ascii=False, default=str)[:60]
+    instance: Any = error.instance
     match error.validator:
         case "required":
-            missing = [key for key in error.validator_value if key not in error.instance]
+            missing = [key for key in limit if key not in instance]
             return f"{where} 缺少 {'、'.join(missing)}"
         case "additionalProperties":
-            extra = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+            schema: Any = error.schema
+            extra = sorted(set(instance) - set(schema.get("properties", {})))
             return f"{where} 有不认识的项 {'、'.join(extra)}"
         case "enum":
-            return f"{where} = {value}，只能是 {'、'.join(map(str, error.validator_value))}"
+            return f"{where} = {value}，只能是 {'、'.join(map(str, limit))}"
         case "type":
-            return f"{where} = {value}，类型应为 {error.validator_value}"
+            return f"{where} = {value}，类型应为 {limit}"
         case "pattern":
-            return f"{where} = {value}，写法应符合 {error.validator_value}"
+            return f"{where} = {value}，写法应符合 {limit}"
         case "minimum" | "maximum" | "minItems" | "maxItems" | "minLength" | "maxLength":
-            return f"{where} = {value}，超出范围（{error.validator} {error.validator_value}）"
+            return f"{where} = {value}，超出范围（{error.validator} {limit}）"
         case "uniqueItems":
             return f"{where} 有重复项"
         case "const":
-            return f"{where} = {value}，应为 {error.validator_value}"
+            return f"{where} = {value}，应为 {limit}"
     return f"{where} 在这种课程包里不允许出现" if error.validator is None else f"{where} = {value}，不符合 {error.validator}"
 
 

@@ -27,7 +27,7 @@ from lms.courses import service
 from lms.courses.catalogue import CatalogueRow, read_catalogue
 from lms.courses.models import PackageVersion
 from lms.roster.models import School, SchoolClass
-from lms.roster.rules import class_name
+from lms.roster.service import class_name
 
 bp = Blueprint("courses", __name__, template_folder="templates")
 STAFF = ("teacher", "school_admin")

@@ -65,7 +65,7 @@ def _plain(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, construct
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child, (*path, index), lines, constructor) for index, child in enumerate(node.value)]
     try:
-        value = constructor.construct_object(node)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it untyped
+        value = constructor.construct_object(node)
     except ValueError as error:
         raise YamlProblem(node.start_mark.line + 1, f"值无法识别：{node.value!r}") from error
     return value if isinstance(value, str | int | float | bool) or value is None else str(node.value)

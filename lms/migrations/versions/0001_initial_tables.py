@@ -42,9 +42,7 @@ def upgrade() -> None:
         sa.Column("path", sa.String(length=400), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["parent_id"],
-            ["organisation.id"],
-            name=op.f("fk_organisation_parent_id_organisation"),
+            ["parent_id"], ["organisation.id"], name=op.f("fk_organisation_parent_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organisation")),
     )
@@ -67,16 +65,10 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["organisation_id"],
-            ["organisation.id"],
-            name=op.f("fk_account_organisation_id_organisation"),
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_account_organisation_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
-        sa.UniqueConstraint(
-            "organisation_id",
-            "username",
-            name=op.f("uq_account_organisation_id_username"),
-        ),
+        sa.UniqueConstraint("organisation_id", "username", name=op.f("uq_account_organisation_id_username")),
     )
     op.create_table(
         "broker_credential",
@@ -93,16 +85,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_broker_credential_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_broker_credential_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_broker_credential")),
-        sa.UniqueConstraint(
-            "school_id",
-            "username",
-            name=op.f("uq_broker_credential_school_id_username"),
-        ),
+        sa.UniqueConstraint("school_id", "username", name=op.f("uq_broker_credential_school_id_username")),
     )
     op.create_table(
         "calendar_day",
@@ -119,9 +105,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_calendar_day_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_calendar_day_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calendar_day")),
     )
@@ -133,11 +117,7 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_chain_head_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_chain_head_school_id_organisation")),
         sa.PrimaryKeyConstraint("school_id", name=op.f("pk_chain_head")),
     )
     op.create_table(
@@ -151,11 +131,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_daily_root_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_daily_root_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_daily_root")),
         sa.UniqueConstraint("school_id", "day", name=op.f("uq_daily_root_school_id_day")),
     )
@@ -173,9 +149,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_evidence_event_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_evidence_event_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_event")),
         sa.UniqueConstraint("school_id", "prev", name=op.f("uq_evidence_event_school_id_prev")),
@@ -192,9 +166,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_evidence_salt_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_evidence_salt_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_salt")),
     )
@@ -213,9 +185,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_flagged_week_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_flagged_week_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_flagged_week")),
     )
@@ -229,11 +199,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("locked_until", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_lockout_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_lockout_school_id_organisation")),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_lockout")),
     )
     with op.batch_alter_table("lockout", schema=None) as batch_op:
@@ -250,9 +216,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_outbox_message_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_outbox_message_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox_message")),
     )
@@ -268,18 +232,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_period_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_period_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_period")),
-        sa.UniqueConstraint(
-            "school_id",
-            "stage",
-            "ordinal",
-            name=op.f("uq_period_school_id_stage_ordinal"),
-        ),
+        sa.UniqueConstraint("school_id", "stage", "ordinal", name=op.f("uq_period_school_id_stage_ordinal")),
     )
     op.create_table(
         "room",
@@ -291,11 +246,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_room_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_room_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room")),
         sa.UniqueConstraint("school_id", "code", name=op.f("uq_room_school_id_code")),
     )
@@ -319,13 +270,12 @@ def upgrade() -> None:
         sa.Column("formed_on", sa.Date(), nullable=False),
         sa.Column("closed_on", sa.Date(), nullable=True),
         sa.Column("label", sa.String(length=40), nullable=False),
+        sa.Column("pin_style", sa.String(length=8), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_school_class_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_school_class_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_school_class")),
         sa.UniqueConstraint(
@@ -349,9 +299,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_school_stage_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_school_stage_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_school_stage")),
         sa.UniqueConstraint("school_id", "stage", name=op.f("uq_school_stage_school_id_stage")),
@@ -365,18 +313,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_term_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_term_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_term")),
-        sa.UniqueConstraint(
-            "school_id",
-            "school_year",
-            "ordinal",
-            name=op.f("uq_term_school_id_school_year_ordinal"),
-        ),
+        sa.UniqueConstraint("school_id", "school_year", "ordinal", name=op.f("uq_term_school_id_school_year_ordinal")),
     )
     op.create_table(
         "audit_entry",
@@ -390,11 +329,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["actor_id"], ["account.id"], name=op.f("fk_audit_entry_actor_id_account")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_audit_entry_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_audit_entry_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
@@ -417,11 +352,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_device_room_id_room")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_device_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_device_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device")),
         sa.UniqueConstraint("school_id", "homie_id", name=op.f("uq_device_school_id_homie_id")),
     )
@@ -438,9 +369,7 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_inventory_item_room_id_room")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_inventory_item_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_inventory_item_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inventory_item")),
     )
@@ -461,22 +390,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["installed_by"], ["account.id"], name=op.f("fk_package_version_installed_by_account")),
         sa.ForeignKeyConstraint(
-            ["installed_by"],
-            ["account.id"],
-            name=op.f("fk_package_version_installed_by_account"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_package_version_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_package_version_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_package_version")),
-        sa.UniqueConstraint(
-            "school_id",
-            "content_hash",
-            name=op.f("uq_package_version_school_id_content_hash"),
-        ),
+        sa.UniqueConstraint("school_id", "content_hash", name=op.f("uq_package_version_school_id_content_hash")),
     )
     with op.batch_alter_table("package_version", schema=None) as batch_op:
         batch_op.create_index("ix_package_version_slug", ["school_id", "slug"], unique=False)
@@ -493,11 +412,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_person_account_id_account")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_person_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_person_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
         sa.UniqueConstraint("account_id", name=op.f("uq_person_account_id")),
     )
@@ -512,22 +427,13 @@ def upgrade() -> None:
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_role_grant_account_id_account")),
         sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-            name=op.f("fk_role_grant_account_id_account"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"],
-            ["organisation.id"],
-            name=op.f("fk_role_grant_organisation_id_organisation"),
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_role_grant_organisation_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_role_grant")),
         sa.UniqueConstraint(
-            "account_id",
-            "role",
-            "organisation_id",
-            name=op.f("uq_role_grant_account_id_role_organisation_id"),
+            "account_id", "role", "organisation_id", name=op.f("uq_role_grant_account_id_role_organisation_id")
         ),
     )
     with op.batch_alter_table("role_grant", schema=None) as batch_op:
@@ -549,18 +455,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_seat_room_id_room")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_seat_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_seat_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_seat")),
-        sa.UniqueConstraint(
-            "school_id",
-            "room_id",
-            "label",
-            name=op.f("uq_seat_school_id_room_id_label"),
-        ),
+        sa.UniqueConstraint("school_id", "room_id", "label", name=op.f("uq_seat_school_id_room_id_label")),
         sa.UniqueConstraint("school_id", "terminal", name=op.f("uq_seat_school_id_terminal")),
     )
     op.create_table(
@@ -575,17 +472,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["requested_by"],
-            ["account.id"],
-            name=op.f("fk_stop_event_requested_by_account"),
-        ),
+        sa.ForeignKeyConstraint(["requested_by"], ["account.id"], name=op.f("fk_stop_event_requested_by_account")),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_stop_event_room_id_room")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_stop_event_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_stop_event_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stop_event")),
         sa.UniqueConstraint("stop_id", name=op.f("uq_stop_event_stop_id")),
     )
@@ -610,28 +499,16 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_attempt_class_id_school_class"),
-        ),
+        sa.ForeignKeyConstraint(["class_id"], ["school_class.id"], name=op.f("fk_attempt_class_id_school_class")),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_attempt_person_id_person")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_attempt_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_attempt_school_id_organisation")),
         sa.ForeignKeyConstraint(["seat_id"], ["seat.id"], name=op.f("fk_attempt_seat_id_seat")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
     )
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.create_index("ix_attempt_school_class", ["school_id", "class_id"], unique=False)
         batch_op.create_index("ix_attempt_school_lesson", ["school_id", "lesson_id"], unique=False)
-        batch_op.create_index(
-            "ix_attempt_school_person",
-            ["school_id", "person_id", "activity"],
-            unique=False,
-        )
+        batch_op.create_index("ix_attempt_school_person", ["school_id", "person_id", "activity"], unique=False)
 
     op.create_table(
         "catalogue_unit",
@@ -646,22 +523,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["package_id"],
-            ["package_version.id"],
-            name=op.f("fk_catalogue_unit_package_id_package_version"),
+            ["package_id"], ["package_version.id"], name=op.f("fk_catalogue_unit_package_id_package_version")
         ),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_catalogue_unit_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_catalogue_unit_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_catalogue_unit")),
-        sa.UniqueConstraint(
-            "school_id",
-            "course",
-            "code",
-            name=op.f("uq_catalogue_unit_school_id_course_code"),
-        ),
+        sa.UniqueConstraint("school_id", "course", "code", name=op.f("uq_catalogue_unit_school_id_course_code")),
     )
     op.create_table(
         "device_lease",
@@ -679,9 +547,7 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_device_lease_device_id_device")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_device_lease_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_device_lease_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device_lease")),
     )
@@ -702,22 +568,13 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_device_lesson_summary_device_id_device")),
         sa.ForeignKeyConstraint(
-            ["device_id"],
-            ["device.id"],
-            name=op.f("fk_device_lesson_summary_device_id_device"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_device_lesson_summary_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_device_lesson_summary_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device_lesson_summary")),
         sa.UniqueConstraint(
-            "school_id",
-            "lesson_id",
-            "device_id",
-            name=op.f("uq_device_lesson_summary_school_id_lesson_id_device_id"),
+            "school_id", "lesson_id", "device_id", name=op.f("uq_device_lesson_summary_school_id_lesson_id_device_id")
         ),
     )
     op.create_table(
@@ -732,11 +589,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_draft_person_id_person")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_draft_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_draft_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_draft")),
         sa.UniqueConstraint(
             "school_id",
@@ -756,17 +609,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_enrollment_class_id_school_class"),
-        ),
+        sa.ForeignKeyConstraint(["class_id"], ["school_class.id"], name=op.f("fk_enrollment_class_id_school_class")),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_enrollment_person_id_person")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_enrollment_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_enrollment_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrollment")),
     )
     with op.batch_alter_table("enrollment", schema=None) as batch_op:
@@ -782,27 +627,14 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["guardian_id"], ["person.id"], name=op.f("fk_guardian_link_guardian_id_person")),
         sa.ForeignKeyConstraint(
-            ["guardian_id"],
-            ["person.id"],
-            name=op.f("fk_guardian_link_guardian_id_person"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_guardian_link_school_id_organisation")
         ),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_guardian_link_school_id_organisation"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["student_id"],
-            ["person.id"],
-            name=op.f("fk_guardian_link_student_id_person"),
-        ),
+        sa.ForeignKeyConstraint(["student_id"], ["person.id"], name=op.f("fk_guardian_link_student_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_guardian_link")),
         sa.UniqueConstraint(
-            "school_id",
-            "student_id",
-            "guardian_id",
-            name=op.f("uq_guardian_link_school_id_student_id_guardian_id"),
+            "school_id", "student_id", "guardian_id", name=op.f("uq_guardian_link_school_id_student_id_guardian_id")
         ),
     )
     op.create_table(
@@ -814,22 +646,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["class_id"], ["school_class.id"], name=op.f("fk_package_pin_class_id_school_class")),
         sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_package_pin_class_id_school_class"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["package_id"],
-            ["package_version.id"],
-            name=op.f("fk_package_pin_package_id_package_version"),
+            ["package_id"], ["package_version.id"], name=op.f("fk_package_pin_package_id_package_version")
         ),
         sa.ForeignKeyConstraint(["pinned_by"], ["account.id"], name=op.f("fk_package_pin_pinned_by_account")),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_package_pin_school_id_organisation"),
-        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_package_pin_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_package_pin")),
     )
     with op.batch_alter_table("package_pin", schema=None) as batch_op:
@@ -845,17 +667,10 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_person_alias_person_id_person")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_person_alias_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_person_alias_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_person_alias")),
-        sa.UniqueConstraint(
-            "school_id",
-            "scheme",
-            "value",
-            name=op.f("uq_person_alias_school_id_scheme_value"),
-        ),
+        sa.UniqueConstraint("school_id", "scheme", "value", name=op.f("uq_person_alias_school_id_scheme_value")),
     )
     with op.batch_alter_table("person_alias", schema=None) as batch_op:
         batch_op.create_index("ix_person_alias_person", ["person_id"], unique=False)
@@ -870,20 +685,12 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_teaching_assignment_class_id_school_class"),
+            ["class_id"], ["school_class.id"], name=op.f("fk_teaching_assignment_class_id_school_class")
         ),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_teaching_assignment_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_teaching_assignment_school_id_organisation")
         ),
-        sa.ForeignKeyConstraint(
-            ["teacher_id"],
-            ["person.id"],
-            name=op.f("fk_teaching_assignment_teacher_id_person"),
-        ),
+        sa.ForeignKeyConstraint(["teacher_id"], ["person.id"], name=op.f("fk_teaching_assignment_teacher_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_teaching_assignment")),
         sa.UniqueConstraint(
             "school_id",
@@ -907,23 +714,14 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_terminal_presence_account_id_account")),
         sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-            name=op.f("fk_terminal_presence_account_id_account"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_terminal_presence_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_terminal_presence_school_id_organisation")
         ),
         sa.ForeignKeyConstraint(["seat_id"], ["seat.id"], name=op.f("fk_terminal_presence_seat_id_seat")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_terminal_presence")),
         sa.UniqueConstraint(
-            "school_id",
-            "lesson_id",
-            "seat_id",
-            name=op.f("uq_terminal_presence_school_id_lesson_id_seat_id"),
+            "school_id", "lesson_id", "seat_id", name=op.f("uq_terminal_presence_school_id_lesson_id_seat_id")
         ),
     )
     op.create_table(
@@ -940,35 +738,19 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_timetable_slot_class_id_school_class"),
+            ["class_id"], ["school_class.id"], name=op.f("fk_timetable_slot_class_id_school_class")
         ),
-        sa.ForeignKeyConstraint(
-            ["period_id"],
-            ["period.id"],
-            name=op.f("fk_timetable_slot_period_id_period"),
-        ),
+        sa.ForeignKeyConstraint(["period_id"], ["period.id"], name=op.f("fk_timetable_slot_period_id_period")),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_timetable_slot_room_id_room")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_timetable_slot_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_timetable_slot_school_id_organisation")
         ),
-        sa.ForeignKeyConstraint(
-            ["teacher_id"],
-            ["person.id"],
-            name=op.f("fk_timetable_slot_teacher_id_person"),
-        ),
+        sa.ForeignKeyConstraint(["teacher_id"], ["person.id"], name=op.f("fk_timetable_slot_teacher_id_person")),
         sa.ForeignKeyConstraint(["term_id"], ["term.id"], name=op.f("fk_timetable_slot_term_id_term")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_timetable_slot")),
     )
     with op.batch_alter_table("timetable_slot", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_timetable_slot_school_term",
-            ["school_id", "term_id", "weekday"],
-            unique=False,
-        )
+        batch_op.create_index("ix_timetable_slot_school_term", ["school_id", "term_id", "weekday"], unique=False)
 
     op.create_table(
         "usage_record",
@@ -1000,47 +782,25 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["class_id"], ["school_class.id"], name=op.f("fk_usage_record_class_id_school_class")),
         sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_usage_record_class_id_school_class"),
+            ["corrects_id"], ["usage_record.id"], name=op.f("fk_usage_record_corrects_id_usage_record")
         ),
         sa.ForeignKeyConstraint(
-            ["corrects_id"],
-            ["usage_record.id"],
-            name=op.f("fk_usage_record_corrects_id_usage_record"),
+            ["countersigned_by"], ["account.id"], name=op.f("fk_usage_record_countersigned_by_account")
         ),
-        sa.ForeignKeyConstraint(
-            ["countersigned_by"],
-            ["account.id"],
-            name=op.f("fk_usage_record_countersigned_by_account"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["entered_by"],
-            ["account.id"],
-            name=op.f("fk_usage_record_entered_by_account"),
-        ),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_usage_record_entered_by_account")),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_usage_record_room_id_room")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_usage_record_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_usage_record_school_id_organisation")
         ),
-        sa.ForeignKeyConstraint(
-            ["teacher_id"],
-            ["person.id"],
-            name=op.f("fk_usage_record_teacher_id_person"),
-        ),
+        sa.ForeignKeyConstraint(["teacher_id"], ["person.id"], name=op.f("fk_usage_record_teacher_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_record")),
         sa.UniqueConstraint("school_id", "event_seq", name=op.f("uq_usage_record_school_id_event_seq")),
     )
     with op.batch_alter_table("usage_record", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_usage_record_lesson_id"), ["lesson_id"], unique=False)
-        batch_op.create_index(
-            "ix_usage_record_school_class",
-            ["school_id", "class_id", "lesson_on"],
-            unique=False,
-        )
+        batch_op.create_index("ix_usage_record_school_class", ["school_id", "class_id", "lesson_on"], unique=False)
 
     op.create_table(
         "lesson_session",
@@ -1073,40 +833,24 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["school_class.id"],
-            name=op.f("fk_lesson_session_class_id_school_class"),
+            ["class_id"], ["school_class.id"], name=op.f("fk_lesson_session_class_id_school_class")
         ),
         sa.ForeignKeyConstraint(
-            ["package_id"],
-            ["package_version.id"],
-            name=op.f("fk_lesson_session_package_id_package_version"),
+            ["package_id"], ["package_version.id"], name=op.f("fk_lesson_session_package_id_package_version")
         ),
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_lesson_session_room_id_room")),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_lesson_session_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_lesson_session_school_id_organisation")
         ),
         sa.ForeignKeyConstraint(
-            ["slot_id"],
-            ["timetable_slot.id"],
-            name=op.f("fk_lesson_session_slot_id_timetable_slot"),
+            ["slot_id"], ["timetable_slot.id"], name=op.f("fk_lesson_session_slot_id_timetable_slot")
         ),
-        sa.ForeignKeyConstraint(
-            ["teacher_id"],
-            ["person.id"],
-            name=op.f("fk_lesson_session_teacher_id_person"),
-        ),
+        sa.ForeignKeyConstraint(["teacher_id"], ["person.id"], name=op.f("fk_lesson_session_teacher_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_session")),
     )
     with op.batch_alter_table("lesson_session", schema=None) as batch_op:
         batch_op.create_index("ix_lesson_session_school_class", ["school_id", "class_id"], unique=False)
-        batch_op.create_index(
-            "ix_lesson_session_school_room",
-            ["school_id", "room_id", "state"],
-            unique=False,
-        )
+        batch_op.create_index("ix_lesson_session_school_room", ["school_id", "room_id", "state"], unique=False)
 
     op.create_table(
         "lesson_event",
@@ -1120,14 +864,10 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["actor_id"], ["account.id"], name=op.f("fk_lesson_event_actor_id_account")),
         sa.ForeignKeyConstraint(
-            ["lesson_id"],
-            ["lesson_session.id"],
-            name=op.f("fk_lesson_event_lesson_id_lesson_session"),
+            ["lesson_id"], ["lesson_session.id"], name=op.f("fk_lesson_event_lesson_id_lesson_session")
         ),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_lesson_event_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_lesson_event_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_event")),
     )
@@ -1146,21 +886,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_lesson_group_device_id_device")),
         sa.ForeignKeyConstraint(["driver_id"], ["person.id"], name=op.f("fk_lesson_group_driver_id_person")),
         sa.ForeignKeyConstraint(
-            ["lesson_id"],
-            ["lesson_session.id"],
-            name=op.f("fk_lesson_group_lesson_id_lesson_session"),
+            ["lesson_id"], ["lesson_session.id"], name=op.f("fk_lesson_group_lesson_id_lesson_session")
         ),
         sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_lesson_group_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_lesson_group_school_id_organisation")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_group")),
         sa.UniqueConstraint(
-            "school_id",
-            "lesson_id",
-            "number",
-            name=op.f("uq_lesson_group_school_id_lesson_id_number"),
+            "school_id", "lesson_id", "number", name=op.f("uq_lesson_group_school_id_lesson_id_number")
         ),
     )
     op.create_table(
@@ -1181,28 +914,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["lesson_id"],
-            ["lesson_session.id"],
-            name=op.f("fk_register_entry_lesson_id_lesson_session"),
+            ["lesson_id"], ["lesson_session.id"], name=op.f("fk_register_entry_lesson_id_lesson_session")
         ),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_register_entry_person_id_person")),
         sa.ForeignKeyConstraint(
-            ["person_id"],
-            ["person.id"],
-            name=op.f("fk_register_entry_person_id_person"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["school_id"],
-            ["organisation.id"],
-            name=op.f("fk_register_entry_school_id_organisation"),
+            ["school_id"], ["organisation.id"], name=op.f("fk_register_entry_school_id_organisation")
         ),
         sa.ForeignKeyConstraint(["seat_id"], ["seat.id"], name=op.f("fk_register_entry_seat_id_seat")),
         sa.ForeignKeyConstraint(["set_by"], ["account.id"], name=op.f("fk_register_entry_set_by_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_register_entry")),
         sa.UniqueConstraint(
-            "school_id",
-            "lesson_id",
-            "person_id",
-            name=op.f("uq_register_entry_school_id_lesson_id_person_id"),
+            "school_id", "lesson_id", "person_id", name=op.f("uq_register_entry_school_id_lesson_id_person_id")
         ),
     )
     # ### end Alembic commands ###

@@ -1,0 +1,64 @@
+"""``lms bridge`` and ``lms labs gateway`` (桥与网关凭证)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import click
+from flask import Flask
+from sqlalchemy import select
+
+
+def register(main: click.Group) -> None:
+    """Add the bridge and lab commands to the ``lms`` command."""
+    main.add_command(bridge)
+    main.add_command(labs)
+
+
+def _app() -> Flask:
+    from lms.app import create_app
+
+    return create_app()
+
+
+def _school(name: str) -> uuid.UUID:
+    from lms.core.db import db
+    from lms.core.models import Organisation
+
+    found = [row for row in db.session.scalars(select(Organisation).where(Organisation.level == "school")) if not name or name in (row.name, row.code)]
+    if len(found) != 1:
+        raise click.ClickException("请用 --school 指明学校：" + ("、".join(row.name for row in found) or "还没有学校"))
+    return found[0].id
+
+
+@click.command()
+@click.option("--school", default="", help="Name or code of the school; needed where there are several.")
+@click.option("--host", default="127.0.0.1", help="Host of the broker.")
+def bridge(school: str, host: str) -> None:
+    """Run the bridge between broker and database (桥)."""
+    from lms.labs.bridge import run_bridge
+
+    app = _app()
+    with app.app_context():
+        school_id = _school(school)
+    run_bridge(app, school_id, host, app.config["ZHIKE"].mqtt_port)
+
+
+@click.group()
+def labs() -> None:
+    """Gateways and boards of the labs (实验室)."""
+
+
+@labs.command()
+@click.argument("name")
+@click.option("--board", is_flag=True, help="A board that speaks Homie itself, not a gateway.")
+@click.option("--school", default="")
+def credential(name: str, board: bool, school: str) -> None:
+    """Make or show the broker credential of gateway NAME (gw-…) or of a board."""
+    from lms.labs.service import board_credential, gateway_credential
+
+    with _app().app_context():
+        make = board_credential if board else gateway_credential
+        made = make(_school(school), name)
+    click.echo(json.dumps({"username": made.username, "password": made.password}))

@@ -1,0 +1,86 @@
+"""Topics, rights and caps of a lab (主题与权限); pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+HOMIE = "homie/5"
+HEARTBEAT_S = 5
+LOST_AFTER_S = 15
+
+# Speed caps by grade (m/s, rad/s): the youngest drive slowest.
+CAPS: tuple[tuple[int, float, float], ...] = ((3, 0.15, 1.0), (6, 0.25, 1.5), (9, 0.35, 2.0), (12, 0.5, 3.0))
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Topic filters on which a client may publish, be given messages, and subscribe."""
+
+    send: tuple[str, ...]
+    receive: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in BrokerCredential.rights."""
+        return {"send": list(self.send), "receive": list(self.receive), "subscribe": list(self.receive)}
+
+
+def caps_for(grade: int) -> tuple[float, float]:
+    """Largest speed (m/s) and turn (rad/s) that a grade 1–12 may drive."""
+    for last, linear, angular in CAPS:
+        if grade <= last:
+            return linear, angular
+    return CAPS[-1][1:]
+
+
+def lesson_topic(room: str) -> str:
+    """Retained lesson state of a room."""
+    return f"zhike/room/{room}/lesson"
+
+
+def lease_topic(room: str, device: str) -> str:
+    """Retained lease of a device."""
+    return f"zhike/room/{room}/lease/{device}"
+
+
+def stop_topic(room: str) -> str:
+    """Emergency stop of a room."""
+    return f"zhike/room/{room}/stop"
+
+
+def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: Iterable[str]) -> Rights:
+    """A pupil's terminal: writes only below its own device; reads its room's lesson, its group's robots, the room's cameras."""
+    seen = [f"{HOMIE}/{device}/#" for device in (terminal, *robots, *cameras)]
+    room_topics = [lesson_topic(room), f"zhike/room/{room}/stopped", f"zhike/room/{room}/lease/+"]
+    return Rights((f"{HOMIE}/{terminal}/#",), tuple(seen + room_topics))
+
+
+def console_rights(room: str) -> Rights:
+    """A teacher's console: reads every device and its room, writes only the room's stop."""
+    return Rights((stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices"))
+
+
+def gateway_rights() -> Rights:
+    """A gateway: Homie devices and lab topics, never $CONTROL."""
+    topics = (f"{HOMIE}/#", "zhike/#")
+    return Rights(topics, topics)
+
+
+def board_rights(device: str) -> Rights:
+    """A board that speaks Homie itself: its own device only."""
+    return Rights((f"{HOMIE}/{device}/#",), (f"{HOMIE}/{device}/+/+/set", f"{HOMIE}/$broadcast/#"))
+
+
+def derived_password(key: str, username: str, nonce: str) -> str:
+    """A client's password, derived from the instance key, stored nowhere."""
+    return hmac.new(key.encode(), f"{username}:{nonce}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def counted(before: int | None, now: int) -> int:
+    """How much a device's counter grew; a smaller one means that it began anew."""
+    if before is None:
+        return 0
+    return now - before if now >= before else now

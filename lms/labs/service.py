@@ -1,0 +1,297 @@
+"""What lessons ask of the lab: credentials, lesson state, leases, stops, presence (实验室服务)."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import delete, select, update
+
+from lms.config import kept_secret
+from lms.core import clock
+from lms.core.audit import audit
+from lms.core.db import db, new_id, write
+from lms.core.models import Account
+from lms.core.outbox import to_mqtt
+from lms.labs import rules
+from lms.labs.models import BrokerCredential, Device, DeviceLease, DeviceLessonSummary, StopEvent, TerminalPresence
+from lms.roster.models import Room, Seat
+
+CONSOLE_HOURS = 4
+LESSON_HOURS = 3
+FOREVER = timedelta(days=3650)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a client needs to reach the broker; ``ready`` once the bridge has provisioned it."""
+
+    username: str
+    password: str
+    client_id: str
+    ws_path: str
+    ws_port: int
+    wss_port: int
+    room: str
+    ready: bool
+
+
+def _key() -> str:
+    return kept_secret(current_app.config["ZHIKE"].data_dir / "keys" / "broker")
+
+
+def password_of(row: BrokerCredential) -> str:
+    """The password of a broker client, derived anew."""
+    return rules.derived_password(_key(), row.username, row.nonce)
+
+
+def _credential(row: BrokerCredential, room: str) -> Credential:
+    settings = current_app.config["ZHIKE"]
+    client_id = f"{row.username}-{secrets.token_hex(4)}"
+    return Credential(
+        row.username, password_of(row), client_id, "/mqtt", settings.mqtt_ws_port, settings.mqtt_wss_port, room, row.applied_rev >= row.rev
+    )
+
+
+def _ensure(school_id: uuid.UUID, username: str, rights: rules.Rights, lesson_id: uuid.UUID | None, until: datetime) -> BrokerCredential:
+    """Make or renew a broker client; a new lesson or an expiry gives a new password. Changed rights raise ``rev``."""
+    row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.school_id == school_id, BrokerCredential.username == username))
+    now = clock.now()
+    wanted = rights.to_json()
+    if row is None:
+        row = BrokerCredential(
+            id=new_id(),
+            school_id=school_id,
+            username=username,
+            nonce=secrets.token_hex(16),
+            rights=wanted,
+            lesson_id=lesson_id,
+            expires_at=until,
+            revoked=False,
+            rev=1,
+            applied_rev=0,
+        )
+        db.session.add(row)
+    elif row.revoked or row.expires_at <= now or row.lesson_id != lesson_id:
+        row.nonce, row.rights, row.lesson_id, row.revoked = secrets.token_hex(16), wanted, lesson_id, False
+        row.expires_at, row.rev = until, row.rev + 1
+    elif row.rights != wanted:
+        row.rights, row.rev = wanted, row.rev + 1
+    row.updated_at = now
+    return row
+
+
+def _cameras(room_id: uuid.UUID) -> list[str]:
+    return sorted(db.session.scalars(select(Device.homie_id).where(Device.room_id == room_id, Device.kind == "camera")))
+
+
+def open_terminals(room: Room, lesson_id: uuid.UUID) -> None:
+    """Provision every seat of the room for a lesson at once, so that no pupil waits for it at sign-in; joins the open write."""
+    until = clock.now() + timedelta(hours=LESSON_HOURS)
+    with write():
+        cameras = _cameras(room.id)
+        for seat in db.session.scalars(select(Seat).where(Seat.room_id == room.id)):
+            _ensure(room.school_id, seat.terminal, rules.terminal_rights(seat.terminal, room.code, [], cameras), lesson_id, until)
+
+
+def terminal_credential(seat: Seat, room: Room, lesson_id: uuid.UUID, robots: Iterable[str] = ()) -> Credential:
+    """Short-lived credential of a pupil's terminal for this lesson; may read ``robots`` (Homie ids of its group)."""
+    wanted = rules.terminal_rights(seat.terminal, room.code, sorted(robots), _cameras(room.id))
+    row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.school_id == room.school_id, BrokerCredential.username == seat.terminal))
+    if row is None or row.revoked or row.lesson_id != lesson_id or row.rights != wanted.to_json() or row.expires_at <= clock.now():
+        with write():
+            row = _ensure(room.school_id, seat.terminal, wanted, lesson_id, clock.now() + timedelta(hours=LESSON_HOURS))
+    return _credential(row, room.code)
+
+
+def console_credential(account: Account, room: Room) -> Credential:
+    """Credential of a teacher's console for one room; renewed after four hours."""
+    username = f"console-{account.id.hex[-12:]}-{room.code}"
+    row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.school_id == room.school_id, BrokerCredential.username == username))
+    if row is None or row.revoked or row.expires_at <= clock.now() + timedelta(hours=1):
+        with write():
+            row = _ensure(room.school_id, username, rules.console_rights(room.code), None, clock.now() + timedelta(hours=CONSOLE_HOURS))
+    return _credential(row, room.code)
+
+
+def gateway_credential(school_id: uuid.UUID, gateway: str) -> Credential:
+    """Standing credential of a gateway PC."""
+    with write():
+        return _credential(_ensure(school_id, gateway, rules.gateway_rights(), None, clock.now() + FOREVER), "")
+
+
+def board_credential(school_id: uuid.UUID, device: str) -> Credential:
+    """Standing credential of a board that speaks Homie itself."""
+    with write():
+        return _credential(_ensure(school_id, device, rules.board_rights(device), None, clock.now() + FOREVER), "")
+
+
+def retire_credentials(lesson_id: uuid.UUID) -> None:
+    """The terminals of an ended lesson lose the broker; the bridge disconnects them."""
+    with write():
+        db.session.execute(
+            update(BrokerCredential)
+            .where(BrokerCredential.lesson_id == lesson_id, BrokerCredential.revoked.is_(False))
+            .values(revoked=True, rev=BrokerCredential.rev + 1, updated_at=clock.now())
+        )
+
+
+def publish_lesson(school_id: uuid.UUID, room_code: str, payload: dict[str, Any] | None) -> None:
+    """Retained lesson state of a room; None when the room is free."""
+    to_mqtt(school_id, rules.lesson_topic(room_code), payload, retain=True)
+
+
+def devices_in(room_id: uuid.UUID) -> list[Device]:
+    """Robots, cameras and sensors of a room by sticker."""
+    return list(db.session.scalars(select(Device).where(Device.room_id == room_id, Device.kind != "terminal").order_by(Device.sticker, Device.homie_id)))
+
+
+def grant_lease(
+    actor: Account,
+    lesson_id: uuid.UUID,
+    device: Device,
+    group_no: int,
+    holders: Sequence[str],
+    holder: str,
+    until: datetime,
+    max_linear: float,
+    max_angular: float,
+) -> DeviceLease:
+    """Hand a robot to a group until the lesson's end; an older lease of the device in this lesson ends."""
+    with write():
+        for old in db.session.scalars(select(DeviceLease).where(DeviceLease.device_id == device.id, DeviceLease.released_at.is_(None))):
+            old.released_at = clock.now()
+        lease = DeviceLease(
+            id=new_id(),
+            school_id=device.school_id,
+            device_id=device.id,
+            lesson_id=lesson_id,
+            group_no=group_no,
+            holder=holder,
+            holders=list(holders),
+            until=until,
+            max_linear=max_linear,
+            max_angular=max_angular,
+        )
+        db.session.add(lease)
+        _publish_lease(device, lease)
+        audit(actor, "grant-lease", "device", device.id, group=group_no, lesson=str(lesson_id))
+        return lease
+
+
+def pass_wheel(actor: Account, lease: DeviceLease, holder: str) -> None:
+    """Another terminal of the group drives now."""
+    with write():
+        device = db.session.get_one(Device, lease.device_id)
+        lease.holder = holder
+        _publish_lease(device, lease)
+        audit(actor, "pass-wheel", "device", device.id, holder=holder)
+
+
+def _publish_lease(device: Device, lease: DeviceLease) -> None:
+    room = db.session.get(Room, device.room_id)
+    if room is None:
+        return
+    payload = {
+        "device": device.homie_id,
+        "holder": lease.holder,
+        "holders": lease.holders,
+        "lesson": str(lease.lesson_id),
+        "until": lease.until.isoformat(),
+        "max_linear": lease.max_linear,
+        "max_angular": lease.max_angular,
+    }
+    to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), payload, retain=True)
+
+
+def open_leases(lesson_id: uuid.UUID) -> list[DeviceLease]:
+    """Leases in force in a lesson."""
+    return list(db.session.scalars(select(DeviceLease).where(DeviceLease.lesson_id == lesson_id, DeviceLease.released_at.is_(None))))
+
+
+def release_leases(actor: Account | None, lesson_id: uuid.UUID) -> None:
+    """Nobody drives any more: leases end with the lesson."""
+    with write():
+        for lease in open_leases(lesson_id):
+            lease.released_at = clock.now()
+            device = db.session.get_one(Device, lease.device_id)
+            room = db.session.get(Room, device.room_id)
+            if room is not None:
+                to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), None, retain=True)
+        audit(actor, "release-leases", "lesson", lesson_id)
+
+
+def stop_room(actor: Account | None, room: Room, lesson_id: uuid.UUID | None, stop_id: str | None = None) -> StopEvent:
+    """Stop every robot of a room (急停); the console has already published the same ``stop_id`` itself, if it could."""
+    key = (stop_id or str(new_id()))[:40]
+    with write():
+        event = db.session.scalar(select(StopEvent).where(StopEvent.stop_id == key))
+        if event is not None:
+            return event
+        event = StopEvent(
+            id=new_id(), school_id=room.school_id, room_id=room.id, lesson_id=lesson_id, stop_id=key, requested_by=actor.id if actor else None
+        )
+        db.session.add(event)
+        payload = {"id": key, "by": "teacher" if actor else "system", "at": clock.now().isoformat()}
+        to_mqtt(room.school_id, rules.stop_topic(room.code), payload)
+        audit(actor, "stop-robots", "room", room.id, school_id=room.school_id, stop=key)
+        return event
+
+
+def stop_report(stop_id: str) -> dict[str, Any]:
+    """What a stop reached: ``reported`` False while the gateway has not answered."""
+    event = db.session.scalar(select(StopEvent).where(StopEvent.stop_id == stop_id))
+    if event is None:
+        return {"id": stop_id, "reported": False, "confirmed": [], "unconfirmed": []}
+    return {"id": stop_id, "reported": event.reported_at is not None, "confirmed": event.confirmed, "unconfirmed": event.unconfirmed}
+
+
+def presence(lesson_id: uuid.UUID) -> list[TerminalPresence]:
+    """Newest sign of life of each seat of a lesson."""
+    return list(db.session.scalars(select(TerminalPresence).where(TerminalPresence.lesson_id == lesson_id)))
+
+
+def note_heartbeat(
+    school_id: uuid.UUID, seat_id: uuid.UUID, account_id: uuid.UUID | None, lesson_id: uuid.UUID, step: int, visible: bool, secure: bool, at: datetime
+) -> None:
+    """A heartbeat of a seat; the bridge calls it for MQTT, the page's fallback by HTTP."""
+    with write():
+        row = db.session.scalar(
+            select(TerminalPresence).where(
+                TerminalPresence.school_id == school_id, TerminalPresence.lesson_id == lesson_id, TerminalPresence.seat_id == seat_id
+            )
+        )
+        if row is None:
+            row = TerminalPresence(id=new_id(), school_id=school_id, lesson_id=lesson_id, seat_id=seat_id, first_at=at, beats=0)
+            db.session.add(row)
+        row.beats += 1
+        row.last_at, row.step, row.visible, row.secure = at, step, visible, secure
+        row.account_id = account_id or row.account_id
+
+
+def lesson_devices(lesson_id: uuid.UUID) -> list[DeviceLessonSummary]:
+    """One summary a device of the lesson."""
+    return list(db.session.scalars(select(DeviceLessonSummary).where(DeviceLessonSummary.lesson_id == lesson_id)))
+
+
+def stop_events(lesson_id: uuid.UUID) -> list[StopEvent]:
+    """Stops during a lesson, oldest first."""
+    return list(db.session.scalars(select(StopEvent).where(StopEvent.lesson_id == lesson_id).order_by(StopEvent.id)))
+
+
+def forget_old(now: datetime) -> int:
+    """Retention: presence and leases older than 180 days, broker clients a day after their end; returns rows deleted."""
+    gone = 0
+    with write():
+        for statement in (
+            delete(TerminalPresence).where(TerminalPresence.created_at < now - timedelta(days=180)),
+            delete(DeviceLease).where(DeviceLease.created_at < now - timedelta(days=180)),
+            delete(BrokerCredential).where(BrokerCredential.revoked.is_(True), BrokerCredential.updated_at < now - timedelta(days=1)),
+        ):
+            gone += db.session.execute(statement).rowcount  # type: ignore[attr-defined]  # a CursorResult for DML
+    return gone

@@ -1,0 +1,274 @@
+"""The bridge between a real broker, Mosquitto and the embedded one, and a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from flask import Flask
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import select
+
+from labkit.broker import BrokerConfig, find_mosquitto, wait_ready
+from lms.core import clock
+from lms.core.db import db, new_id, write
+from lms.labs import service
+from lms.labs.bridge import ADMIN, Bridge, admin_password_file
+from lms.labs.models import BrokerCredential, Device, DeviceLessonSummary, StopEvent, TerminalPresence
+from tests.factories import make_room, make_school, make_staff
+
+KINDS = ["embedded"] + (["mosquitto"] if find_mosquitto() else [])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(check: Callable[[], Any], seconds: float = 15) -> Any:
+    """The first true answer of ``check``, asked at most ``seconds`` long."""
+    pause = threading.Event()
+    deadline = clock.now() + timedelta(seconds=seconds)
+    while clock.now() < deadline:
+        db.session.rollback()
+        if found := check():
+            return found
+        pause.wait(0.05)
+    raise AssertionError("nothing came")
+
+
+class Broker:
+    """A broker process that can be killed and started again on its port."""
+
+    def __init__(self, folder: Path, kind: Any, password_file: Path) -> None:
+        folder.mkdir()
+        self.config = BrokerConfig(
+            data_dir=folder, admin_username=ADMIN, admin_password_file=password_file, kind=kind, tcp_port=free_port(), log_file=folder / "log"
+        )
+        self.file = folder / "broker.json"
+        self.file.write_text(json.dumps(self.config.to_json()))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", "labkit.broker", "--config", str(self.file)])
+        wait_ready(self.config, 20)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@pytest.fixture(params=KINDS)
+def broker(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path / "broker", request.param, admin_password_file(app.config["ZHIKE"].data_dir))
+    made.start()
+    yield made
+    made.kill()
+
+
+def run_bridge(app: Flask, school_id: Any, port: int) -> tuple[Bridge, threading.Thread]:
+    bridge = Bridge(app, school_id, "127.0.0.1", port)
+    thread = threading.Thread(target=bridge.run)
+    thread.start()
+    return bridge, thread
+
+
+class Peer:
+    """A real MQTT client with a credential of ours."""
+
+    def __init__(self, port: int, credential: service.Credential, *topics: str) -> None:
+        self.got: list[tuple[str, str]] = []
+        self.connected = threading.Event()
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=credential.client_id, protocol=mqtt.MQTTv311)
+        self.client.username_pw_set(credential.username, credential.password)
+        self.client.on_message = lambda client, data, message: self.got.append((message.topic, message.payload.decode()))
+        self.client.on_subscribe = lambda *args: self.connected.set()
+        self.client.on_connect = lambda *args: self.client.subscribe([(topic, 1) for topic in topics])
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self.connected.wait(10)
+
+    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(5)
+
+    def end(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def provisioned(username: str) -> bool:
+    row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.username == username))
+    return row is not None and row.applied_rev == row.rev
+
+
+def test_lesson_reaches_terminal_and_its_life_reaches_the_tables(app: Flask, broker: Broker) -> None:
+    school = make_school()
+    room, seats = make_room(school)
+    teacher = make_staff(school)
+    lesson_id = new_id()
+    assert teacher.account is not None
+    service.open_terminals(room, lesson_id)
+    service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running", "step": 0})
+    gateway = service.gateway_credential(school.id, "gw-lab1")
+    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
+    try:
+        until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
+        seat = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), f"zhike/room/{room.code}/lesson")
+        until(lambda: any(str(lesson_id) in payload for _, payload in seat.got))
+        lab = Peer(broker.config.tcp_port, gateway, f"zhike/room/{room.code}/stop")
+        lab.say("zhike/gateway/gw-lab1/devices", json.dumps([{"device": "mbot-1", "profile": "makeblock-mbot", "kind": "robot", "room": room.code, "sticker": "07"}]), retain=True)
+        device = until(lambda: db.session.scalar(select(Device)))
+        seat.say(f"homie/5/{seats[0].terminal}/terminal/lesson", str(lesson_id), retain=True)
+        seat.say(f"homie/5/{seats[0].terminal}/terminal/step", "2", retain=True)
+        seat.say(f"homie/5/{seats[0].terminal}/terminal/heartbeat", "2026-11-24T02:05:00Z")
+        for count in (3, 9, 12):
+            lab.say("homie/5/mbot-1/main/commands", str(count))
+        present = until(lambda: db.session.scalar(select(TerminalPresence)))
+        assert (present.seat_id, present.step, present.beats) == (seats[0].id, 2, 1)
+        until(lambda: (row := db.session.scalar(select(DeviceLessonSummary))) and row.commands == 9)
+
+        event = service.stop_room(teacher.account, room, lesson_id)
+        until(lambda: any(event.stop_id in payload for _, payload in lab.got))
+        lab.say(f"zhike/room/{room.code}/stopped", json.dumps({"id": event.stop_id, "confirmed": ["mbot-1"], "unconfirmed": [{"device": "car-1", "sticker": "08"}]}))
+        report = until(lambda: (found := service.stop_report(event.stop_id))["reported"] and found)
+        assert report["confirmed"] == ["mbot-1"]
+        assert report["unconfirmed"][0]["sticker"] == "08"
+        assert until(lambda: db.session.scalar(select(DeviceLessonSummary).where(DeviceLessonSummary.device_id == device.id))).stop_confirmed is True
+        for peer in (seat, lab):
+            peer.end()
+    finally:
+        bridge.stop()
+        thread.join(15)
+
+
+def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
+    school = make_school()
+    room, seats = make_room(school)
+    lesson_id = new_id()
+    service.open_terminals(room, lesson_id)
+    listener = service.gateway_credential(school.id, "gw-lab1")
+    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
+    try:
+        until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
+        lab = Peer(broker.config.tcp_port, listener, "homie/5/#", "zhike/#")
+        pupil = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), "homie/5/#", "zhike/#", f"zhike/room/{room.code}/lesson")
+        for topic in (f"homie/5/{seats[1].terminal}/terminal/heartbeat", "homie/5/mbot-1/main/linear_x/set", f"zhike/room/{room.code}/lesson", f"zhike/room/{room.code}/stop"):
+            pupil.say(topic, "forged")
+        pupil.say(f"homie/5/{seats[0].terminal}/terminal/heartbeat", "mine")
+        until(lambda: any(payload == "mine" for _, payload in lab.got))
+        assert not [payload for _, payload in lab.got if payload == "forged"]
+        lab.say("homie/5/t-other-01/terminal/heartbeat", "secret")
+        lab.say(f"zhike/room/{room.code}/lesson", "for all")
+        until(lambda: any(payload == "for all" for _, payload in pupil.got))
+        assert not [payload for _, payload in pupil.got if payload == "secret"]
+        for peer in (lab, pupil):
+            peer.end()
+    finally:
+        bridge.stop()
+        thread.join(15)
+
+
+def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Broker) -> None:
+    school = make_school()
+    room, seats = make_room(school)
+    lesson_id = new_id()
+    service.open_terminals(room, lesson_id)
+    service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running", "step": 4})
+    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
+    try:
+        until(lambda: provisioned(seats[0].terminal))
+        broker.kill()
+        for left in broker.config.data_dir.glob("*"):
+            if left != broker.file:
+                left.unlink()  # even the broker's own memory is gone
+        service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running", "step": 5})
+        broker.start()
+        credential = service.terminal_credential(seats[0], room, lesson_id)
+
+        def reached() -> bool:
+            try:
+                peer = Peer(broker.config.tcp_port, replace(credential, client_id=f"again-{new_id().hex[:6]}"), f"zhike/room/{room.code}/lesson")
+            except AssertionError:
+                return False
+            arrived = bool(until(lambda: any('"step":5' in payload for _, payload in peer.got)))
+            peer.end()
+            return arrived
+
+        assert until(reached, 40)
+    finally:
+        bridge.stop()
+        thread.join(15)
+
+
+def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
+    school = make_school()
+    room, seats = make_room(school)
+    lesson_id = new_id()
+    service.open_terminals(room, lesson_id)
+    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
+    try:
+        until(lambda: provisioned(seats[0].terminal))
+        peer = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), f"zhike/room/{room.code}/lesson")
+        dropped = threading.Event()
+        peer.client.on_disconnect = lambda *args: dropped.set()
+        service.retire_credentials(lesson_id)
+        assert dropped.wait(15)
+        peer.end()
+    finally:
+        bridge.stop()
+        thread.join(15)
+
+
+def test_late_web_finds_the_stop_that_the_console_published(app: Flask) -> None:
+    from lms.labs.intake import WEB_GRACE, Intake
+
+    school = make_school()
+    room, _ = make_room(school)
+    teacher = make_staff(school)
+    intake = Intake(school.id)
+    at = clock.now()
+    intake.take(f"zhike/room/{room.code}/stopped", b'{"id":"s1","confirmed":["mbot-1"]}', retained=False, at=at)
+    with write():
+        intake.store(at)
+    assert db.session.scalar(select(StopEvent)) is None
+    service.stop_room(teacher.account, room, None, "s1")
+    with write():
+        intake.store(at)
+    assert service.stop_report("s1")["confirmed"] == ["mbot-1"]
+    intake.take(f"zhike/room/{room.code}/stopped", b'{"id":"s2","confirmed":[]}', retained=False, at=at)
+    with write():
+        intake.store(at + WEB_GRACE)
+    assert service.stop_report("s2")["reported"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"[", b"[" * 60000, b"null", b'{"id": 5}', b'{"id":"x","confirmed":{"a":1}}', b"NaN", b"9" * 100000])
+def test_malformed_messages_are_dropped(app: Flask, payload: bytes) -> None:
+    from lms.labs.intake import Intake
+
+    school = make_school()
+    room, seats = make_room(school)
+    intake = Intake(school.id)
+    for topic in (
+        f"zhike/room/{room.code}/stopped", f"zhike/room/{room.code}/lesson", "zhike/gateway/g/devices", f"homie/5/{seats[0].terminal}/terminal/step",
+        f"homie/5/{seats[0].terminal}/terminal/heartbeat", "homie/5/mbot-1/main/commands", "homie/5/mbot-1/main/faces", "homie/5/x", "homie/5//", "zhike/room//stopped",
+    ):  # fmt: skip
+        intake.take(topic, payload, retained=False, at=clock.now())
+    with write():
+        intake.store(clock.now() + timedelta(hours=1))
+    assert db.session.scalar(select(TerminalPresence)) is None
