@@ -103,7 +103,8 @@ class Period(SchoolRow, Base):
 class SchoolClass(SchoolRow, Base):
     """A class as a cohort (班级): stage + entry year + number, never its display name.
 
-    ``kind``: administrative (行政班) | teaching (走班教学班). ``formed_on``: the 分班 date (B2). Personal data: none.
+    ``kind``: administrative (行政班) | teaching (走班教学班). ``formed_on``: the 分班 date (B2). ``pin_style``: digits | pictures, what the
+    pupils' new PINs are. Personal data: none.
     """
 
     __tablename__ = "school_class"
@@ -115,6 +116,7 @@ class SchoolClass(SchoolRow, Base):
     formed_on: Mapped[date]
     closed_on: Mapped[date | None]
     label: Mapped[str] = mapped_column(String(40), default="")
+    pin_style: Mapped[str] = mapped_column(String(8), default="digits")
 
 
 class Person(SchoolRow, Base):
@@ -148,7 +150,7 @@ class PersonAlias(SchoolRow, Base):
 
 
 class Enrollment(SchoolRow, Base):
-    """A pupil in a class, from – until (在班). Personal data: class membership; until leaving + 1 year."""
+    """A pupil in a class, from – until (在班); ``ends_on`` is the last day in it, None while it lasts. Personal data: class membership; until leaving + 1 year."""
 
     __tablename__ = "enrollment"
     __table_args__ = (Index("ix_enrollment_school_class", "school_id", "class_id"), Index("ix_enrollment_person", "person_id"))
