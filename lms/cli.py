@@ -1,11 +1,154 @@
-"""The ``lms`` command (命令行)."""
+"""The ``lms`` command (命令行); every room adds its own subcommands in its ``cli.py``."""
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+from lms.config import Settings, export, get_settings, metrics_environ
+
+if TYPE_CHECKING:
+    from lms.instance import Instance
+
+ROOMS = ("core", "courses", "usage", "labs", "demo")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="zhike")
 def main() -> None:
-    """智课 Zhike: the LMS of a school's AI lab (人工智能实验室教学平台)."""
+    """智课 Zhike: the LMS of a school's AI lab (人工智能实验室教学平台).
+
+    Settings come from ZHIKE_… variables, see docs/how-to/settings.md. An empty folder and `lms up` are enough to begin.
+    """
+
+
+def settings_with(data_dir: Path | None, run_dir: Path | None) -> Settings:
+    """Settings of the environment with the folders of the command line."""
+    settings = get_settings()
+    if data_dir:
+        settings = replace(settings, data_dir=data_dir)
+    return replace(settings, run_dir=run_dir) if run_dir else settings
+
+
+def folders(command: Callable[..., None]) -> Callable[..., None]:
+    """The options ``--data-dir`` and ``--run-dir``."""
+    run = click.option(
+        "--run-dir", type=click.Path(path_type=Path), help="Logs and pid files; default: <data-dir>/run."
+    )
+    data = click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Database, keys, packages; default: zhike-data."
+    )
+    return data(run(command))
+
+
+@main.command()
+@folders
+@click.option(
+    "--lab",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="lab.yaml of the devices plugged in here.",
+)
+def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None) -> None:
+    """Run a school on this machine: broker, web, bridge, jobs (启动全部服务)."""
+    from lms.core.errors import ZhikeError
+    from lms.instance import Instance
+    from lms.supervisor import StartFailed
+
+    with Instance(settings_with(data_dir, run_dir)) as instance:
+        try:
+            run_until_stopped(instance, lab)
+        except (StartFailed, ZhikeError, ValueError) as error:
+            raise click.ClickException(str(getattr(error, "message", error))) from error
+
+
+def run_until_stopped(instance: Instance, lab: Path | None) -> None:
+    """Start everything, say where it is, watch until SIGTERM or SIGINT; on an empty folder the bridge follows the first-run page."""
+    from lms.first_run import has_school, welcome_path
+
+    app = instance.prepare()
+    instance.start()
+    with app.app_context():
+        founded = has_school()
+        first = "" if founded else welcome_path(instance.settings)
+    click.echo("智课已启动：")
+    for address in instance.addresses():
+        click.echo(f"  {address}{first}")
+    if instance.certificates:
+        click.echo(f"  其他电脑首次使用：先在浏览器打开 …/ca.crt 安装校内证书（{instance.certificates.ca}）")
+    if not founded:
+        click.echo("  这里还没有学校：请打开上面的地址，完成首次设置。")
+    follower = threading.Thread(target=start_rest, args=(instance, app, lab), name="first-run", daemon=True)
+    follower.start()
+    instance.supervisor.wait()
+    click.echo("正在停止 …")
+
+
+def start_rest(instance: Instance, app: object, lab: Path | None) -> None:
+    """Start the bridge as soon as there is a school, then the gateway of ``lab``."""
+    from flask import Flask
+
+    from lms.first_run import wait_for_school
+
+    assert isinstance(app, Flask)
+    if not wait_for_school(app, instance.supervisor.ended):
+        return
+    instance.start_bridge()
+    if lab is not None:
+        instance.start_gateway(instance.gateway_spec(app, lab))
+
+
+@main.command()
+@folders
+@click.option("--sockets", default="", hidden=True, help="Descriptors of listening sockets that the supervisor holds.")
+def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
+    """Run the web server alone (网页服务)."""
+    settings = settings_with(data_dir, run_dir)
+    export(metrics_environ(settings))
+    (settings.run / "metrics").mkdir(parents=True, exist_ok=True)
+    from lms.app import create_app
+    from lms.core import clock, tls
+    from lms.core.logs import log_to_stderr
+    from lms.server import WebServer
+
+    log_to_stderr(settings.log_level, "web")
+    pair = None
+    if settings.https:
+        files = tls.ensure(settings.data_dir / "tls", settings.host_name, clock.now())
+        pair = (files.server, files.server_key)
+    WebServer(
+        settings, lambda: create_app(settings), pair, [int(number) for number in sockets.split(",") if number]
+    ).run()
+
+
+@main.command()
+@folders
+def jobs(data_dir: Path | None, run_dir: Path | None) -> None:
+    """Run the background jobs alone (后台任务)."""
+    from lms.app import create_app
+    from lms.core.jobs import Jobs
+    from lms.core.logs import log_to_stderr
+
+    settings = settings_with(data_dir, run_dir)
+    log_to_stderr(settings.log_level, "jobs")
+    Jobs(create_app(settings), settings.data_dir).run()
+
+
+def load_rooms() -> None:
+    """Let each room that has a ``cli.py`` add its commands; a broken one stops the program."""
+    for room in ROOMS:
+        if find_spec(f"lms.{room}") and find_spec(f"lms.{room}.cli"):
+            import_module(f"lms.{room}.cli").register(main)
+
+
+load_rooms()
+
+if __name__ == "__main__":
+    sys.exit(main())

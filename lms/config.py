@@ -28,11 +28,17 @@ class Settings:
     host_name: str = ""
     """Name in certificates and printed addresses; empty means this machine's host name."""
     http_port: int = 8080
-    """Plain HTTP, bound to this machine only."""
+    """Plain HTTP, for this machine: browsers treat localhost as secure."""
+    listen_http: str = "127.0.0.1"
+    """Address that plain HTTP listens on; ``0.0.0.0`` only behind a proxy that speaks HTTPS."""
     https_port: int = 8443
     """HTTPS for the other machines of the school."""
     listen: str = "0.0.0.0"
     """Address that HTTPS and WSS listen on."""
+    https: bool = True
+    """``0`` where a proxy in front speaks HTTPS: then there is no school CA and no HTTPS port."""
+    trusted_proxies: str = ""
+    """Addresses of proxies, comma-separated, whose X-Forwarded headers are believed."""
     web_workers: int = 2
     """Web worker processes."""
     web_threads: int = 16
@@ -86,7 +92,7 @@ def settings_from(environ: Mapping[str, str], **overrides: object) -> Settings:
             continue
         kind = type(getattr(Settings(), field.name))
         try:
-            values[field.name] = kind(raw)
+            values[field.name] = raw.lower() in ("1", "true", "yes", "on") if kind is bool else kind(raw)
         except ValueError as error:
             raise ValueError(f"{PREFIX}{field.name.upper()}: 需要数字 / needs a number: {raw!r}") from error
     return replace(Settings(), **{**values, **overrides})  # type: ignore[arg-type]
@@ -96,6 +102,16 @@ def settings_from(environ: Mapping[str, str], **overrides: object) -> Settings:
 def get_settings() -> Settings:
     """Settings of this process, read once."""
     return settings_from(os.environ)
+
+
+def metrics_environ(settings: Settings) -> dict[str, str]:
+    """What makes the web workers share their counters: a folder of small mapped files."""
+    return {"PROMETHEUS_MULTIPROC_DIR": str((settings.run / "metrics").resolve())}
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Put values into the environment of this process and its children; before the libraries that read them are imported."""
+    os.environ.update(values)
 
 
 def to_environ(settings: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, current_app, request, url_for
+from flask.sansio.app import App
 from flask_login import current_user
 
 from lms.core.auth import may
@@ -22,7 +23,7 @@ class Entry:
     order: int
 
 
-def offer(app: Flask, *entries: Entry) -> None:
+def offer(app: App, *entries: Entry) -> None:
     """Add entries; call it in a blueprint's ``record_once``."""
     app.extensions.setdefault("zhike_menu", []).extend(entries)
 

@@ -1,0 +1,20 @@
+"""What a process asks of the kernel: to end when its parent ends (进程)."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def die_with_parent(sig: int = signal.SIGTERM) -> None:
+    """Have the kernel send ``sig`` to this process when the thread that started it ends; nothing where there is no Linux.
+
+    Called in the child between fork and exec: it must not import, allocate locks or log.
+    """
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)

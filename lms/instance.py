@@ -1,0 +1,193 @@
+"""One school's installation as a whole: folders, database, certificates, and the processes that make it up (实例)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import select
+
+from labkit.lab import load_lab
+from lms.app import create_app
+from lms.config import Settings, kept_secret, metrics_environ, to_environ
+from lms.core import clock, schema, tls
+from lms.core.db import db
+from lms.core.models import Organisation
+from lms.core.origin import claim_origin
+from lms.labs.service import gateway_credential
+from lms.supervisor import Spec, StartFailed, Supervisor, listening_socket, port_free, port_open, say_line
+
+BROKER_ADMIN = "bridge"
+
+
+class Instance:
+    """Prepares an installation and runs its processes.
+
+    :meth:`prepare` makes or upgrades the database and certificates; :meth:`start` starts broker, web, jobs and — once there is a
+    school — the bridge. Used by ``lms up`` and ``lms demo``; a context manager that stops everything.
+    """
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None] = say_line) -> None:
+        self.settings = settings
+        self.say = say
+        self.supervisor = Supervisor(run_dir=settings.run, say=say)
+        self.certificates: tls.Certificates | None = None
+        self._environ = {**to_environ(settings), **metrics_environ(settings), "PYTHONUNBUFFERED": "1"}
+        self._sockets: list[socket.socket] = []
+
+    def prepare(self) -> Flask:
+        """Make folders, certificates and tables, or bring old tables up to date; returns an app on the database."""
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        app = create_app(settings)
+        with app.app_context():
+            revision = schema.current(db.engine)
+            if revision != schema.head():
+                if revision is not None and not schema.is_known(revision):
+                    raise StartFailed("数据库来自更新的版本：请安装新版智课，或从备份恢复。")
+                self.say("正在建立数据库 …" if revision is None else f"正在升级数据库 {revision} → {schema.head()} …")
+                schema.upgrade(db.engine)
+            claim_origin(settings.origin)
+            db.session.remove()
+        if settings.https:
+            self.certificates = tls.ensure(settings.data_dir / "tls", settings.host_name, clock.now())
+        return app
+
+    def start(self, *, timeout_s: float = 60.0) -> None:
+        """Start broker, web and jobs and wait until they serve; raises StartFailed with what to do."""
+        self._claim_ports()
+        for spec in (self.broker_spec(), self.web_spec(), self.jobs_spec()):
+            self.supervisor.add(spec)
+        self.supervisor.start_all(timeout_s=timeout_s)
+
+    def start_bridge(self) -> None:
+        """Start the bridge; it needs a school."""
+        self.supervisor.add(Spec("bridge", (*self._lms, "bridge"), env=self._environ))
+        self.supervisor.start("bridge")
+
+    def start_gateway(self, spec: Spec, *, timeout_s: float = 30.0) -> None:
+        """Start a gateway (``labkit serve``) or simulator whose command line the caller knows."""
+        self.supervisor.add(spec)
+        self.supervisor.start(spec.name, timeout_s=timeout_s)
+
+    def broker_spec(self) -> Spec:
+        """The broker; writes the file that it reads."""
+        settings = self.settings
+        path = settings.run / "broker.json"
+        password = settings.data_dir / "keys" / "broker-admin"
+        kept_secret(password)
+        values = {
+            "kind": settings.broker,
+            "host": "127.0.0.1",
+            "tcp_host": settings.listen,
+            "tcp_port": settings.mqtt_port,
+            "ws_port": settings.mqtt_ws_port,
+            "data_dir": str((settings.data_dir / "broker").resolve()),
+            "admin_username": BROKER_ADMIN,
+            "admin_password_file": str(password.resolve()),
+        }
+        if self.certificates:
+            values |= {
+                "wss_host": settings.listen,
+                "wss_port": settings.mqtt_wss_port,
+                "cert": str(self.certificates.server.resolve()),
+                "key": str(self.certificates.server_key.resolve()),
+            }
+        path.write_text(json.dumps(values, indent=1), "utf-8")
+        argv = (sys.executable, "-m", "labkit.broker", "--config", str(path.resolve()))
+        return Spec("broker", argv, ready=lambda: port_open(settings.mqtt_port) and port_open(settings.mqtt_ws_port))
+
+    def web_spec(self) -> Spec:
+        """The web server on sockets that stay open while it is started again."""
+        descriptors = tuple(made.fileno() for made in self._sockets)
+        argv = (*self._lms, "web", "--sockets", ",".join(map(str, descriptors)))
+        return Spec("web", argv, env=self._environ, pass_fds=descriptors, ready=self.web_answers)
+
+    def jobs_spec(self) -> Spec:
+        """The background jobs."""
+        return Spec("jobs", (*self._lms, "jobs"), env=self._environ)
+
+    def gateway_spec(self, app: Flask, lab: Path) -> Spec:
+        """A gateway on this machine for the devices of ``lab``, with its own credential at the broker."""
+        name = load_lab(lab).name
+        with app.app_context():
+            school = db.session.scalars(select(Organisation).where(Organisation.level == "school")).one()
+            credential = gateway_credential(school.id, name)
+        argv = (
+            sys.executable,
+            "-m",
+            "labkit.cli",
+            "serve",
+            "--lab",
+            str(lab),
+            "--run-dir",
+            str(self.settings.run / "lab"),
+        )
+        broker = {
+            "LABKIT_BROKER": f"mqtt://127.0.0.1:{self.settings.mqtt_port}",
+            "LABKIT_USERNAME": credential.username,
+            "LABKIT_PASSWORD": credential.password,
+        }
+        return Spec("gateway", argv, env={**self._environ, **broker})
+
+    def web_answers(self) -> bool:
+        """Whether the web server says it is ready."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.http_port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def addresses(self) -> list[str]:
+        """Where people open it: plain HTTP on this machine first, then HTTPS by name and number."""
+        settings = self.settings
+        found = [f"http://localhost:{settings.http_port}"]
+        if self.certificates:
+            names = [name for name in tls.names_of(settings.host_name) if name != "localhost"]
+            numbers = [text for text in tls.addresses_here() if ":" not in text and not text.startswith("127.")]
+            found += [f"https://{name}:{settings.https_port}" for name in (*names[:2], *numbers)]
+        return found
+
+    def stop(self) -> None:
+        """Stop all processes and give the ports back."""
+        self.supervisor.stop()
+        for made in self._sockets:
+            made.close()
+        self._sockets = []
+
+    def __enter__(self) -> Instance:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def _lms(self) -> tuple[str, ...]:
+        return (sys.executable, "-m", "lms")
+
+    def _claim_ports(self) -> None:
+        settings = self.settings
+        self._sockets.append(listening_socket(settings.listen_http, settings.http_port, what="网页 (http_port)"))
+        if self.certificates:
+            self._sockets.append(listening_socket(settings.listen, settings.https_port, what="加密网页 (https_port)"))
+        wanted = {"mqtt_port": settings.mqtt_port, "mqtt_ws_port": settings.mqtt_ws_port}
+        if self.certificates:
+            wanted["mqtt_wss_port"] = settings.mqtt_wss_port
+        for name, port in wanted.items():
+            if not port_free(port, settings.listen if name != "mqtt_ws_port" else "127.0.0.1"):
+                raise StartFailed(
+                    f"消息服务器的端口 {port} ({name}) 已被占用：请关闭占用它的程序，或设置 ZHIKE_{name.upper()}。"
+                )
+        _clean(settings.run / "metrics")
+
+
+def _clean(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.db"):
+        path.unlink()
