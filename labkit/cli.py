@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong call.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import queue
@@ -71,13 +72,13 @@ def main(context: click.Context, lang: str, as_json: bool) -> None:
 def broker_options(command: Callable[..., None]) -> Callable[..., None]:
     """``--broker --username --password --ca`` as one argument ``address``."""
 
+    @functools.wraps(command)
     def run(broker: str, username: str, password: str, ca: str, **rest: Any) -> None:
         try:
             command(address=BrokerAddress.parse(broker, username, password, ca), **rest)
         except LabkitError as error:
             click.get_current_context().find_object(Voice).fail(error)  # type: ignore[union-attr]  # main() always sets one
 
-    run.__doc__ = command.__doc__
     wrapped: Callable[..., None] = run
     for option in (
         click.option(

@@ -1,0 +1,1 @@
+"""The gateway against real ports (ptys), real brokers and real processes."""
