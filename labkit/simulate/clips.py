@@ -5,6 +5,8 @@ The photograph (Grace Hopper, public domain) comes with matplotlib, which MediaP
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,3 +54,21 @@ def make_face_clip(path: Path, seconds: float = 8.0, fps: float = 10.0, pattern:
         writer.write(pictures[pattern[number * len(pattern) // total]])
     writer.release()
     return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m labkit.simulate.clips --out clip.avi [--seconds 8] [--fps 10] [--pattern 1,0,1,0]`."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.simulate.clips", description="制作模拟摄像头的视频")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--fps", type=float, default=10.0)
+    parser.add_argument("--pattern", default="1,0,1,0", help="各段里的人脸数")
+    options = parser.parse_args(arguments)
+    pattern = tuple(int(part) for part in options.pattern.split(","))
+    draft = options.out.with_name(f".{options.out.stem}.new.avi")
+    make_face_clip(draft, options.seconds, options.fps, pattern).replace(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""All simulated devices of one lab file, in one process apart from the gateway."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from urllib.parse import unquote, urlsplit
+
+from labkit.errors import LabkitError
+from labkit.lab import Lab, LabDevice, Simulate
+from labkit.links import BrokerAddress
+from labkit.model import Kind
+from labkit.simulate import physics
+from labkit.simulate.body import Body, MotorLog
+from labkit.simulate.faults import Faults, read_faults
+from labkit.simulate.firmata_car import FirmataBoard
+from labkit.simulate.mbot import MbotFirmware
+from labkit.simulate.mqtt_car import Login, MqttCar
+from labkit.simulate.physics import Pose
+from labkit.simulate.port import Firmware, SerialKit
+
+log = logging.getLogger("labkit.simulate")
+
+TICK_S = 0.02
+CLIP_TIMEOUT_S = 60
+BOARDS_FILE = "boards.json"
+_FIRMWARES: Mapping[str, type[MbotFirmware] | type[FirmataBoard]] = {
+    "makeblock_ff55": MbotFirmware,
+    "firmata": FirmataBoard,
+}
+
+
+class Fleet:
+    """The simulated devices; `run` serves them in the calling thread until `stop` is called."""
+
+    def __init__(self, lab: Lab, run_dir: Path, broker: BrokerAddress, credentials: Path | None = None) -> None:
+        self._run_dir, self._broker = run_dir, broker
+        self._credentials = credentials or run_dir / BOARDS_FILE
+        self._told = threading.Event()
+        self._arena = physics.school_table()
+        self._kits: list[SerialKit] = []
+        self._cars: list[MqttCar] = []
+        self._logs: list[MotorLog] = []
+        try:
+            for device in lab.devices:
+                self._add(device)
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def count(self) -> int:
+        """How many robots are simulated."""
+        return len(self._kits) + len(self._cars)
+
+    def stop(self) -> None:
+        """Make `run` return; may be called from a signal handler or another thread."""
+        self._told.set()
+
+    def run(self) -> None:
+        """Serve all devices until told to stop; then motors stop, ports and connections are closed."""
+        with selectors.DefaultSelector() as selector:
+            for kit in self._kits:
+                selector.register(kit, selectors.EVENT_READ, kit)
+            due = time.monotonic()
+            while not self._told.is_set():
+                for key, _ in selector.select(max(0.0, due - time.monotonic())):
+                    key.data.readable(time.monotonic())
+                now = time.monotonic()
+                if now >= due:
+                    due = max(due + TICK_S, now)
+                    for kit in self._kits:
+                        kit.tick(now)
+                    for car in self._cars:
+                        car.tick(now)
+        self._close()
+
+    def _close(self) -> None:
+        for car in self._cars:
+            car.close()
+        for kit in self._kits:
+            kit.close()
+        for motors in self._logs:
+            motors.close()
+
+    def _add(self, device: LabDevice) -> None:
+        settings = device.simulate or Simulate()
+        if device.profile.kind is Kind.CAMERA and device.simulate is not None:
+            _ensure_clip(device)
+        if device.profile.drive is None or device.scheme not in ("sim", "mqtt"):
+            return
+        seed = settings.seed or zlib.crc32(device.id.encode())
+        faults = read_faults(device.id, settings.faults)
+        now = time.monotonic()
+        motors = MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl")
+        self._logs.append(motors)
+        start = Pose(*settings.start) if settings.start else free_pose(self._arena, seed)
+        body = Body(self._arena, start, device.profile.drive, seed, motors, now)
+        if device.scheme == "mqtt":
+            self._cars.append(MqttCar(device, body, faults, seed, self._broker, lambda: self._login(device.id)))
+        else:
+            self._kits.append(self._serial(device, body, faults, seed, now))
+
+    def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
+        codec = device.profile.transport.codec
+        if codec not in _FIRMWARES:
+            raise LabkitError(
+                "not_simulated", f"{device.id}：还不能模拟使用 {codec} 的设备", f"{device.id}: {codec} cannot be simulated"
+            )
+        firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
+        return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000)
+
+    def _login(self, device_id: str) -> Login:
+        """The board's own credentials, read anew each time because the school may renew them."""
+        try:
+            known = json.loads(self._credentials.read_text(encoding="utf-8"))
+            entry = known.get(device_id)
+        except FileNotFoundError:
+            entry = None
+        except (OSError, ValueError, AttributeError) as error:
+            log.warning("%s: %s", self._credentials, error)
+            entry = None
+        if isinstance(entry, Mapping):
+            return Login(str(entry.get("username", device_id)), str(entry.get("password", "")))
+        if isinstance(entry, str):
+            return Login(device_id, entry)
+        return Login(self._broker.username or device_id, self._broker.password)
+
+
+def run(
+    lab: Lab, run_dir: Path, *, broker: str, username: str = "", password: str = "", ca: str = "", credentials: Path | None = None
+) -> None:
+    """Simulate all devices of `lab` whose URL is `sim://pty` or `mqtt:` until SIGTERM or SIGINT.
+
+    Serial kits get a pty with a link `<run_dir>/dev/<id>`; every kit writes its motors' changes to `<run_dir>/sim/<id>.jsonl`.
+    MQTT boards connect to `broker` (`mqtt://host:port`) with what `credentials` (default `<run_dir>/boards.json`) holds for
+    them, `{"<id>": "<password>"}` or `{"<id>": {"username", "password"}}`; else with `username` (default: the id) and
+    `password`. A camera with a `simulate` entry and a `file://` URL gets a clip there if there is none.
+    """
+    fleet = Fleet(lab, run_dir, BrokerAddress.parse(broker, username, password, ca), credentials)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        fleet.stop()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+    log.info("%d robots simulated for %s", fleet.count, lab.name)
+    fleet.run()
+
+
+def free_pose(arena: physics.Arena, seed: int) -> Pose:
+    """A place on the table with 20 cm of room on all sides, chosen by `seed`."""
+    chance = random.Random(f"pose {seed}")
+    xs = [edge for wall in arena.walls for edge in (wall.ax, wall.bx)]
+    ys = [edge for wall in arena.walls for edge in (wall.ay, wall.by)]
+    while True:
+        x, y = chance.uniform(min(xs), max(xs)), chance.uniform(min(ys), max(ys))
+        if all(physics.distance(wall, x, y) > physics.ROBOT_RADIUS_M + 0.2 for wall in arena.walls):
+            return Pose(x, y, chance.uniform(-math.pi, math.pi))
+
+
+def _ensure_clip(device: LabDevice) -> None:
+    """Make the clip of a simulated camera, in a process of its own: the vision libraries are heavy."""
+    path = Path(unquote(urlsplit(device.url).path))
+    if device.scheme != "file" or path.exists():
+        return
+    made = subprocess.run(
+        [sys.executable, "-m", "labkit.simulate.clips", "--out", str(path)],
+        check=False, timeout=CLIP_TIMEOUT_S, capture_output=True, text=True,
+    )  # fmt: skip
+    if made.returncode != 0:
+        log.error("%s: no clip made: %s", device.id, made.stderr.strip().rpartition("\n")[2])

@@ -1,0 +1,237 @@
+"""A car with its own board on the Wi-Fi: a Homie 5 device over real MQTT, with the deadman that such a board has."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import queue
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from labkit import homie
+from labkit.errors import Malformed
+from labkit.lab import LabDevice
+from labkit.links import BrokerAddress
+from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Node, Property, State, Value
+from labkit.simulate.body import Body
+from labkit.simulate.faults import Faults
+
+log = logging.getLogger("labkit.simulate")
+
+KEEPALIVE_S = 5
+REPORT_S, IDLE_REPORT_S = 0.2, 1.0
+_TYPES = {"boolean": Datatype.BOOLEAN, "integer": Datatype.INTEGER, "number": Datatype.FLOAT, "string": Datatype.STRING}
+_DIGITS = {"range": 1, "light": 0, "battery": 0, "line": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """User name and password of one board at the broker."""
+
+    username: str
+    password: str
+
+
+class MqttCar:
+    """One board; its network thread only hands commands over, everything else happens in `tick`.
+
+    Speeds are obeyed for the deadman's time (profile `device_deadman_ms`), then the board stops by itself, connected or not.
+    Retained topics are published again at each connection; `login` is asked again whenever the broker refuses.
+    """
+
+    def __init__(
+        self, device: LabDevice, body: Body, faults: Faults, seed: int, broker: BrokerAddress, login: Callable[[], Login]
+    ) -> None:
+        drive, safety = device.profile.drive, device.profile.safety
+        if drive is None or safety is None:
+            raise ValueError(f"{device.id}: {device.profile.id} has no drive")
+        self._device, self._drive, self._body, self._faults = device, drive, body, faults
+        deadman_ms = safety.device_deadman_ms if faults.deadman_ms is None else faults.deadman_ms
+        self._deadman_s = (deadman_ms or 0) / 1000
+        self._random = random.Random(f"car {seed}")
+        self._login = login
+        self._homie = _describe(device, drive)
+        self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._later: list[tuple[float, int, str, bytes]] = []
+        self._order = itertools.count()
+        self._greet = False
+        self._up = False
+        self._speeds = {drive.linear: 0.0, drive.angular: 0.0}
+        self._stop_at: float | None = None
+        self._report_at = 0.0
+        self._reported: dict[str, Value] = {}
+        self._client = self._connect(broker)
+
+    def tick(self, now: float) -> None:
+        """Obey what has come, stop when the deadman's time is over, tell the sensors."""
+        self._body.advance(now)
+        if self._greet:
+            self._greet = False
+            self._introduce(now)
+        self._take(now)
+        while self._later and self._later[0][0] <= now:
+            _, _, name, payload = heapq.heappop(self._later)
+            self._obey(name, payload, now)
+        if self._stop_at is not None and now >= self._stop_at:
+            self._halt(now, "deadman")
+        if now >= self._report_at:
+            self._report_at = now + (REPORT_S if self._body.moving else IDLE_REPORT_S)
+            self._report(now)
+
+    def close(self) -> None:
+        """Stop, say goodbye in order, disconnect."""
+        self._body.run(0.0, 0.0, time.monotonic(), "switched off")
+        self._put(homie.state_topic(self._device.id), State.DISCONNECTED.value.encode())
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    # ---- the network ----------------------------------------------------------------------------------------------
+
+    def _connect(self, broker: BrokerAddress) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._device.id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True
+        )
+        login = self._login()
+        client.username_pw_set(login.username, login.password)
+        if broker.tls:
+            client.tls_set(ca_certs=broker.ca or None)
+        client.reconnect_delay_set(1, 4)
+        client.max_queued_messages_set(200)
+        client.will_set(homie.state_topic(self._device.id), State.LOST.value.encode(), qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        client.connect_async(broker.host, broker.port, KEEPALIVE_S)
+        client.loop_start()
+        return client
+
+    def _connected(
+        self, client: paho.Client, _userdata: object, _flags: paho.ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            log.warning("%s: the broker refuses: %s", self._device.id, reason)
+            login = self._login()
+            client.username_pw_set(login.username, login.password)
+            return
+        client.subscribe(homie.set_topic(self._device.id, "+"), 1)
+        self._up = self._greet = True
+
+    def _disconnected(
+        self, _client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._up = False
+        log.info("%s: disconnected: %s", self._device.id, reason)
+
+    def _received(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        # A retained wish is an old one: a car must not start by itself when it comes back.
+        if not message.retain:
+            self._commands.put((message.topic, bytes(message.payload)))
+
+    def _put(self, topic: str, payload: bytes, qos: int = 1) -> None:
+        if self._up:
+            self._client.publish(topic, payload, qos=qos, retain=True)
+
+    def _introduce(self, now: float) -> None:
+        self._put(homie.state_topic(self._device.id), State.INIT.value.encode())
+        self._put(homie.description_topic(self._device.id), homie.describe(self._homie))
+        self._reported.clear()
+        self._tell_motion()
+        self._report(now)
+        self._put(homie.state_topic(self._device.id), State.READY.value.encode())
+
+    # ---- commands -------------------------------------------------------------------------------------------------
+
+    def _take(self, now: float) -> None:
+        while True:
+            try:
+                topic, payload = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            name = topic.split("/")[-2]
+            if self._faults.drop and self._random.random() < self._faults.drop:
+                continue
+            heapq.heappush(self._later, (now + self._faults.delay_ms / 1000, next(self._order), name, payload))
+
+    def _obey(self, name: str, payload: bytes, now: float) -> None:
+        item = self._homie.property(MAIN_NODE, name)
+        if item is None or not item.settable:
+            log.warning("%s: %s cannot be set", self._device.id, name)
+            return
+        try:
+            value = homie.decode(item, payload)
+        except Malformed as error:
+            log.warning("%s: %s", self._device.id, error.en)
+            return
+        if name == "stop":
+            self._halt(now, "stop")
+        elif name == "identify":
+            self._body.blinks += 1
+        elif isinstance(value, float):
+            self._drive_on(name, value, now)
+
+    def _drive_on(self, name: str, value: float, now: float) -> None:
+        self._speeds[name] = value
+        linear, angular = self._speeds[self._drive.linear], self._speeds[self._drive.angular]
+        self._body.twist(linear, angular, now, "set")
+        self._stop_at = now + self._deadman_s if self._deadman_s and (linear or angular) else None
+        self._tell(name, value)
+        self._tell("moving", self._body.moving)
+
+    def _halt(self, now: float, why: str) -> None:
+        self._stop_at = None
+        self._speeds = dict.fromkeys(self._speeds, 0.0)
+        self._body.run(0.0, 0.0, now, why)
+        self._tell_motion()
+
+    # ---- what it tells --------------------------------------------------------------------------------------------
+
+    def _tell_motion(self) -> None:
+        for name, value in self._speeds.items():
+            self._tell(name, value)
+        self._tell("moving", self._body.moving)
+
+    def _report(self, now: float) -> None:
+        for item in self._homie.nodes[0].properties:
+            if item.id not in _DIGITS:
+                continue
+            rounded = round(self._body.sense(item.id, now), _DIGITS[item.id])
+            value: Value = int(rounded) if item.datatype is Datatype.INTEGER else float(rounded)
+            if self._reported.get(item.id) != value:
+                self._reported[item.id] = value
+                self._tell(item.id, value, qos=0)
+
+    def _tell(self, name: str, value: Value, qos: int = 1) -> None:
+        item = self._homie.property(MAIN_NODE, name)
+        if item is not None and not self._faults.deaf:
+            self._put(homie.value_topic(self._device.id, name), homie.encode(item, value), qos)
+
+
+def _describe(device: LabDevice, drive: Drive) -> Device:
+    speeds = {drive.linear, drive.angular}
+    own = tuple(_property(item, item.id in speeds) for item in device.profile.properties.values())
+    orders = tuple(
+        Property(name, Datatype.ENUM, action.title.zh, format=name, settable=True, retained=False)
+        for name, action in device.profile.actions.items()
+    )
+    return Device(
+        id=device.id,
+        name=device.title.zh,
+        type=device.profile.id,
+        nodes=(Node(MAIN_NODE, device.title.zh, device.profile.kind.value, own + orders),),
+    )
+
+
+def _property(item: Affordance, settable: bool) -> Property:
+    datatype, bounds = _TYPES[item.type], ""
+    if datatype in (Datatype.INTEGER, Datatype.FLOAT) and (item.minimum is not None or item.maximum is not None):
+        low, high = ("" if edge is None else f"{edge:g}" for edge in (item.minimum, item.maximum))
+        bounds = f"{low}:{high}"
+    return Property(item.id, datatype, item.title.zh, item.unit, bounds, settable=settable)
