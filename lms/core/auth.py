@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import ParamSpec, TypeVar, cast
 
@@ -14,7 +15,7 @@ from argon2.exceptions import VerificationError
 from flask import Flask
 from flask_babel import lazy_gettext as _l
 from flask_login import LoginManager, current_user
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from lms.core import clock
 from lms.core.db import db, write, write_apart
@@ -51,6 +52,16 @@ def matches(stored: str | None, given: str) -> bool:
         return _passwords.verify(stored, given)
     except VerificationError:
         return False
+
+
+def waste_time(given: str) -> None:
+    """Take as long as a real check, so that the time does not tell which names exist."""
+    matches(_nobody(), given)
+
+
+@functools.cache
+def _nobody() -> str:
+    return hash_password(secrets.token_hex(8))
 
 
 def current_account() -> Account:
@@ -118,12 +129,19 @@ def check_lock(*subjects: str) -> None:
         )
 
 
-def note_failure(school_id: uuid.UUID, *subjects: str) -> None:
+def name_subject(username: str) -> str:
+    """Lockout subject of a sign-in name that no account has: it locks like any other, so that locks do not tell which names exist."""
+    return f"name:{fingerprint(username)[:32]}"
+
+
+def note_failure(school_id: uuid.UUID | None, *subjects: str) -> None:
     """Count a failed sign-in against account and seat, in a transaction of its own; the fifth locks for ten minutes."""
     now = clock.now()
     with write_apart() as session:
         for subject in subjects:
             row = session.get(Lockout, subject) or Lockout(subject=subject, school_id=school_id, failures=0)
+            if row.locked_until is not None and row.locked_until <= now:  # a lock that has run out begins anew
+                row.failures, row.locked_until = 0, None
             row.failures += 1
             row.last_at = now
             if row.failures >= FREE_FAILURES:
@@ -138,6 +156,26 @@ def note_failure(school_id: uuid.UUID, *subjects: str) -> None:
                 detail={"subjects": list(subjects)},
             )
         )
+
+
+def clear_failures(*subjects: str) -> None:
+    """Forget failures after a success; writes nothing where there are none."""
+    if db.session.scalar(select(Lockout.subject).where(Lockout.subject.in_(subjects)).limit(1)) is None:
+        return
+    with write() as session:
+        session.execute(delete(Lockout).where(Lockout.subject.in_(subjects)))
+
+
+def locked(school_ids: Sequence[uuid.UUID] | None = None) -> list[Lockout]:
+    """Locks in force, newest first; of these schools, or of all."""
+    query = select(Lockout).where(Lockout.locked_until > clock.now()).order_by(Lockout.last_at.desc())
+    return list(db.session.scalars(query if school_ids is None else query.where(Lockout.school_id.in_(school_ids))))
+
+
+def forget_old_failures() -> None:
+    """Drop counts whose last failure is a day old."""
+    with write() as session:
+        session.execute(delete(Lockout).where(Lockout.last_at < clock.now() - timedelta(days=1)))
 
 
 def unlock(actor: Account, *subjects: str) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapp
 from sqlalchemy.types import TypeDecorator
 
 from lms.core import clock
+from lms.core.metrics import WRITE_WAIT
 
 
 def new_id() -> uuid.UUID:
@@ -220,7 +221,8 @@ def _turn() -> Iterator[None]:
     if writers is None:
         yield
         return
-    writers.acquire()
+    with WRITE_WAIT.time():
+        writers.acquire()
     try:
         yield
     finally:

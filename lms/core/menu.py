@@ -38,11 +38,18 @@ def menu() -> list[dict[str, Any]]:
             "url": url_for(entry.endpoint),
             "label": entry.label,
             "icon": entry.icon,
-            "active": (request.endpoint or "").split(".")[0] == entry.endpoint.split(".")[0],
+            "active": _is_here(entry, entries),
         }
         for entry in entries
         if may(current_user, entry.roles)
     ]
+
+
+def _is_here(entry: Entry, entries: list[Entry]) -> bool:
+    """Whether the page belongs to the entry: its own page, or any page of a room that has one entry only."""
+    here, room = request.endpoint or "", entry.endpoint.split(".")[0]
+    alone = sum(other.endpoint.split(".")[0] == room for other in entries) == 1
+    return here == entry.endpoint or (alone and here.split(".")[0] == room)
 
 
 def init_menu(app: Flask) -> None:

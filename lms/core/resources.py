@@ -1,4 +1,4 @@
-"""Data that comes with the product: course packages (随产品发布的数据)."""
+"""Data that ships with the program: inside the wheel, or at the top of a checkout (随附数据)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from pathlib import Path
 
 
 def bundled(name: str) -> Path:
-    """Folder ``name`` (e.g. ``courses``) of the wheel, or of the checkout.
+    """The folder ``name`` (e.g. ``courses``) that came with the program.
 
-    Raises FileNotFoundError where neither has it.
+    In the wheel it lies in ``lms/bundled``; in a checkout it is the top folder. Raises FileNotFoundError where there is neither.
     """
-    inside = Path(str(files("lms"))) / "bundled" / name
-    if inside.is_dir():
-        return inside
-    beside = Path(str(files("lms"))).parent / name
-    if beside.is_dir():
-        return beside
-    raise FileNotFoundError(name)
+    package = Path(str(files("lms")))
+    for folder in (package / "bundled" / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"{name}: neither in the package nor beside it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ def config(connection: Connection | None = None) -> Config:
     return made
 
 
+@lru_cache(maxsize=1)
 def head() -> str:
     """The revision that this program needs."""
     found = ScriptDirectory.from_config(config()).get_current_head()

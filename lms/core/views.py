@@ -1,28 +1,62 @@
-"""Sign-in of staff, home, language, health (登录、首页、健康检查)."""
+"""Sign-in of staff, home, own account, language (登录、首页、我的账号)."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_user, logout_user
-from sqlalchemy import select, text
+from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
+from lms.core import accounts, admin_views, ops_views
 from lms.core.audit import audit
-from lms.core.auth import check_lock, current_account, matches, may, note_failure
-from lms.core.db import db, write
+from lms.core.auth import (
+    check_lock,
+    clear_failures,
+    current_account,
+    forget_old_failures,
+    matches,
+    may,
+    name_subject,
+    note_failure,
+    waste_time,
+)
+from lms.core.blueprint import bp
+from lms.core.db import db
+from lms.core.errors import ZhikeError
 from lms.core.i18n import COOKIE, LOCALES
-from lms.core.models import Account, Lockout
+from lms.core.jobs import every
+from lms.core.menu import Entry, offer
+from lms.core.models import Account, Organisation
 
-bp = Blueprint("core", __name__)
+__all__ = ["admin_views", "bp", "ops_views"]
 
 HOMES = (
     (("student",), "teaching.lesson"),
     (("teacher",), "teaching.today"),
     (("school_admin",), "usage.compliance"),
+    (("sec_admin",), "core.accounts_page"),
+    (("audit_admin",), "core.journal"),
+    (("sys_admin",), "core.system"),
 )
+
+every(30, "forget-lockouts", forget_old_failures)
+
+
+@bp.record_once
+def _menu(state: BlueprintSetupState) -> None:
+    if isinstance(state.app, Blueprint):
+        return
+    offer(
+        state.app,
+        Entry("core.accounts_page", _l("账号"), "users-group", ("school_admin", "sec_admin"), 90),
+        Entry("core.journal", _l("日志"), "clipboard-text", ("school_admin", "audit_admin"), 91),
+        Entry("core.system", _l("系统"), "server-cog", ("school_admin", "sys_admin"), 92),
+    )
 
 
 @bp.get("/")
@@ -41,45 +75,109 @@ def home() -> BaseResponse:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> BaseResponse | str | tuple[str, int]:
-    """Staff sign in with name and password."""
+    """Staff sign in with name and password; ``name@school code`` where several schools share a server."""
     if request.method == "GET":
         return render_template("core/sign_in.html", next=request.args.get("next", ""))
-    username = request.form.get("username", "").strip()
-    account = db.session.scalar(select(Account).where(Account.username == username, Account.kind == "staff"))
-    if account is not None:
-        check_lock(f"account:{account.id}")
-    if account is None or not account.active or not matches(account.password_hash, request.form.get("password", "")):
-        if account is not None:
-            note_failure(account.organisation_id, f"account:{account.id}")
-        return render_template(
-            "core/sign_in.html", error=_("用户名或密码不对。"), username=username, next=request.form.get("next", "")
-        ), 401
-    login_user(account)
-    with write():
-        lock = db.session.get(Lockout, f"account:{account.id}")
-        if lock is not None:
-            db.session.delete(lock)
-        audit(account, "sign-in", "account", account.id)
+    username, password = request.form.get("username", "").strip(), request.form.get("password", "")
+    account = _authenticate(username, password)
+    if account is None:
+        error = _("用户名或密码不对。")
+        page = render_template("core/sign_in.html", error=error, username=username, next=request.form.get("next", ""))
+        return page, 401
+    begin_session(account)
+    audit(account, "sign-in", "account", account.id)
+    if account.must_change:
+        return redirect(url_for("core.password"))
     return redirect(local_target(request.form.get("next", "")) or url_for("core.home"))
+
+
+def _authenticate(username: str, password: str) -> Account | None:
+    """The account behind name and password; counts failures the same way whether the name exists or not."""
+    candidates = _staff_named(username)
+    subjects = [f"account:{account.id}" for account in candidates] or [name_subject(username)]
+    check_lock(*subjects)
+    for account in candidates:
+        if matches(account.password_hash, password) and account.active:
+            clear_failures(f"account:{account.id}")
+            return account
+    if not candidates:
+        waste_time(password)
+    note_failure(candidates[0].organisation_id if candidates else None, *subjects)
+    return None
+
+
+def _staff_named(username: str) -> list[Account]:
+    name, _at, code = username.rpartition("@") if "@" in username else (username, "", "")
+    query = select(Account).where(Account.username == name, Account.kind == "staff")
+    if code:
+        query = query.join(Organisation, Organisation.id == Account.organisation_id).where(Organisation.code == code)
+    found = list(db.session.scalars(query.limit(2)))
+    return found if len(found) < 2 else []  # two schools' people of one name must say which
+
+
+def begin_session(account: Account) -> None:
+    """Sign an account in with a fresh session (no fixation); it lives twelve idle hours."""
+    session.clear()
+    login_user(account)
+    session.permanent = True
 
 
 def local_target(target: str) -> str:
     """``target`` if it is a path of this site, else empty (no open redirect)."""
+    if any(ord(sign) < 33 or sign == "\\" for sign in target):
+        return ""
     parts = urlsplit(target)
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc else ""
+    return (
+        target
+        if target.startswith("/") and not target.startswith("//") and not parts.netloc and not parts.scheme
+        else ""
+    )
 
 
 @bp.post("/sign-out")
 def sign_out() -> BaseResponse:
     """End this browser's session."""
     logout_user()
+    session.clear()
     return redirect(url_for("core.home"))
 
 
 @bp.get("/me")
 def me() -> str:
     """The signed-in person's own page."""
-    return render_template("core/me.html", account=current_account())
+    account = current_account()
+    roles = [accounts.ROLE_NAMES.get(entry.role, entry.role) for entry in account.grants if entry.revoked_at is None]
+    return render_template("core/me.html", account=account, roles=roles)
+
+
+@bp.route("/me/password", methods=["GET", "POST"])
+def password() -> BaseResponse | str | tuple[str, int]:
+    """Change the own password; the only page there is while it must be changed."""
+    account = current_account()
+    if request.method == "GET":
+        return render_template("core/password.html", account=account)
+    try:
+        if request.form.get("password", "") != request.form.get("again", ""):
+            return render_template(
+                "core/password.html", account=account, error=_("两次输入的新密码不一样。"), where="again"
+            ), 422
+        accounts.change_password(account, request.form.get("old", ""), request.form.get("password", ""))
+    except ZhikeError as refusal:
+        return render_template(
+            "core/password.html", account=account, error=refusal.message, where=refusal.where
+        ), refusal.status
+    begin_session(account)
+    flash(_("密码已修改，其他地方的登录已全部退出。"))
+    return redirect(url_for("core.home"))
+
+
+@bp.post("/me/end-sessions")
+def end_own_sessions() -> BaseResponse:
+    """Sign out everywhere."""
+    account = current_account()
+    accounts.end_sessions(account, account)
+    logout_user()
+    return redirect(url_for("core.sign_in"))
 
 
 @bp.post("/locale")
@@ -88,18 +186,7 @@ def locale() -> BaseResponse:
     chosen = request.form.get("locale", "")
     response = redirect(local_target(request.form.get("next", "")) or url_for("core.home"))
     if chosen in LOCALES:
-        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, samesite="Lax")
+        response.set_cookie(
+            COOKIE, chosen, max_age=365 * 86400, samesite="Lax", secure=request.is_secure, httponly=True
+        )
     return response
-
-
-@bp.get("/healthz")
-def healthz() -> Response:
-    """The process answers."""
-    return Response("ok\n", mimetype="text/plain")
-
-
-@bp.get("/readyz")
-def readyz() -> Response:
-    """The process can serve: the database answers."""
-    db.session.execute(text("SELECT 1"))
-    return Response(f"ready {current_app.config['ZHIKE'].origin}\n", mimetype="text/plain")

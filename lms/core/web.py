@@ -6,18 +6,28 @@ import json
 import logging
 import time
 import uuid
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.errors import ZhikeError
+from lms.core.metrics import REQUESTS, SECONDS
+from lms.core.sessions import TwoDoorSessions
 
 csrf = CSRFProtect()
 log = logging.getLogger("lms.web")
+
+FREE_ENDPOINTS = ("core.password", "core.sign_out", "core.locale", "core.healthz", "core.readyz", "core.metrics")
+STATIC_SECONDS = 7 * 86400
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -81,6 +91,18 @@ def _before() -> None:
     g.started = time.perf_counter()
 
 
+def _must_change() -> BaseResponse | None:
+    """Who has a password that others know changes it before anything else."""
+    endpoint = request.endpoint or ""
+    if endpoint in FREE_ENDPOINTS or endpoint.endswith("static") or not current_user.is_authenticated:
+        return None
+    if not current_user.must_change:
+        return None
+    if wants_json():
+        return problem(403, "must-change", _("请先修改初始密码。"), _("打开“我的账号”，设置自己的密码。"))
+    return redirect(url_for("core.password"))
+
+
 def _after(response: Response) -> Response:
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
@@ -88,19 +110,39 @@ def _after(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
-    if not request.path.startswith("/static/"):
+    rule = request.url_rule.rule if request.url_rule else "-"  # the rule, not the address: no names, no ids
+    if request.endpoint and request.endpoint.endswith("static"):
+        headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}" + (", immutable" if "v" in request.args else "")
+    else:
         headers.setdefault("Cache-Control", "no-store")
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    REQUESTS.labels(rule, request.method, response.status_code).inc()
+    SECONDS.labels(rule).observe(seconds)
     log.info(
         "request",
         extra={
             "request": g.get("request_id", ""),
             "method": request.method,
-            "rule": request.url_rule.rule if request.url_rule else "-",  # the rule, not the address: no names, no ids
+            "rule": rule,
             "status": response.status_code,
-            "ms": round(1000 * (time.perf_counter() - g.get("started", time.perf_counter())), 1),
+            "ms": round(1000 * seconds, 1),
         },
     )
     return response
+
+
+def _stamp(endpoint: str, values: dict[str, Any]) -> None:
+    """Give each static file's address the time of its newest change, so that browsers may keep it for ever."""
+    if endpoint == "static" and "v" not in values and "filename" in values:
+        values["v"] = _changed(current_app.static_folder or "", values["filename"])
+
+
+@lru_cache(maxsize=2000)
+def _changed(folder: str, filename: str) -> str | None:
+    try:
+        return format(int((Path(folder) / filename).stat().st_mtime), "x")
+    except OSError:
+        return None
 
 
 def init_web(app: Flask) -> None:
@@ -110,7 +152,15 @@ def init_web(app: Flask) -> None:
     app.config.setdefault("WTF_CSRF_SSL_STRICT", False)  # Referer is cut by some school proxies; the token stands
     app.config.setdefault("SESSION_COOKIE_SAMESITE", "Lax")
     app.config.setdefault("SESSION_COOKIE_HTTPONLY", True)
+    app.config.setdefault(
+        "PERMANENT_SESSION_LIFETIME", timedelta(hours=12)
+    )  # idle time of staff; lessons end pupils' sessions
+    app.session_interface = TwoDoorSessions()
+    if app.config["ZHIKE"].trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.before_request(_before)
+    app.before_request(_must_change)
+    app.url_defaults(_stamp)
     app.after_request(_after)
     app.register_error_handler(ZhikeError, _refusal)
     app.register_error_handler(CSRFError, _csrf)
