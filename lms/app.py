@@ -42,4 +42,5 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     init_menu(app)
     for feature in FEATURES:
         app.register_blueprint(import_module(f"lms.{feature}.views").bp)
+    app.register_blueprint(import_module("lms.first_run").bp)
     return app

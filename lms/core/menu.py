@@ -29,12 +29,13 @@ def offer(app: App, *entries: Entry) -> None:
 
 
 def menu() -> list[dict[str, Any]]:
-    """Entries of the signed-in person, with ``url``, ``label``, ``icon``, ``active``."""
+    """Entries of the signed-in person, with ``endpoint``, ``url``, ``label``, ``icon``, ``active``."""
     if not current_user.is_authenticated:
         return []
     entries: list[Entry] = sorted(current_app.extensions.get("zhike_menu", []), key=lambda entry: entry.order)
     return [
         {
+            "endpoint": entry.endpoint,
             "url": url_for(entry.endpoint),
             "label": entry.label,
             "icon": entry.icon,
