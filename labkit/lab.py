@@ -109,7 +109,8 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
     parameters = raw.get("parameters")
     default_settle = 0 if str(raw["url"]).startswith("sim:") else profile.transport.open_settle_ms
     settle, fps = raw.get("settle_ms", default_settle), raw.get("fps", profile.transport.fps)
-    assert isinstance(settle, int) and isinstance(fps, (int, float))
+    assert isinstance(settle, int)
+    assert isinstance(fps, (int, float))
     return LabDevice(
         id=str(raw["id"]),
         profile=profile,
@@ -135,7 +136,8 @@ def _numbered(title: Title, sticker: str) -> Title:
 
 def _simulate(data: dict[str, object]) -> Simulate:
     seed, start, faults = data.get("seed", 0), data.get("start"), data.get("faults", {})
-    assert isinstance(seed, int) and isinstance(faults, dict)
+    assert isinstance(seed, int)
+    assert isinstance(faults, dict)
     pose = tuple(float(v) for v in start) if isinstance(start, list) else None
     return Simulate(seed, (pose[0], pose[1], pose[2]) if pose else None, MappingProxyType(faults))
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from labkit.codecs.events import Ack, Event, Noise, Reported, StopProved
+from labkit.codecs.events import Ack, Event, Noise, Reported, Restarted, StopProved
 from labkit.codecs.firmata import FirmataCodec
 from labkit.codecs.makeblock import MakeblockCodec
 from labkit.model import Action, Affordance, Form, Profile
 
-__all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "StopProved", "create", "names"]
+__all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "Restarted", "StopProved", "create", "names"]
 
 
 class Codec(Protocol):
@@ -37,6 +37,9 @@ class Codec(Protocol):
 
     def stop(self, action: Action, resync: int) -> tuple[bytes, ...]:
         """The chunks of a stop, in order: resynchronisation, the action, and what makes the kit prove it."""
+
+    def expect_stop(self) -> None:
+        """A stop is being sent: from now on look for its proof."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""

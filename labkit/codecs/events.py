@@ -24,6 +24,11 @@ class StopProved:
 
 
 @dataclass(frozen=True)
+class Restarted:
+    """The kit has started anew (brown-out, reset button): pin modes and reports are gone, it must be set up again."""
+
+
+@dataclass(frozen=True)
 class Noise:
     """Bytes that belong to no frame, or a frame that breaks its protocol; ``reason`` in English for the log."""
 
@@ -31,4 +36,4 @@ class Noise:
     reason: str
 
 
-Event = Reported | Ack | StopProved | Noise
+Event = Reported | Ack | StopProved | Restarted | Noise

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from labkit.codecs.events import Event, Noise, Reported, StopProved
+from labkit.codecs.events import Event, Noise, Reported, Restarted, StopProved
 from labkit.codecs.scale import checked, reading
 from labkit.errors import Malformed
 from labkit.model import Action, Affordance, Form, Profile
@@ -35,7 +35,7 @@ _PIN_COUNT = {"motor": (2,), "servo": (1,), "analog": (1,), "digital": (1, 2, 3,
 @dataclass(frozen=True)
 class Target:
     """A parsed href: ``motor/<pwm pin>/<direction pin>``, ``servo/<pin>``, ``out/<pin>``, ``analog/<channel>``,
-    ``digital/<pin>…`` (bit 0 first), ``firmware``; ``value`` of ``?value=``.
+    ``digital/<pin>…`` (highest bit first), ``firmware``; ``value`` of ``?value=``.
     """
 
     kind: str
@@ -53,6 +53,7 @@ class FirmataCodec:
         self._outputs: dict[int, int] = {}
         self._inputs: dict[int, int] = {}
         self._unproved: set[int] = set()
+        self._versions_asked = 0
 
     def check(self, form: Form) -> None:
         """Raise Malformed when the href is none of Target's kinds or a pin is not 0..127."""
@@ -60,6 +61,8 @@ class FirmataCodec:
 
     def opening(self) -> bytes:
         """Queries, pin modes, sampling interval and reports of all that the profile uses."""
+        self._versions_asked += 1
+        self._outputs.clear()
         out = bytearray(
             [VERSION, SYSEX, FIRMWARE, SYSEX_END, SYSEX, CAPABILITIES, SYSEX_END, SYSEX, MAPPING, SYSEX_END]
         )
@@ -99,9 +102,12 @@ class FirmataCodec:
     def stop(self, action: Action, resync: int) -> tuple[bytes, ...]:
         """The stop's zeros, then a question for the state of each motor pin."""
         zeros = b"".join(data for _, data in self.act(action))
-        pins = self._motor_pins()
-        self._unproved = set(pins)
-        return (bytes(resync) + zeros + b"".join(bytes([SYSEX, PIN_STATE, pin, SYSEX_END]) for pin in pins),)
+        questions = b"".join(bytes([SYSEX, PIN_STATE, pin, SYSEX_END]) for pin in self._motor_pins())
+        return (bytes(resync) + zeros + questions,)
+
+    def expect_stop(self) -> None:
+        """A stop is on its way: every motor pin has to prove it anew."""
+        self._unproved = set(self._motor_pins())
 
     def feed(self, data: bytes) -> list[Event]:
         """Decode what has come; a command byte inside a message ends the damaged one and starts the next."""
@@ -148,7 +154,8 @@ class FirmataCodec:
     def _short(self, message: bytes) -> list[Event]:
         command, value = message[0], message[1] | message[2] << 7
         if command == VERSION:
-            return []
+            asked, self._versions_asked = self._versions_asked > 0, max(0, self._versions_asked - 1)
+            return [] if asked else [Restarted()]
         if command & 0xF0 == ANALOG:
             return self._report("analog", lambda target: target.pins[0] == command & 0x0F, value, message)
         port = command & 0x0F
@@ -156,7 +163,9 @@ class FirmataCodec:
         events: list[Event] = []
         for affordance, form, target in self._watched("digital"):
             if any(pin // 8 == port for pin in target.pins):
-                bits = sum((self._inputs.get(pin // 8, 0) >> pin % 8 & 1) << i for i, pin in enumerate(target.pins))
+                bits = 0
+                for pin in target.pins:
+                    bits = bits << 1 | self._inputs.get(pin // 8, 0) >> pin % 8 & 1
                 events.append(reading(affordance, form, bits, message))
         return events
 

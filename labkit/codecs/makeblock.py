@@ -88,6 +88,10 @@ class MakeblockCodec:
         proof = _frame(INDEX_BEFORE_STOP, READ_VERSION) + frames + _frame(INDEX_AFTER_STOP, READ_VERSION)
         return (bytes(resync), proof) if resync else (proof,)
 
+    def expect_stop(self) -> None:
+        """A stop is on its way: only acknowledgements between its own two reads count."""
+        self._acks_in_stop = None
+
     def feed(self, data: bytes) -> list[Event]:
         """Decode what has come; a damaged frame costs its first byte and the search goes on behind it."""
         self._buffer += data

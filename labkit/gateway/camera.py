@@ -25,6 +25,8 @@ class Camera(Worker):
         self._restart_at = 0.0
         self._frame_at: float | None = None
         self._stale = True
+        self._frames = 0
+        self._frames_before = 0
 
     @property
     def vision_pid(self) -> int | None:
@@ -44,7 +46,7 @@ class Camera(Worker):
         elif "refused" in item.note:
             self.noise(f"vision: {item.note['refused']}")
         elif "error" in item.note:
-            self.noise(f"vision: {item.note['error']}")
+            self._trouble(item.note)
         else:
             self._frame(item.note)
 
@@ -81,14 +83,27 @@ class Camera(Worker):
     def _exited(self, code: object) -> None:
         wait = RESTART_S[min(self._failures, len(RESTART_S) - 1)]
         self._failures += 1
+        self._frames_before = self._frames
         self._vision, self._restart_at = None, time.monotonic() + wait
         log.warning("%s: its vision process ended (%s), again in %g s", self.device.id, code, wait)
         self.alert("camera", Title("摄像头打不开或已断开", "the camera cannot be opened or is gone"))
         self.become(State.LOST)
 
+    def _trouble(self, note: dict[str, object]) -> None:
+        """The process tells why it has no picture, and keeps trying."""
+        zh, en = str(note.get("message", note["error"])), str(note.get("message_en", note["error"]))
+        self.noise(f"vision: {en}")
+        self.alert("camera", Title(zh, en))
+        if self._stale:
+            self.become(State.LOST)
+
     def _frame(self, line: dict[str, object]) -> None:
         self._frame_at = time.monotonic()
         self._failures = 0
+        number = line.get("frame")
+        if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
+            self._frames = self._frames_before + number
+            line = line | {"frame": self._frames}
         for affordance in self.device.profile.properties.values():
             name = affordance.forms[0].href.removeprefix("vision:")
             if name in line:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from labkit import homie
 from labkit.errors import Malformed
+from labkit.gateway import face
 from labkit.gateway.board import Board
 from labkit.homie import Part
 from labkit.lab import Lab
@@ -20,10 +22,10 @@ class Ghosts:
     """Looks at retained topics for 3 s after each connect.
 
     A description that names this gateway as root but is not in the lab file is a ghost: its ``$state`` goes first, then the rest
-    (Homie's order of removal). Values below our own kits that are not on the board are left from an earlier profile.
+    (Homie's order of removal). The number of commands that an earlier process had counted is taken over, once. Values below our own kits that are not on the board are left from an earlier profile.
     """
 
-    def __init__(self, lab: Lab, broker: Broker, board: Board) -> None:
+    def __init__(self, lab: Lab, broker: Broker, board: Board, adopt: Callable[[str, int], None]) -> None:
         self._lab = lab
         self._broker = broker
         self._board = board
@@ -31,6 +33,8 @@ class Ghosts:
         self._found: set[str] = set()
         self._until = 0.0
         self._looking = False
+        self._adopt = adopt
+        self._adoptable = {d.id for d in lab.devices}
 
     def subscribe(self) -> None:
         """Descriptions of all, and everything below our own kits."""
@@ -47,6 +51,7 @@ class Ghosts:
         """End the look when its time is over."""
         if self._looking and time.monotonic() > self._until:
             self._looking = False
+            self._adoptable.clear()
             for device in self._own | self._found:
                 self._broker.unsubscribe(f"homie/5/{device}/#")
             self._found.clear()
@@ -59,7 +64,11 @@ class Ghosts:
             address = homie.parse_topic(message.topic)
         except Malformed:
             return
-        if address.device in self._found or (address.device in self._own and not self._board.holds(message.topic)):
+        if address.property == face.COMMANDS and address.part is Part.VALUE and address.device in self._adoptable:
+            self._adoptable.discard(address.device)
+            if message.payload.isdigit() and len(message.payload) < 16:
+                self._adopt(address.device, int(message.payload))
+        elif address.device in self._found or (address.device in self._own and not self._board.holds(message.topic)):
             if address.part is not Part.SET:
                 self._broker.publish(message.topic, b"")
         elif address.part is Part.DESCRIPTION and address.device not in self._own:

@@ -76,11 +76,18 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class Adopt:
+    """The broker still holds how many commands an earlier gateway process had sent."""
+
+    commands: int
+
+
+@dataclass(frozen=True)
 class EndOrder:
     """Stop the kit, close the link, end the worker."""
 
 
-Item = DriveOrder | StopOrder | IdentifyOrder | SetOrder | Came | Told | Heard | EndOrder
+Item = DriveOrder | StopOrder | IdentifyOrder | SetOrder | Came | Told | Heard | Adopt | EndOrder
 MAX_WAITING = 2000
 
 

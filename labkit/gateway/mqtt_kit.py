@@ -21,8 +21,8 @@ _HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9_-]+)(?:\?value=(.+))?")
 class MqttKit(Robot):
     """One board; its topics are its own, only ``commands`` and ``stop-confirmed`` are added by the gateway."""
 
-    def __init__(self, device: LabDevice, board: Board, gateway: str, commands: int = 0) -> None:
-        super().__init__(device, board, commands)
+    def __init__(self, device: LabDevice, board: Board, gateway: str) -> None:
+        super().__init__(device, board)
         self._gateway = gateway
         self._described: Device | None = None
         self._own_state: State | None = None

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from labkit import codecs
-from labkit.codecs import Ack, Noise, Reported, StopProved
+from labkit.codecs import Noise, Reported, Restarted, StopProved
 from labkit.errors import Malformed
 from labkit.gateway import drive, face
 from labkit.gateway.board import Board
-from labkit.gateway.mailbox import Came, DriveOrder, Item, SetOrder, Told
+from labkit.gateway.mailbox import Came, DriveOrder, Item, SetOrder, StopOrder, Told
 from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Robot, log
+from labkit.guard import EXIT_NOT_OPENED
 from labkit.homie import decode
 from labkit.lab import LabDevice
 from labkit.links import GuardedPort
@@ -41,8 +42,8 @@ class Phase(Enum):
 class SerialKit(Robot):
     """One kit on a serial port."""
 
-    def __init__(self, device: LabDevice, board: Board, run_dir: Path, commands: int = 0) -> None:
-        super().__init__(device, board, commands)
+    def __init__(self, device: LabDevice, board: Board, run_dir: Path) -> None:
+        super().__init__(device, board)
         self._path = device.port(run_dir)
         self._phase = Phase.CLOSED
         self._port: GuardedPort | None = None
@@ -53,6 +54,7 @@ class SerialKit(Robot):
         self._heard_at = 0.0
         self._drove_at = 0.0
         self._armed = False
+        self._closed_because = "unplugged"
         self._polls = {p: 0.0 for p, rate in device.profile.rates.items() if rate.poll_hz}
 
     @property
@@ -63,7 +65,7 @@ class SerialKit(Robot):
     def obstacle(self, stopping: bool) -> str:
         """CLOSED cannot even be stopped; only READY can be driven."""
         if self._phase is Phase.CLOSED:
-            return "unplugged"
+            return self._closed_because
         if stopping or self._phase is Phase.READY:
             return ""
         return "wrong_firmware" if self._phase is Phase.WRONG else "not_ready"
@@ -163,6 +165,7 @@ class SerialKit(Robot):
             self._probing_since, self._probe_at = now, now
             self.become(State.INIT)
             self.calm("unplugged")
+            self.calm("not-opened")
             self._write(self._codec.opening())
         elif event == "stop":
             self._guard_stopped(note, now)
@@ -175,10 +178,11 @@ class SerialKit(Robot):
             killed = isinstance(code, int) and code < 0
             self._reopen_at = now if killed else now + REOPEN_S
             if not killed:
-                self._lost("unplugged")
+                self._lost("not_opened" if code == EXIT_NOT_OPENED else "unplugged")
 
     def _guard_stopped(self, note: dict[str, object], now: float) -> None:
         """Arm the proof for the stop that waits, or for one that the guard made by itself."""
+        self._codec.expect_stop()
         mark = str(note.get("mark", ""))
         if self._stops:
             self._armed = mark == str(self._stops[-1][0].number)
@@ -200,8 +204,16 @@ class SerialKit(Robot):
                     self.proved()
             elif isinstance(event, Reported):
                 self._read(event)
-            else:
-                assert isinstance(event, Ack)
+            elif isinstance(event, Restarted):
+                self._restarted()
+
+    def _restarted(self) -> None:
+        """Set the kit up again; what it was driving has ended with its power."""
+        if self._phase in (Phase.READY, Phase.PROBING):
+            log.warning("%s: started anew, setting it up again", self.device.id)
+            self._write(self._codec.opening())
+            if self._phase is Phase.READY:
+                self.halt(StopOrder("the kit started anew"))
 
     def _read(self, event: Reported) -> None:
         if event.property == self.device.profile.match.probe:
@@ -247,6 +259,8 @@ class SerialKit(Robot):
                 self._write(self._codec.read(self.device.profile.properties[property_id]))
 
     def _lost(self, reason: str) -> None:
+        if self._phase is Phase.CLOSED:
+            self._closed_because = reason
         self.alert(reason.replace("_", "-"), REASONS[reason])
         self.become(State.LOST)
 

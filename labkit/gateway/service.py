@@ -16,7 +16,7 @@ from labkit.gateway import face
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
 from labkit.gateway.ghosts import Ghosts
-from labkit.gateway.mailbox import DriveOrder, EndOrder, Heard, IdentifyOrder, Item, SetOrder, StopOrder
+from labkit.gateway.mailbox import Adopt, DriveOrder, EndOrder, Heard, IdentifyOrder, Item, SetOrder, StopOrder
 from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
@@ -44,7 +44,7 @@ class Gateway:
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
         self._broker = Broker(address, lab.name, self._inbox.put, self._connected, will)
-        self._ghosts = Ghosts(lab, self._broker, self._board)
+        self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
         self.workers: dict[str, Worker] = {}
@@ -145,8 +145,12 @@ class Gateway:
         self._ghosts.subscribe()
 
     def _connected(self) -> None:
-        self._board.announce()
         self._ghosts.connected()
+        self._board.announce()
+
+    def _adopt(self, device_id: str, commands: int) -> None:
+        if isinstance(self.workers.get(device_id), Robot):
+            self.workers[device_id].mailbox.put(Adopt(commands))
 
     # Routing.
 

@@ -14,6 +14,7 @@ from labkit.errors import Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import (
+    Adopt,
     DriveOrder,
     EndOrder,
     IdentifyOrder,
@@ -32,6 +33,9 @@ PUBLISH_GAP_S = 0.2
 NOISE_LOG_GAP_S = 2.0
 REASONS = {
     "unplugged": Title("没有插上或线松了", "unplugged or a loose cable"),
+    "not_opened": Title(
+        "串口打不开：被别的程序占用，或没有权限", "the port cannot be opened: in use, or no permission"
+    ),
     "no_answer": Title("没有回应", "no answer"),
     "lost": Title("失去连接", "connection lost"),
     "not_ready": Title("还没有准备好", "not ready yet"),
@@ -140,14 +144,14 @@ class Worker(threading.Thread):
 class Robot(Worker):
     """What all robots share: drives at the kit's pace, stops that must be proved, counts."""
 
-    def __init__(self, device: LabDevice, board: Board, commands: int = 0) -> None:
+    def __init__(self, device: LabDevice, board: Board) -> None:
         super().__init__(device, board)
         profile = device.profile
         if profile.kind is not Kind.ROBOT or profile.drive is None or profile.safety is None:
             raise ValueError(f"{device.id} is no robot")
         self.drive_model = profile.drive
         self.safety = profile.safety
-        self.commands = commands
+        self.commands = 0
         self._waiting: DriveOrder | None = None
         self._next_drive_at = 0.0
         self._stops: list[tuple[StopOrder, float]] = []
@@ -199,6 +203,9 @@ class Robot(Worker):
             if not self._refuse("", 0):
                 self.count()
                 self.blink()
+        elif isinstance(item, Adopt):
+            self.commands += item.commands
+            self.publish(face.COMMANDS, self.commands)
         elif isinstance(item, SetOrder) and not self._refuse("", 0):
             self.set_property(item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
@@ -60,11 +61,9 @@ class GuardedPort:
         process = self._process
         if process is None or process.stdin is None:
             return
-        with self._lock:
-            try:
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # the guard has ended already; that is what is wanted
+        # A broken pipe: the guard has ended already, which is what is wanted.
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
         try:
             process.wait(END_WAIT_S)
         except subprocess.TimeoutExpired:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
@@ -47,10 +48,9 @@ class VisionProcess:
         process = self._process
         if process is None or process.stdin is None:
             return
-        try:
+        # A broken pipe: it has ended already, which is what is wanted.
+        with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended already; that is what is wanted
         try:
             process.wait(END_WAIT_S)
         except subprocess.TimeoutExpired:

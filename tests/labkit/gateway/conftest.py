@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.labkit.brokers import KINDS, RunningBroker, launch
 
+from tests.labkit.brokers import KINDS, RunningBroker, launch
 from tests.labkit.gateway.rig import Rig
 
 MBOT = '{id: mbot-1, profile: makeblock-mbot, sticker: "07", url: "sim://pty"}'

@@ -24,7 +24,6 @@ class ScriptedMbot:
         self.moved: list[tuple[float, dict[int, int]]] = []
         self.runs: list[tuple[int, bytes]] = []
         self.changed = threading.Condition()
-        self.mute = False
         self.garbage = b""
         self._buffer = bytearray(52)
         self._index = 0
@@ -35,6 +34,7 @@ class ScriptedMbot:
 
     def plug(self) -> None:
         """Open a pty and link it."""
+        self.mute = False
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +122,12 @@ class ScriptedMbot:
         return b"\x02" + struct.pack("<f", 2.0)
 
     def _answer(self, master: int, data: bytes) -> None:
-        if not self.mute:
+        if self.mute:
+            return
+        try:
             os.write(master, self.garbage + data)
+        except OSError:
+            self.mute = master == self._master  # the cable was pulled while it spoke
 
     def inject(self, data: bytes) -> None:
         """Send bytes to the gateway that no protocol knows."""

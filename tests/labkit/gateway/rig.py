@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, Person, RunningBroker
-
 from tests.labkit.gateway.kits import ScriptedMbot
 
 ROOM = "lab1"
@@ -39,8 +38,20 @@ class Rig:
         url = f"mqtt://127.0.0.1:{self.broker.config.tcp_port}"
         with self.log.open("ab") as log:
             self.gateway = subprocess.Popen(
-                [sys.executable, "-m", "labkit.cli", "serve", "--lab", str(self.lab), "--run-dir", str(self.folder)]
-                + ["--broker", url, "--username", ADMIN],
+                [
+                    sys.executable,
+                    "-m",
+                    "labkit.cli",
+                    "serve",
+                    "--lab",
+                    str(self.lab),
+                    "--run-dir",
+                    str(self.folder),
+                    "--broker",
+                    url,
+                    "--username",
+                    ADMIN,
+                ],
                 env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
                 stderr=log,
             )

@@ -34,7 +34,8 @@ def test_without_a_lease_nothing_moves(rig: Rig) -> None:
     rig.wish(linear_x=0.2, ms=400)
     rig.room_stop()
     assert all(not any(motors.values()) for _, motors in rig.kit.moved)
-    assert "is not assigned" in rig.log.read_text() and "belongs to another group" in rig.log.read_text()
+    assert "is not assigned" in rig.log.read_text()
+    assert "belongs to another group" in rig.log.read_text()
 
 
 def test_a_refusal_is_told_on_the_robot(rig: Rig) -> None:
@@ -42,7 +43,8 @@ def test_a_refusal_is_told_on_the_robot(rig: Rig) -> None:
     rig.wish(linear_x=0.2, ms=400)
     rig.wait(lambda: rig.value("refused") is not None, "no refusal published")
     refusal = json.loads(rig.value("refused") or b"{}")
-    assert refusal["code"] == "not_driver" and refusal["terminal"] == "t-lab1-01"
+    assert refusal["code"] == "not_driver"
+    assert refusal["terminal"] == "t-lab1-01"
     assert rig.kit.standing()
 
 
@@ -69,7 +71,8 @@ def test_a_truncated_frame_does_not_keep_the_kit_from_stopping(rig: Rig) -> None
     rig.kit.truncate()
     report = rig.room_stop()
     assert rig.kit.standing()
-    assert report["confirmed"] == ["mbot-1"] and report["unconfirmed"] == []
+    assert report["confirmed"] == ["mbot-1"]
+    assert report["unconfirmed"] == []
 
 
 def test_trusted_clients_drive_by_set(rig: Rig) -> None:

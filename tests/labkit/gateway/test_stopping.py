@@ -29,7 +29,8 @@ def test_room_stop_confirms_within_two_seconds(rig: Rig) -> None:
     began = time.monotonic()
     report = rig.room_stop()
     assert time.monotonic() - began < 1.0
-    assert report["confirmed"] == ["mbot-1"] and report["unconfirmed"] == []
+    assert report["confirmed"] == ["mbot-1"]
+    assert report["unconfirmed"] == []
     assert rig.kit.standing()
 
 
@@ -110,8 +111,10 @@ def test_killing_the_gateway_stops_the_kit_within_the_lease(rig: Rig) -> None:
     rig.wish(linear_x=0.3, ms=500)
     seen = len(rig.console.messages)
     rig.wait(
-        lambda: any(m.topic == "homie/5/mbot-1/$state" and m.payload == b"ready" for m in rig.console.messages[seen:])
-        or rig.last("homie/5/mbot-1/$state") == b"ready",
+        lambda: (
+            any(m.topic == "homie/5/mbot-1/$state" and m.payload == b"ready" for m in rig.console.messages[seen:])
+            or rig.last("homie/5/mbot-1/$state") == b"ready"
+        ),
         "not ready again",
     )
 
@@ -143,7 +146,8 @@ def test_sigterm_stops_says_goodbye_and_ends(rig: Rig) -> None:
     rig.wish(linear_x=0.3, ms=500)
     rig.kit.wait(standing=False, timeout_s=2)
     rig.end()
-    assert rig.gateway and rig.gateway.returncode == 0
+    assert rig.gateway
+    assert rig.gateway.returncode == 0
     assert rig.kit.standing()
     rig.until("homie/5/gw-lab1/$state", b"disconnected")
     rig.until("homie/5/mbot-1/$state", b"disconnected")

@@ -1,0 +1,111 @@
+"""Every shipped profile end to end: simulated kits in a process of their own, a real broker, the gateway, a camera clip."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.gateway.rig import Rig
+
+SIMULATED = [
+    '{id: mbot-9, profile: makeblock-mbot, sticker: "09", url: "sim://pty", simulate: {seed: 9}}',
+    '{id: uno-1, profile: arduino-firmata-car, sticker: "21", url: "sim://pty", simulate: {seed: 3}}',
+    '{id: car-1, profile: zhike-mqtt-car, sticker: "03", url: "mqtt:", simulate: {seed: 5}}',
+]
+
+
+@pytest.fixture
+def fleet(make_rig: Callable[..., Rig], tmp_path: Path) -> Iterator[Rig]:
+    """All kinds of robots and a camera, served and ready."""
+    camera = f'{{id: cam-1, profile: generic-camera, sticker: "C1", url: "file://{tmp_path}/clip.avi", simulate: {{}}}}'
+    rig = make_rig(*SIMULATED, camera)
+    url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
+    simulator = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "labkit.cli",
+            "simulate",
+            "--lab",
+            str(rig.lab),
+            "--run-dir",
+            str(tmp_path / "sim"),
+            "--broker",
+            url,
+            "--username",
+            ADMIN,
+        ],
+        env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
+    )
+    (tmp_path / "sim" / "dev").mkdir(parents=True, exist_ok=True)
+    for kit in ("mbot-9", "uno-1"):
+        (tmp_path / "dev" / kit).symlink_to(tmp_path / "sim" / "dev" / kit)
+    rig.serve()
+    for device in ("mbot-9", "uno-1", "car-1"):
+        rig.until(f"homie/5/{device}/$state", b"ready", 20)
+    yield rig
+    rig.end()
+    simulator.terminate()
+    assert simulator.wait(10) == 0
+
+
+def motion(rig: Rig, device: str) -> list[tuple[float, float]]:
+    """Wheel speeds that the simulated robot went through."""
+    lines = (rig.folder / "sim" / "sim" / f"{device}.jsonl").read_text().splitlines()
+    return [(row["left"], row["right"]) for row in map(json.loads, lines)]
+
+
+def test_every_robot_drives_and_its_stop_is_confirmed(fleet: Rig) -> None:
+    devices = ["mbot-9", "uno-1", "car-1"]
+    for number, device in enumerate(devices):
+        fleet.lease(holder=f"t-lab1-0{number}", device=device, max_linear=0.2)
+        for _ in range(3):
+            fleet.wish(terminal=f"t-lab1-0{number}", linear_x=0.15, angular_z=0.5, ms=500)
+    for device in devices:
+        fleet.until(f"homie/5/{device}/main/moving", b"true")
+    report = fleet.room_stop()
+    assert sorted(report["confirmed"]) == ["car-1", "mbot-1", "mbot-9", "uno-1"], report
+    for device in devices:
+        fleet.until(f"homie/5/{device}/main/moving", b"false")
+        fleet.until(f"homie/5/{device}/main/stop-confirmed", b"true")
+        fleet.wait(lambda d=device: int(fleet.value("commands", d) or 0) >= 2, "commands")  # type: ignore[misc]  # a lambda's defaults have no types
+        speeds = motion(fleet, device)
+        assert any(right > left > 0 for left, right in speeds), speeds
+        assert speeds[-1] == (0, 0)
+
+
+def test_sensors_and_camera_are_published(fleet: Rig) -> None:
+    for device, property_id in (("mbot-9", "range"), ("mbot-9", "line"), ("uno-1", "range"), ("uno-1", "battery"),
+                                ("car-1", "range")):  # fmt: skip
+        fleet.wait(lambda d=device, p=property_id: fleet.value(p, d) is not None, f"no {property_id} of {device}")  # type: ignore[misc]  # as above
+    fleet.until("homie/5/cam-1/$state", b"ready", 30)
+    fleet.until("homie/5/cam-1/main/stale", b"false")
+    seen = {m.payload for m in fleet.console.messages if m.topic == "homie/5/cam-1/main/faces"}
+    fleet.wait(lambda: fleet.value("faces", "cam-1") == b"1", "no face seen", 15)
+    fleet.wait(lambda: fleet.value("faces", "cam-1") == b"0", "a face that never goes", 15)
+    assert seen <= {b"0", b"1"}
+
+
+def test_a_lost_board_is_told_and_listed(fleet: Rig) -> None:
+    fleet.console.publish("homie/5/car-1/$state", b"lost", retain=True)
+    fleet.wait(lambda: bool(fleet.last("homie/5/gw-lab1/$alert/car-1-lost")), "no alert")
+    rows = fleet.room_stop()["unconfirmed"]
+    assert [(r["device"], r["sticker"], r["reason"]) for r in rows] == [("car-1", "03", "lost")]
+
+
+def test_the_list_of_devices_is_published(fleet: Rig) -> None:
+    rows = json.loads(fleet.last("zhike/gateway/gw-lab1/devices") or b"[]")
+    assert {r["device"]: (r["kind"], r["room"], r["sticker"], r["parent"]) for r in rows} == {
+        "mbot-1": ("robot", "lab1", "07", "gw-lab1"),
+        "mbot-9": ("robot", "lab1", "09", "gw-lab1"),
+        "uno-1": ("robot", "lab1", "21", "gw-lab1"),
+        "car-1": ("robot", "lab1", "03", ""),
+        "cam-1": ("camera", "lab1", "C1", "gw-lab1"),
+    }
