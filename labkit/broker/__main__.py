@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from labkit.broker import run_embedded
 from labkit.broker.config import BrokerConfig, read_config
-from labkit.broker.embedded import run_embedded
 from labkit.broker.errors import BrokerError
 from labkit.broker.mosquitto import MosquittoRunner, find_mosquitto
 

@@ -394,7 +394,9 @@ class EmbeddedBroker:
             session.deliver(replace(answer, qos=granted))
         for other in list(self._sessions.values()):
             if other.username in outcome.kicked:
+                # As with Mosquitto, whoever is thrown out has no last word.
                 log.info("client %s disconnected: its rights were changed", other.client_id)
+                other.will = None
                 self._end(other)
 
 

@@ -140,7 +140,7 @@ def test_a_robot_taken_away_falls_silent_though_still_subscribed(school: tuple[R
 
 @pytest.mark.parametrize("how", ["remove", "disable", "password"])
 def test_a_client_that_lost_its_right_is_thrown_out(school: tuple[RunningBroker, Person], how: str) -> None:
-    broker, _ = school
+    broker, bridge = school
     _, admin = broker.admin()
     pupil = broker.person(PUPIL, PASSWORD, will=(f"{OWN}/$state", "lost"))
     if how == "remove":
@@ -151,6 +151,8 @@ def test_a_client_that_lost_its_right_is_thrown_out(school: tuple[RunningBroker,
         admin.put_client(PUPIL, "another-generated-password", [PUPIL])
     pupil.wait(lambda: len(pupil.connects) > 1, "not thrown out")
     assert pupil.connects[-1] == "Not authorized"
+    bridge.fence(bridge, "homie/5/mark")
+    assert f"{OWN}/$state" not in bridge.topics(), "whoever is thrown out has no last word"
 
 
 def test_a_disabled_client_comes_back_when_enabled(school: tuple[RunningBroker, Person]) -> None:
