@@ -114,14 +114,18 @@ def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
     export(metrics_environ(settings))
     (settings.run / "metrics").mkdir(parents=True, exist_ok=True)
     from lms.app import create_app
-    from lms.core import clock, tls
+    from lms.core.certificates import Certificates
     from lms.core.logs import log_to_stderr
     from lms.server import WebServer
 
     log_to_stderr(settings.log_level, "web")
     pair = None
     if settings.https:
-        files = tls.ensure(settings.data_dir / "tls", settings.host_name, clock.now())
+        files = Certificates(settings.data_dir / "tls")
+        if not sockets:  # nobody has prepared this folder
+            from lms.core import clock, tls
+
+            tls.ensure(files.folder, settings.host_name, clock.now())
         pair = (files.server, files.server_key)
     WebServer(
         settings, lambda: create_app(settings), pair, [int(number) for number in sockets.split(",") if number]

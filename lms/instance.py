@@ -17,6 +17,7 @@ from labkit.lab import load_lab
 from lms.app import create_app
 from lms.config import Settings, kept_secret, metrics_environ, to_environ
 from lms.core import clock, schema, tls
+from lms.core.certificates import Certificates
 from lms.core.db import db
 from lms.core.models import Organisation
 from lms.core.origin import claim_origin
@@ -37,7 +38,7 @@ class Instance:
         self.settings = settings
         self.say = say
         self.supervisor = Supervisor(run_dir=settings.run, say=say)
-        self.certificates: tls.Certificates | None = None
+        self.certificates: Certificates | None = None
         self._environ = {**to_environ(settings), **metrics_environ(settings), "PYTHONUNBUFFERED": "1"}
         self._sockets: list[socket.socket] = []
 

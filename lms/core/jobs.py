@@ -12,16 +12,17 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from huey import SqliteHuey, crontab
-from huey.consumer import Consumer
 from sqlalchemy import func, select, update
 
 from lms.core import clock
 from lms.core.db import db, write
 from lms.core.models import OutboxMessage
+
+if TYPE_CHECKING:
+    from huey import SqliteHuey
 
 log = logging.getLogger("lms.jobs")
 
@@ -62,6 +63,8 @@ def later(school_id: uuid.UUID | None, name: str, **arguments: Any) -> None:
 
 def make_queue(app: Flask, folder: Path) -> SqliteHuey:
     """The queue in ``folder`` with every declared task on it."""
+    from huey import SqliteHuey, crontab
+
     folder.mkdir(parents=True, exist_ok=True)
     queue = SqliteHuey("zhike", filename=str(folder / "jobs.sqlite"), results=False)
 
@@ -119,6 +122,8 @@ class Jobs:
     """The jobs process: huey's consumer, and the thread that feeds it from the outbox."""
 
     def __init__(self, app: Flask, folder: Path) -> None:
+        from huey.consumer import Consumer
+
         self._app = app
         self._ended = threading.Event()
         self._queue = make_queue(app, folder)

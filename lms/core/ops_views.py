@@ -15,11 +15,11 @@ from lms import __version__
 from lms.core import schema
 from lms.core.auth import may, require
 from lms.core.blueprint import bp
+from lms.core.certificates import Certificates
 from lms.core.db import db
 from lms.core.errors import NotAllowed, NotFound
 from lms.core.jobs import backlog
 from lms.core.metrics import exposition
-from lms.core.tls import Certificates, fingerprint
 
 
 @bp.get("/healthz")
@@ -72,7 +72,7 @@ def ca_certificate() -> Response:
 @bp.get("/trust")
 def trust() -> str:
     """How to install the school's CA certificate on Windows, UOS/Kylin, Android and others."""
-    return render_template("core/trust.html", fingerprint=fingerprint(_certificates().ca))
+    return render_template("core/trust.html", fingerprint=_certificates().fingerprint())
 
 
 @bp.get("/admin/system")
@@ -91,5 +91,5 @@ def system() -> str:
         free_gib=disk.free / 2**30,
         total_gib=disk.total / 2**30,
         waiting=backlog(),
-        fingerprint=fingerprint(files.ca) if files.ca.exists() else "",
+        fingerprint=files.fingerprint() if files.ca.exists() else "",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,36 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lms.core.certificates import Certificates
+
 CA_DAYS = 3650
 SERVER_DAYS = 397  # what browsers accept at most
 RENEW_DAYS = 30
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """Where the files of ``<data_dir>/tls`` lie; ``server`` holds the chain, ``ca`` is what terminals install."""
-
-    folder: Path
-
-    @property
-    def ca(self) -> Path:
-        """Certificate of the authority, PEM; public."""
-        return self.folder / "ca.pem"
-
-    @property
-    def ca_key(self) -> Path:
-        """Key of the authority, PEM; secret."""
-        return self.folder / "ca.key"
-
-    @property
-    def server(self) -> Path:
-        """Certificate of the server followed by the authority's, PEM."""
-        return self.folder / "server.pem"
-
-    @property
-    def server_key(self) -> Path:
-        """Key of the server, PEM; secret."""
-        return self.folder / "server.key"
 
 
 def names_of(host_name: str) -> tuple[str, ...]:
@@ -85,12 +59,6 @@ def ensure(folder: Path, host_name: str, now: datetime) -> Certificates:
     if not _still_good(files, names, addresses, now):
         _make_server(files, names, addresses, now)
     return files
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a certificate as people compare it: ``AB:CD:…``."""
-    digest = x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256())
-    return ":".join(f"{byte:02X}" for byte in digest)
 
 
 def _still_good(files: Certificates, names: tuple[str, ...], addresses: tuple[str, ...], now: datetime) -> bool:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from lms.core.errors import Invalid
 
@@ -35,6 +33,9 @@ def read_catalogue(path: Path) -> list[CatalogueRow]:
 
     Raises Invalid where the file is no xlsx or has no header.
     """
+    from openpyxl import load_workbook  # 25 MiB that only an import needs
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
         table = [[_cell(value) for value in row] for row in sheet.iter_rows(max_row=MAX_ROWS + 10, max_col=12, values_only=True)]
