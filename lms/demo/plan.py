@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 WEEKS_BEFORE = 9
 WEEKS_AFTER = 9
-PERIODS = 8
+ALREADY_MINUTES = 32  # of the lesson have passed when the demo joins it: enough for the lesson to count (B2a)
+STILL_MINUTES = 38
 BREAK_MINUTES = 10
-LATEST_BELL = 23 * 60 + 50
+ZONES = ("Asia/Shanghai", "Asia/Dubai")
 
 
 @dataclass(frozen=True)
 class DemoCalendar:
-    """First and last day of the term; ``make_up``: today, where it is a weekend day, and the weekday (0–6) that it follows (调休)."""
+    """First and last day of the term; ``make_up``: today, where it is a weekend day, follows this weekday 0–4 (调休), else None."""
 
     starts_on: date
     ends_on: date
@@ -27,11 +29,21 @@ class DemoCalendar:
         return self.today.weekday() if self.make_up is None else self.make_up
 
 
+def demo_zone(now: datetime) -> str:
+    """The school's zone: Shanghai, but Dubai around Shanghai's midnight, so that the lesson lies inside one day."""
+    hour = now.astimezone(ZoneInfo(ZONES[0])).hour
+    return ZONES[0] if 1 <= hour < 22 else ZONES[1]
+
+
 def demo_calendar(today: date) -> DemoCalendar:
     """A term whose tenth week holds ``today``."""
     monday = today - timedelta(days=today.weekday())
-    starts_on = monday - timedelta(weeks=WEEKS_BEFORE)
-    return DemoCalendar(starts_on, monday + timedelta(weeks=WEEKS_AFTER, days=4), today, None if today.weekday() < 5 else today.weekday() - 4)
+    return DemoCalendar(
+        monday - timedelta(weeks=WEEKS_BEFORE),
+        monday + timedelta(weeks=WEEKS_AFTER, days=4),
+        today,
+        None if today.weekday() < 5 else today.weekday() - 4,
+    )
 
 
 @dataclass(frozen=True)
@@ -43,26 +55,35 @@ class Bell:
     ends_at: time
 
 
-def demo_bells(now: datetime, minutes: int) -> list[Bell]:
-    """Periods of ``minutes`` each, one of which began within the last five minutes of local ``now``; all inside the day."""
-    current = min((now.hour * 60 + now.minute) // 5 * 5, LATEST_BELL - minutes)
-    stride = minutes + BREAK_MINUTES
-    before = min(3, current // stride)
-    starts = [current - stride * count for count in range(before, 0, -1)] + [current]
-    while len(starts) < PERIODS and starts[-1] + stride + minutes <= LATEST_BELL:
-        starts.append(starts[-1] + stride)
-    return [Bell(ordinal, _time(start), _time(start + minutes)) for ordinal, start in enumerate(starts, 1)]
+def demo_bells(now: datetime, minutes: int, *, extra_minutes: int = 0) -> tuple[list[Bell], Bell]:
+    """Periods of the day and the one that runs at local ``now``: it began 32 minutes ago and goes on for 38 (+ extra) more.
 
-
-def current_bell(bells: list[Bell], now: datetime) -> Bell:
-    """The period that runs at local ``now``, else the last one that began."""
-    begun = [bell for bell in bells if bell.starts_at <= now.time().replace(tzinfo=None)]
-    return begun[-1] if begun else bells[0]
+    The others have ``minutes`` each; all lie inside the day.
+    """
+    at = now.hour * 60 + now.minute
+    start, end = max(0, at - ALREADY_MINUTES), min(24 * 60 - 1, at + STILL_MINUTES + extra_minutes)
+    spans = [(start, end)]
+    while len(spans) < 4 and spans[0][0] - BREAK_MINUTES - minutes >= 0:
+        spans.insert(0, (spans[0][0] - BREAK_MINUTES - minutes, spans[0][0] - BREAK_MINUTES))
+    running = len(spans)
+    while len(spans) < 8 and spans[-1][1] + BREAK_MINUTES + minutes < 24 * 60:
+        spans.append((spans[-1][1] + BREAK_MINUTES, spans[-1][1] + BREAK_MINUTES + minutes))
+    bells = [Bell(ordinal, _time(first), _time(last)) for ordinal, (first, last) in enumerate(spans, 1)]
+    return bells, bells[running - 1]
 
 
 def taught_weeks(index: int) -> tuple[int, ...]:
-    """Weeks 1–9 in which the demo's class ``index`` had its lesson: most of them regularly, one late starter, one that stopped."""
-    patterns = ((1, 3, 5, 7, 9), (2, 4, 6, 8), (1, 3, 4, 6, 8, 9), (1, 2, 5, 7, 9), (1, 3, 6, 9), (5, 6, 7, 8, 9), (1, 2), (2, 3, 5, 8, 9))
+    """Weeks 1–9 in which the demo's class ``index`` had its lesson: most regularly, a late starter, one that stopped after two."""
+    patterns = (
+        (1, 3, 5, 7, 9),
+        (2, 4, 6, 8),
+        (1, 3, 4, 6, 8, 9),
+        (1, 2, 5, 7, 9),
+        (1, 3, 6, 9),
+        (5, 6, 7, 8, 9),
+        (1, 2),
+        (2, 3, 5, 8, 9),
+    )
     return patterns[index % len(patterns)]
 
 
