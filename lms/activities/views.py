@@ -1,7 +1,79 @@
-"""Pages of this room."""
+"""Pages of work for teachers: a class with all its attempts, one answer (作业页面)."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import uuid
+
+from flask import Blueprint, render_template, request
+from flask.blueprints import BlueprintSetupState
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
+from sqlalchemy import select
+
+from lms.activities import service
+from lms.activities.models import Attempt
+from lms.core.auth import current_account, may, require
+from lms.core.db import db
+from lms.core.errors import NotAllowed, NotFound
+from lms.core.models import Account
+from lms.courses.rules import render
+from lms.courses.service import MEDIA
+from lms.roster.models import Person, SchoolClass, TeachingAssignment
 
 bp = Blueprint("activities", __name__, template_folder="templates")
+
+
+@bp.record_once
+def _filters(state: BlueprintSetupState) -> None:
+    """``text|markdown``: rendered and cleaned, inside one line where it is one paragraph."""
+    state.app.add_template_filter(_markdown, "markdown")
+
+
+def _markdown(text: str, media: str = "") -> Markup:
+    html = render(text, media).strip()
+    if html.startswith("<p>") and html.count("<p>") == 1 and html.endswith("</p>"):
+        html = html[3:-4]
+    return Markup(html)
+
+
+def _class_for(account: Account, class_id: uuid.UUID) -> SchoolClass:
+    """The class if the account teaches it or administers its school; raises NotFound or NotAllowed."""
+    cohort = db.session.get(SchoolClass, class_id)
+    if cohort is None or (cohort.school_id != account.organisation_id and not may(account, ("school_admin",), cohort.school_id)):
+        raise NotFound("class", _l("没有这个班级。"))
+    if may(account, ("school_admin",), cohort.school_id):
+        return cohort
+    query = (
+        select(TeachingAssignment.id)
+        .join(Person, Person.id == TeachingAssignment.teacher_id)
+        .where(TeachingAssignment.school_id == cohort.school_id, TeachingAssignment.class_id == class_id, Person.account_id == account.id)
+        .limit(1)
+    )
+    if db.session.scalar(query) is None:
+        raise NotAllowed("not-your-class", _l("您不教这个班。"), remedy=_l("请管理员在任课表里加上您。"))
+    return cohort
+
+
+@bp.get("/classes/<uuid:class_id>/work")
+@require("teacher", "school_admin")
+def class_work(class_id: uuid.UUID) -> str:
+    """A class with all its attempts; ``?lesson=<id>`` narrows it to one lesson."""
+    cohort = _class_for(current_account(), class_id)
+    lesson_id = request.args.get("lesson", type=uuid.UUID)
+    report = service.class_report(class_id, lesson_id, school_id=cohort.school_id)
+    return render_template("activities/class_work.html", cohort=cohort, report=report, lesson_id=lesson_id)
+
+
+@bp.get("/work/<uuid:attempt_id>")
+@require("teacher", "school_admin")
+def work(attempt_id: uuid.UUID) -> str:
+    """One answer as the teacher sees it."""
+    account = current_account()
+    attempt = db.session.get(Attempt, attempt_id)
+    if attempt is None or (attempt.school_id != account.organisation_id and not may(account, ("school_admin",), attempt.school_id)):
+        raise NotFound("work", _l("没有这份作业。"))
+    cohort = _class_for(account, attempt.class_id)
+    shown = service.shown_answer(attempt)
+    media = MEDIA.format(hash=attempt.content_hash, lesson=attempt.activity.rpartition("/")[0])
+    pupil = db.session.scalar(select(Person.name).where(Person.id == attempt.person_id))
+    return render_template("activities/work.html", cohort=cohort, view=shown, shown=shown["shown"], pupil=pupil, media=media, show_program=True)
