@@ -15,6 +15,9 @@ from lms.roster.classes import (
     roster_of,
     set_pin_style,
 )
+from lms.roster.intake.service import Applied, Options, Preview, import_file
+from lms.roster.intake.service import apply as apply_import
+from lms.roster.intake.service import preview as preview_import
 from lms.roster.people import (
     Card,
     add_pupil,
@@ -67,17 +70,21 @@ from lms.roster.timetable import DaySlot, WeekSlot, remove_slot, set_slot, slots
 
 __all__ = [
     "SEAT_COOKIE",
+    "Applied",
     "Calendar",
     "Card",
     "DayFact",
     "DaySlot",
     "FlagFact",
+    "Options",
+    "Preview",
     "Pupil",
     "WeekSlot",
     "add_pupil",
     "add_seat",
     "add_stage",
     "add_term",
+    "apply_import",
     "arrange",
     "assign",
     "change_school",
@@ -94,6 +101,7 @@ __all__ = [
     "end_assignment",
     "enrol_seat",
     "flag_week",
+    "import_file",
     "inventory_of",
     "issue_enrol_code",
     "issue_enrol_codes",
@@ -103,6 +111,7 @@ __all__ = [
     "periods_of",
     "person_of",
     "pin_cards",
+    "preview_import",
     "remove_item",
     "remove_seat",
     "remove_slot",

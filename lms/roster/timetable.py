@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from flask_babel import lazy_gettext as _l
@@ -96,7 +96,7 @@ def slots_on(
         weekday = followed_weekday(calendar, day, grade_of(stage, entry_year, day, school.system))
         if slot.weekday != weekday or not week_fits(slot.weeks, number):
             continue
-        starts, ends = (datetime.combine(day, at, zone).astimezone(ZoneInfo("UTC")) for at in (period.starts_at, period.ends_at))
+        starts, ends = (datetime.combine(day, at, zone).astimezone(UTC) for at in (period.starts_at, period.ends_at))
         found.append(DaySlot(slot.id, slot.class_id, slot.teacher_id, slot.room_id, slot.subject, period.ordinal, starts, ends))
     return sorted(found, key=lambda each: (each.starts, each.ordinal))
 
