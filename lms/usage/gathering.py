@@ -155,11 +155,12 @@ def _sizes(school_id: uuid.UUID, day: date) -> dict[uuid.UUID, int]:
         .where(Enrollment.school_id == school_id, Enrollment.starts_on <= day, or_(Enrollment.ends_on.is_(None), Enrollment.ends_on >= day))
         .group_by(Enrollment.class_id)
     )
-    return dict(db.session.execute(query).tuples())
+    return {row[0]: row[1] for row in db.session.execute(query)}
 
 
 def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLesson]:
-    staff = dict(db.session.execute(select(Person.id, Person.left_on).where(Person.school_id == school_id, Person.kind == "staff")).tuples())
+    people = db.session.execute(select(Person.id, Person.left_on).where(Person.school_id == school_id, Person.kind == "staff"))
+    staff = {row[0]: row[1] for row in people}
     query = select(UsageRecord).where(
         UsageRecord.school_id == school_id, UsageRecord.lesson_on >= term.starts_on, UsageRecord.lesson_on <= term.ends_on
     )

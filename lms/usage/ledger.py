@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,23 +11,24 @@ from itertools import groupby
 from typing import Any
 
 from flask import current_app
-from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import Base, db, new_id, write
-from lms.core.errors import Refused
-from lms.core.models import Account, InstanceState, Organisation
+from lms.core.models import Account, Organisation
+from lms.core.origin import claim_origin, kept_origin
 from lms.roster.models import School
 from lms.usage.chain import (
+    GENESIS,
     Break,
     ChainReport,
     Link,
     Root,
     Walk,
     body_of,
+    check_link,
     commitment,
     link_hash,
     merkle_root,
@@ -36,7 +38,6 @@ from lms.usage.evidence import Sealed
 from lms.usage.keys import NodeKey, node_key
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
 
-INSTANCE_ORIGINS = ("real", "simulated")
 RECORD_TYPES = ("usage-record", "usage-correction")
 _BATCH = 500
 
@@ -52,7 +53,7 @@ def append_event(
     """Append one link to the school's chain; joins the open write.
 
     ``body`` is the open payload and must hold no person; ``commitments`` enter as salted hashes, their salts are kept apart.
-    Raises Refused (``origin``) where the database belongs to the other world, real or simulated.
+    Raises Refused (``origin-differs``) where the database belongs to the other world, real or simulated.
     """
     with write():
         head = _locked_head(school_id)
@@ -72,22 +73,10 @@ def append_event(
 
 
 def origin_of(*, manual: bool = False) -> str:
-    """Origin of a new link; the database keeps the world it was made in and refuses the other."""
-    wanted: str = current_app.config["ZHIKE"].origin
-    _insert_once(InstanceState, {"key": "origin", "value": wanted})
-    held = db.session.scalar(select(InstanceState.value).where(InstanceState.key == "origin"))
-    if wanted not in INSTANCE_ORIGINS or held != wanted:
-        raise Refused(
-            "origin",
-            _l("这个数据库是%(held)s库，不能写入%(wanted)s的证据。", held=_world(held), wanted=_world(wanted)),
-            remedy=_l("请检查 ZHIKE_ORIGIN；演示学校与真实学校要用各自的数据目录。"),
-            clause="B10",
-        )
-    return "manual" if manual and wanted == "real" else wanted
-
-
-def _world(origin: str | None) -> str:
-    return str(_l("模拟")) if origin == "simulated" else str(_l("真实"))
+    """Origin of a new link; the database keeps the world it was made in, real or simulated, and refuses the other."""
+    claim_origin(current_app.config["ZHIKE"].origin)
+    origin = str(kept_origin())
+    return "manual" if manual and origin == "real" else origin
 
 
 def _insert_once(table: type[Base], values: Mapping[str, Any]) -> None:
@@ -169,6 +158,25 @@ def _sign_school(school_id: uuid.UUID, zone: str, now: datetime) -> int:
         )
         signed += 1
     return signed
+
+
+def check_link_of(record: UsageRecord) -> ChainReport:
+    """The state of one record's link: its body, its neighbours, its columns and its openings."""
+    query = select(EvidenceEvent).where(EvidenceEvent.school_id == record.school_id)
+    around = EvidenceEvent.seq.between(record.event_seq - 1, record.event_seq + 1)
+    links = {row.seq: link_of(row) for row in db.session.scalars(query.where(around))}
+    link, before, after = (links.get(record.event_seq + step) for step in (0, -1, 1))
+    found: Break | None
+    if link is None:
+        found = Break(record.event_seq, "missing", "证据链上没有这一环")
+    else:
+        found = check_link(link, record.event_seq, before.hash if before else GENESIS)
+        if found is None:
+            salts = _salts(record.school_id, link.seq, link.seq).get(link.seq, ())
+            found = _check_beside(link, json.loads(link.body), record, salts)
+        if found is None and after is not None and after.prev != link.hash:
+            found = Break(after.seq, "unlinked", "后一环没有接在它之后")
+    return ChainReport(found is None, len(links), found.seq if found else None, found.text if found else "", found.code if found else "")
 
 
 def erase_person(actor: Account, school_id: uuid.UUID, person_id: uuid.UUID, reason: str) -> int:

@@ -16,6 +16,7 @@ from lms.core.audit import audit
 from lms.core.auth import may
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.jobs import every
 from lms.core.models import Account
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
@@ -23,6 +24,7 @@ from lms.usage.evidence import LATE, Sealed, evidence_grade, independent_witness
 from lms.usage.gathering import course_of, facts_of, set_course
 from lms.usage.ledger import (
     append_event,
+    check_link_of,
     erase_person,
     origin_of,
     record_columns,
@@ -37,6 +39,7 @@ from lms.usage.verdicts import SchoolResult
 
 __all__ = [
     "append_event",
+    "check_link_of",
     "correct_record",
     "course_of",
     "erase_person",
@@ -44,6 +47,7 @@ __all__ = [
     "facts_of",
     "judge",
     "record_lesson",
+    "record_of",
     "schools",
     "set_course",
     "sign_daily_roots",
@@ -53,6 +57,13 @@ __all__ = [
 CORRECTABLE = frozenset(
     {"lesson_on", "minutes", "class_hours", "kind", "subject", "units", "roster", "present", "on_leave", "teacher_id", "makeup_of", "part_of"}
 )
+
+
+def _sign_due() -> None:
+    sign_daily_roots(clock.now())
+
+
+every(30, "sign-daily-roots", _sign_due)
 
 
 def record_lesson(facts: LessonFacts, actor: Account | None) -> UsageRecord:
