@@ -11,6 +11,7 @@ WEEKS_AFTER = 9
 ALREADY_MINUTES = 32  # of the lesson have passed when the demo joins it: enough for the lesson to count (B2a)
 STILL_MINUTES = 38
 BREAK_MINUTES = 10
+PERIODS = 8
 ZONES = ("Asia/Shanghai", "Asia/Dubai")
 
 
@@ -63,11 +64,17 @@ def demo_bells(now: datetime, minutes: int, *, extra_minutes: int = 0) -> tuple[
     at = now.hour * 60 + now.minute
     start, end = max(0, at - ALREADY_MINUTES), min(24 * 60 - 1, at + STILL_MINUTES + extra_minutes)
     spans = [(start, end)]
-    while len(spans) < 4 and spans[0][0] - BREAK_MINUTES - minutes >= 0:
-        spans.insert(0, (spans[0][0] - BREAK_MINUTES - minutes, spans[0][0] - BREAK_MINUTES))
-    running = len(spans)
-    while len(spans) < 8 and spans[-1][1] + BREAK_MINUTES + minutes < 24 * 60:
-        spans.append((spans[-1][1] + BREAK_MINUTES, spans[-1][1] + BREAK_MINUTES + minutes))
+    stride = BREAK_MINUTES + minutes
+
+    def before(most: int) -> None:
+        while len(spans) < most and spans[0][0] >= stride:
+            spans.insert(0, (spans[0][0] - stride, spans[0][0] - BREAK_MINUTES))
+
+    before(4)
+    while len(spans) < PERIODS and spans[-1][1] + stride < 24 * 60:
+        spans.append((spans[-1][1] + BREAK_MINUTES, spans[-1][1] + stride))
+    before(PERIODS)
+    running = spans.index((start, end)) + 1
     bells = [Bell(ordinal, _time(first), _time(last)) for ordinal, (first, last) in enumerate(spans, 1)]
     return bells, bells[running - 1]
 

@@ -30,7 +30,6 @@ class Tally:
     sent: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     signed_in: set[str] = field(default_factory=set)
-    steps_seen: dict[str, int] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
     wishes: int = 0
 
@@ -126,8 +125,6 @@ class Terminal(threading.Thread):
         found = self._browser.call("GET", "/api/lesson/step")
         self._step, version = found["state"]["step"], found["state"]["step_version"]
         self._publish("terminal/step", str(self._step), retain=True)
-        with self._tally.lock:
-            self._tally.steps_seen[self.pupil.person] = version
         for data in page_data(found["html"]):
             activity = data.get("activity") if isinstance(data, dict) else None
             if activity:
@@ -135,7 +132,7 @@ class Terminal(threading.Thread):
                 self._answer(activity)
         self._step_version = version
         with self._tally.lock:
-            self._tally.settled[self.pupil.person] = version
+            self._tally.settled[self.pupil.person] = self._step
 
     def _answer(self, activity: dict[str, Any]) -> None:
         robot = next(iter(self._held()), "")

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,17 +136,16 @@ def run_once(demo: Demo, minutes: float, say: Callable[[str], None]) -> None:
     with demo.app.app_context():
         _until(lambda: _devices_ready(demo), STEP_S)
     teacher.group(GROUP_SIZE)
-    lesson = _lesson(demo)
     steps = demo.school.steps
     pause_s = minutes * 60 / steps
     for step in range(steps):
         began = time.monotonic()
-        version = _pushed(teacher.push(step)) if step else lesson.steps_pushed
-        wanted = len(demo.terminals)
-        done = _until(lambda version=version: sum(1 for seen in demo.tally.settled.values() if seen >= version) >= wanted, STEP_S + pause_s)  # type: ignore[misc]  # default argument
+        if step:
+            teacher.push(step)
+        done = _until(partial(_settled, demo, step), STEP_S + pause_s)
         say(f"第 {step + 1}/{steps} 步：{'全班完成' if done else '有人没有完成'}，已交 {len(demo.tally.sent)} 份作品")
         if not done:
-            late = [terminal.name for terminal in demo.terminals if demo.tally.settled.get(terminal.pupil.person, -1) < version]
+            late = [terminal.name for terminal in demo.terminals if demo.tally.settled.get(terminal.pupil.person, -1) < step]
             demo.tally.error(f"step {step}: {', '.join(late)[:200]}")
         demo.stopping.wait(max(0.0, pause_s - (time.monotonic() - began)))
     say("下课：机器人停车，学生退出 …")
@@ -157,16 +157,9 @@ def run_once(demo: Demo, minutes: float, say: Callable[[str], None]) -> None:
         db.session.remove()
 
 
-def _pushed(state: dict[str, Any]) -> int:
-    return int(state["step_version"])
-
-
-def _lesson(demo: Demo) -> LessonSession:
-    with demo.app.app_context():
-        db.session.rollback()
-        found = db.session.get_one(LessonSession, demo.lesson_id)
-        db.session.expunge(found)
-        return found
+def _settled(demo: Demo, step: int) -> bool:
+    """Whether every pupil has done what the step asks."""
+    return sum(1 for reached in list(demo.tally.settled.values()) if reached >= step) >= len(demo.terminals)
 
 
 def _devices_ready(demo: Demo) -> bool:
