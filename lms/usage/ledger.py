@@ -6,7 +6,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -282,7 +282,7 @@ def record_columns(record: UsageRecord) -> dict[str, Any]:
 
 def clock_text(at: datetime) -> str:
     """UTC time to the second, the same from every database."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def schools(wanted: str | None = None) -> list[tuple[uuid.UUID, str]]:
