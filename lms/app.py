@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 
 from flask import Flask
@@ -20,6 +21,12 @@ def load_models() -> None:
     """Make every table known."""
     for feature in FEATURES:
         import_module(f"lms.{feature}.models")
+
+
+@lru_cache(maxsize=1)
+def shared_app(settings: Settings) -> Flask:
+    """The app of this process and of those forked from it; made once."""
+    return create_app(settings)
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:

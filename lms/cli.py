@@ -113,7 +113,7 @@ def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
     settings = settings_with(data_dir, run_dir)
     export(metrics_environ(settings))
     (settings.run / "metrics").mkdir(parents=True, exist_ok=True)
-    from lms.app import create_app
+    from lms.app import shared_app
     from lms.core.certificates import Certificates
     from lms.core.logs import log_to_stderr
     from lms.server import WebServer
@@ -128,7 +128,7 @@ def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
             tls.ensure(files.folder, settings.host_name, clock.now())
         pair = (files.server, files.server_key)
     WebServer(
-        settings, lambda: create_app(settings), pair, [int(number) for number in sockets.split(",") if number]
+        settings, lambda: shared_app(settings), pair, [int(number) for number in sockets.split(",") if number]
     ).run()
 
 
@@ -136,13 +136,13 @@ def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
 @folders
 def jobs(data_dir: Path | None, run_dir: Path | None) -> None:
     """Run the background jobs alone (后台任务)."""
-    from lms.app import create_app
+    from lms.app import shared_app
     from lms.core.jobs import Jobs
     from lms.core.logs import log_to_stderr
 
     settings = settings_with(data_dir, run_dir)
     log_to_stderr(settings.log_level, "jobs")
-    Jobs(create_app(settings), settings.data_dir).run()
+    Jobs(shared_app(settings), settings.data_dir).run()
 
 
 def load_rooms() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
@@ -90,7 +90,7 @@ def wait_for_school(app: Flask, ended: threading.Event) -> bool:
 
 
 def found(plan: Founding) -> Account:
-    """Make the school, its stages, term, administrator (who may teach too), room and first class, all or nothing; then install the packages.
+    """Make the school, its stages, term, administrator (who may teach too), room and first class, all or nothing.
 
     Raises Invalid or Refused with ``where`` = the field; nothing is left behind then.
     """
@@ -122,8 +122,7 @@ def found(plan: Founding) -> Account:
             )
             for number, name in enumerate(plan.pupils, 1):
                 add_pupil(None, cohort, name, roll_no=number)
-        school_id, account_id = school.id, admin.account_id
-    install_bundled(school_id, bundled("courses"))
+        account_id = admin.account_id
     account = db.session.get(Account, account_id)
     if account is None:
         raise RuntimeError("the administrator was not made")
@@ -233,6 +232,10 @@ def welcome() -> BaseResponse | str | tuple[str, int]:
     except ZhikeError as refusal:
         return _page(request.form, refusal), refusal.status
     begin_session(account)
+    try:
+        install_bundled(account.organisation_id, bundled("courses"))
+    except ZhikeError as refusal:  # the school stands without them; they can be installed again
+        flash(_("课程包没有装好：%(why)s", why=refusal.message), "error")
     return redirect(url_for("first_run.ready"))
 
 

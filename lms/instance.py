@@ -37,15 +37,21 @@ class Instance:
     def __init__(self, settings: Settings, *, say: Callable[[str], None] = say_line) -> None:
         self.settings = settings
         self.say = say
-        self.supervisor = Supervisor(run_dir=settings.run, say=say)
         self.certificates: Certificates | None = None
-        self._environ = {**to_environ(settings), **metrics_environ(settings), "PYTHONUNBUFFERED": "1"}
+        self.environ = {
+            **to_environ(settings),
+            **metrics_environ(settings),
+            "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",
+        }
+        self.supervisor = Supervisor(run_dir=settings.run, say=say, environ=self.environ)
         self._sockets: list[socket.socket] = []
 
     def prepare(self) -> Flask:
         """Make folders, certificates and tables, or bring old tables up to date; returns an app on the database."""
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.supervisor.warm_up()
         app = create_app(settings)
         with app.app_context():
             revision = schema.current(db.engine)
@@ -69,7 +75,7 @@ class Instance:
 
     def start_bridge(self) -> None:
         """Start the bridge; it needs a school."""
-        self.supervisor.add(Spec("bridge", (*self._lms, "bridge"), env=self._environ))
+        self.supervisor.add(Spec("bridge", lms=("bridge",)))
         self.supervisor.start("bridge")
 
     def start_gateway(self, spec: Spec, *, timeout_s: float = 30.0) -> None:
@@ -107,12 +113,11 @@ class Instance:
     def web_spec(self) -> Spec:
         """The web server on sockets that stay open while it is started again."""
         descriptors = tuple(made.fileno() for made in self._sockets)
-        argv = (*self._lms, "web", "--sockets", ",".join(map(str, descriptors)))
-        return Spec("web", argv, env=self._environ, pass_fds=descriptors, ready=self.web_answers)
+        return Spec("web", lms=("web", "--sockets", "{sockets}"), pass_fds=descriptors, ready=self.web_answers)
 
     def jobs_spec(self) -> Spec:
         """The background jobs."""
-        return Spec("jobs", (*self._lms, "jobs"), env=self._environ)
+        return Spec("jobs", lms=("jobs",))
 
     def gateway_spec(self, app: Flask, lab: Path) -> Spec:
         """A gateway on this machine for the devices of ``lab``, with its own credential at the broker."""
@@ -135,7 +140,7 @@ class Instance:
             "LABKIT_USERNAME": credential.username,
             "LABKIT_PASSWORD": credential.password,
         }
-        return Spec("gateway", argv, env={**self._environ, **broker})
+        return Spec("gateway", argv, env={**self.environ, **broker})
 
     def web_answers(self) -> bool:
         """Whether the web server says it is ready."""
@@ -167,10 +172,6 @@ class Instance:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
-
-    @property
-    def _lms(self) -> tuple[str, ...]:
-        return (sys.executable, "-m", "lms")
 
     def _claim_ports(self) -> None:
         settings = self.settings

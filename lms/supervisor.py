@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from lms.core.process import die_with_parent
+from lms.nursery import Nursery
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
@@ -33,12 +34,14 @@ LOGS_KEPT = 3
 class Spec:
     """One process: ``name`` is that of its pid file and log; ``ready`` tells whether it serves.
 
-    ``env`` is added to this process's environment. ``pass_fds`` are descriptors it inherits, as listening sockets that stay open over
+    Either ``argv`` is a command line, or ``lms`` are arguments of the ``lms`` command, run by the nursery (``{sockets}`` stands for the
+    numbers that ``pass_fds`` have there; ``env`` does not apply). ``env`` is added to this process's environment. ``pass_fds`` are descriptors it inherits, as listening sockets that stay open over
     restarts. ``once`` processes are not started again when they end well.
     """
 
     name: str
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
+    lms: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] | None = None
     pass_fds: tuple[int, ...] = ()
@@ -59,10 +62,17 @@ class Supervisor:
     """Watches processes until :meth:`stop`; usable as a context manager.
 
     ``run_dir`` gets ``pids/<name>.pid`` (the process itself, rewritten at each start) and ``logs/<name>.log``. ``say`` is told what
-    happens, in Chinese. ``restarts`` counts the unplanned ends by name.
+    happens, in Chinese. ``environ`` is what the nursery gets besides. ``restarts`` counts the unplanned ends by name.
     """
 
-    def __init__(self, specs: Sequence[Spec] = (), *, run_dir: Path, say: Callable[[str], None] = say_line) -> None:
+    def __init__(
+        self,
+        specs: Sequence[Spec] = (),
+        *,
+        run_dir: Path,
+        say: Callable[[str], None] = say_line,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.run_dir = run_dir
         self.say = say
         self.restarts: dict[str, int] = {}
@@ -70,6 +80,8 @@ class Supervisor:
         self.ended = threading.Event()
         for folder in ("pids", "logs"):
             (run_dir / folder).mkdir(parents=True, exist_ok=True)
+        self.nursery = Nursery(environ or {}, run_dir / "logs" / "nursery.log")
+        self._nursed = False
         for spec in specs:
             self.add(spec)
 
@@ -77,7 +89,15 @@ class Supervisor:
         """Make a process known; :meth:`start` starts it."""
         if spec.name in self._children:
             raise ValueError(f"two processes named {spec.name}")
+        if spec.lms:
+            self.warm_up()
         self._children[spec.name] = _Child(spec, self)
+
+    def warm_up(self) -> None:
+        """Start the nursery now, so that it is warm when the first process is asked of it."""
+        if not self._nursed:
+            self._nursed = True
+            self.nursery.start()
 
     def start(self, name: str, *, timeout_s: float = 30.0) -> None:
         """Start one process and wait until it is ready; raises StartFailed with the end of its log."""
@@ -139,6 +159,7 @@ class Supervisor:
         self.ended.set()
         for child in reversed(list(self._children.values())):
             child.halt()
+        self.nursery.stop()
 
     def __enter__(self) -> Supervisor:
         return self
@@ -159,7 +180,6 @@ class _Child:
         self.gave_up = threading.Event()
         self._halt = threading.Event()
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name=f"watch-{spec.name}", daemon=True)
 
     def begin(self) -> None:
@@ -170,25 +190,29 @@ class _Child:
 
     def halt(self) -> None:
         """End the process and its group, and wait for it."""
-        self._halt.set()
         if not self.started:
+            self._halt.set()
             return
-        with self._lock:
-            process = self._process
-        if process is not None:
-            _signal_group(process.pid, signal.SIGTERM)
-            try:
-                process.wait(STOP_GRACE_S)
-            except subprocess.TimeoutExpired:
+        with self._lock:  # not while it is being started
+            self._halt.set()
+            pid = self.pid
+        if pid is not None:
+            _signal_group(pid, signal.SIGTERM)
+            self._thread.join(STOP_GRACE_S)
+            if self._thread.is_alive():
                 self.owner.say(f"{self.spec.name} 没有按时结束，强制结束")
-            _end_group(process.pid)
+            _end_group(pid)
         self._thread.join(STOP_GRACE_S)
 
     def _watch(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._halt.is_set():
             began = time.monotonic()
-            status = self._run()
+            try:
+                status = self._run()
+            except OSError as error:  # no memory, no program, no nursery
+                self.owner.say(f"{self.spec.name} 不能启动：{error}")
+                status = 1
             if self._halt.is_set() or (self.spec.once and status == 0):
                 break
             if time.monotonic() - began > HEALTHY_AFTER_S:
@@ -207,27 +231,35 @@ class _Child:
         with log.open("ab", buffering=0) as out, self._lock:
             if self._halt.is_set():
                 return 0
-            process = subprocess.Popen(
-                self.spec.argv,
-                env={**os.environ, **self.spec.env},
-                cwd=self.spec.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                pass_fds=self.spec.pass_fds,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-            self._process = process
+            pid, wait = self._nursed(out.fileno()) if self.spec.lms else self._executed(out.fileno())
+            self.pid = pid
         draft = self._pid_path.with_suffix(".new")
-        draft.write_text(f"{process.pid}\n", "ascii")
+        draft.write_text(f"{pid}\n", "ascii")
         draft.replace(self._pid_path)
-        self.pid = process.pid
         self.changed.set()
         self.changed.clear()
-        status = process.wait()
+        status = wait()
         self.pid = None
         return status
+
+    def _nursed(self, log: int) -> tuple[int, Callable[[], int]]:
+        nursery = self.owner.nursery
+        pid = nursery.spawn(self.spec.name, self.spec.lms, log, self.spec.pass_fds)
+        return pid, lambda: nursery.wait(pid)
+
+    def _executed(self, log: int) -> tuple[int, Callable[[], int]]:
+        process = subprocess.Popen(
+            self.spec.argv,
+            env={**os.environ, **self.spec.env},
+            cwd=self.spec.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=self.spec.pass_fds,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        return process.pid, process.wait
 
     @property
     def _pid_path(self) -> Path:
