@@ -40,6 +40,11 @@ REPEAT_GAP_S = 0.04
 WRITE_TIMEOUT_S = 0.25
 EXIT_GONE = 3
 EXIT_NOT_OPENED = 4
+PORT_ERRORS: tuple[type[Exception], ...] = (serial.SerialException, OSError)
+if sys.platform != "win32":
+    import termios
+
+    PORT_ERRORS = (*PORT_ERRORS, termios.error)
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,10 @@ class Guard:
     def run(self) -> int:
         """Serve until told to end, the pipe closes or the port is gone; returns the exit code."""
         self._halt("open")
-        while not self._gone:
+        while True:
             reason, order = self._next()
+            if reason == "gone":
+                return EXIT_GONE
             if order is not None:
                 self._pass_on(*order)
                 continue
@@ -127,7 +134,6 @@ class Guard:
             if reason == "end":
                 self.tell({"event": "bye"})
                 return 0
-        return EXIT_GONE
 
     def _next(self) -> tuple[str, tuple[bytes, bytes] | None]:
         """Wait for what comes first: a stop, an order, or the end of the drive lease (then the reason to stop)."""
@@ -137,7 +143,9 @@ class Guard:
                 if wait is not None and wait <= 0:
                     return "lease", None
                 self._changed.wait(wait)
-            if self._stop_wanted or self._gone:
+            if self._gone:
+                return "gone", None
+            if self._stop_wanted:
                 self._stop_wanted = False
                 return ("end" if self._ending else "told"), None
             return "", self._orders.popleft()
@@ -168,14 +176,14 @@ class Guard:
                     pause.wait(REPEAT_GAP_S)
                 for chunk in self._settings.stop:
                     self._port.write(chunk)
-            except (serial.SerialException, OSError) as error:
+            except PORT_ERRORS as error:
                 self._fail(error)
                 return
 
     def _write(self, data: bytes) -> None:
         try:
             self._port.write(data)
-        except (serial.SerialException, OSError) as error:
+        except PORT_ERRORS as error:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
@@ -194,7 +202,7 @@ class Guard:
                 waiting = self._port.in_waiting
                 if waiting:
                     data += self._port.read(min(waiting, MAX_BODY - 1))
-            except (serial.SerialException, OSError, TypeError) as error:
+            except PORT_ERRORS as error:
                 self._fail(serial.SerialException(str(error)))
                 return
             if data:
@@ -235,7 +243,7 @@ def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
     """Guard one port; ``orders`` closing means that the gateway has gone."""
     try:
         port = serial.Serial(settings.port, settings.baud, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
-    except (serial.SerialException, OSError) as error:
+    except PORT_ERRORS as error:
         out.write(frame(b"E", json.dumps({"event": "error", "code": "not_opened", "detail": str(error)}).encode()))
         return EXIT_NOT_OPENED
     keeper = Guard(settings, port, out)

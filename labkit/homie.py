@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeGuard
 
 from labkit.errors import Malformed
 from labkit.model import MAIN_NODE, Datatype, Device, Node, Property, State, Value
@@ -259,7 +260,7 @@ def encode(item: Property, value: Value) -> bytes:
         return b"true" if value else b"false"
     if kind is Datatype.INTEGER and isinstance(value, int) and not isinstance(value, bool):
         payload = str(value).encode()
-    elif kind is Datatype.FLOAT and isinstance(value, (int, float)) and math.isfinite(value):
+    elif kind is Datatype.FLOAT and _is_number(value):
         payload = repr(float(value)).replace("e+", "e").encode()
     elif kind is Datatype.JSON and isinstance(value, (dict, list)):
         try:
@@ -272,6 +273,10 @@ def encode(item: Property, value: Value) -> bytes:
         raise Malformed(f"{item.id} 放不下 {value!r}", f"{item.id} ({kind.value}) cannot hold {value!r}")
     decode(item, payload)
     return payload
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def decode(item: Property, payload: bytes) -> Value:

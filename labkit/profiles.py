@@ -229,15 +229,15 @@ def _form_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Faul
         for item_id, item in items.items():
             for index, form in enumerate(item.forms):
                 try:
-                    _check_form(profile, form)
+                    _check_form(profile, form, item_id)
                 except Malformed as error:
                     yield document.fault((group, item_id, "forms", index), error.zh, error.en)
 
 
-def _check_form(profile: Profile, form: Form) -> None:
+def _check_form(profile: Profile, form: Form, own: str) -> None:
     transport = profile.transport.type
     if transport == "serial":
-        codecs.create(profile.transport.codec, profile).check(form)
+        codecs.create(profile.transport.codec, profile).check(form, own)
     elif transport == "mqtt" and not _HOMIE_HREF.fullmatch(form.href):
         raise Malformed(f"{form.href} 应为 homie:节点/属性", f"{form.href} should be homie:node/property")
     elif transport == "vision" and form.href.removeprefix("vision:") not in VISION_FIELDS:

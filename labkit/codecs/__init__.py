@@ -20,8 +20,8 @@ __all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "Restarted", "StopProve
 class Codec(Protocol):
     """What every wire protocol offers."""
 
-    def check(self, form: Form) -> None:
-        """Raise Malformed when a form's href is not one of this protocol."""
+    def check(self, form: Form, own: str = "") -> None:
+        """Raise Malformed when a form's href is not one of this protocol; ``own`` is the property that it belongs to."""
 
     def opening(self) -> bytes:
         """What sets the kit up after the port has opened: pin modes, reports."""

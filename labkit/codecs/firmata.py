@@ -55,7 +55,7 @@ class FirmataCodec:
         self._unproved: set[int] = set()
         self._versions_asked = 0
 
-    def check(self, form: Form) -> None:
+    def check(self, form: Form, own: str = "") -> None:
         """Raise Malformed when the href is none of Target's kinds or a pin is not 0..127."""
         self._target(form)
 

@@ -46,9 +46,11 @@ class MakeblockCodec:
         self._turn = 0
         self._acks_in_stop: int | None = None
 
-    def check(self, form: Form) -> None:
-        """Raise Malformed when the href is no frame, names an unknown type, or is longer than the kit's buffer."""
-        body = self._body(form.href, {name: 0 for name, _ in _FIELD.findall(form.href)})
+    def check(self, form: Form, own: str = "") -> None:
+        """Raise Malformed when the href is no frame, names what is neither a parameter nor the property itself (``own``),
+        or is longer than the kit's buffer.
+        """
+        body = self._body(form.href, {own: 0})
         if body[0] not in (1, 2, 4, 5):
             raise Malformed(
                 f"{form.href}：动作应为 01、02、04 或 05，现为 {body[0]:02x}",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import Item, Told
 from labkit.gateway.worker import Worker, log
 from labkit.lab import LabDevice
 from labkit.links import VisionProcess
-from labkit.model import Affordance, State, Title, Value
+from labkit.model import Affordance, Profile, State, Title, Value
 
 RESTART_S = (1.0, 2.0, 5.0, 10.0)
 REPORT_GAP_S = 0.25
@@ -104,20 +105,32 @@ class Camera(Worker):
         if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
             self._frames = self._frames_before + number
             line = line | {"frame": self._frames}
-        for affordance in self.device.profile.properties.values():
-            name = affordance.forms[0].href.removeprefix("vision:")
-            if name in line:
-                value = _fitting(affordance, line[name])
-                if value is None:
-                    self.noise(f"vision: {name} is no {affordance.type}")
-                else:
-                    self.publish(affordance.id, value, REPORT_GAP_S)
+        given, refused = readings(self.device.profile, line)
+        for name, value in given.items():
+            self.publish(name, value, REPORT_GAP_S)
+        for reason in refused:
+            self.noise(f"vision: {reason}")
         if self._stale:
             self._stale = False
             self.publish("stale", False)
             self.calm("stale")
             self.calm("camera")
             self.become(State.READY)
+
+
+def readings(profile: Profile, line: Mapping[str, object]) -> tuple[dict[str, Value], list[str]]:
+    """A line of the vision process as readings by property, and why the rest of it is none."""
+    given: dict[str, Value] = {}
+    refused: list[str] = []
+    for affordance in profile.properties.values():
+        name = affordance.forms[0].href.removeprefix("vision:")
+        if name in line:
+            value = _fitting(affordance, line[name])
+            if value is None:
+                refused.append(f"{name} is no {affordance.type}")
+            else:
+                given[affordance.id] = value
+    return given, refused
 
 
 def _fitting(affordance: Affordance, value: object) -> Value | None:

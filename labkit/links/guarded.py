@@ -90,4 +90,9 @@ class GuardedPort:
             elif kind == b"E":
                 note = json.loads(body)
                 self._on_event(note)
-        self._on_event({"event": "exit", "code": process.wait()})
+        process.stdout.close()
+        code = process.wait()
+        if process.stdin:
+            with self._lock, contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        self._on_event({"event": "exit", "code": code})

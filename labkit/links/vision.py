@@ -69,4 +69,9 @@ class VisionProcess:
                 self._on_line(value)
             else:
                 self._on_refused("no JSON object")
-        self._on_exit(process.wait())
+        process.stdout.close()
+        code = process.wait()
+        if process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        self._on_exit(code)

@@ -33,6 +33,7 @@ def make_rig(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Ri
     yield make
     for rig in rigs:
         rig.end()
+        rig.kit.close()
         for topic in {m.topic for m in list(rig.console.messages)}:
             rig.console.publish(topic, b"", retain=True)
         rig.console.leave()

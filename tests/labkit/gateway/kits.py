@@ -41,13 +41,23 @@ class ScriptedMbot:
         self.path.unlink(missing_ok=True)
         self.path.symlink_to(os.ttyname(slave))
         self._slave = slave
-        threading.Thread(target=self._read, args=(self._master,), daemon=True).start()
+        self._gone = False
+        self._reader = threading.Thread(target=self._read, args=(self._master,), daemon=True)
+        self._reader.start()
 
     def unplug(self) -> None:
         """Pull the cable: the port is gone for whoever has it open."""
         self.path.unlink(missing_ok=True)
-        os.close(self._slave)
-        os.close(self._master)
+        self.close()
+
+    def close(self) -> None:
+        """Close both ends; the reader is woken first, for a blocked read would keep the port alive."""
+        if not self._gone:
+            self._gone = True
+            os.write(self._slave, b"x")
+            self._reader.join(3)
+            os.close(self._slave)
+            os.close(self._master)
 
     def standing(self) -> bool:
         """Whether both motors are off."""
@@ -67,9 +77,8 @@ class ScriptedMbot:
 
     def _read(self, master: int) -> None:
         while True:
-            try:
-                data = os.read(master, 256)
-            except OSError:
+            data = os.read(master, 256)
+            if self._gone:
                 return
             for byte in data:
                 self._take(byte, master)
@@ -124,10 +133,7 @@ class ScriptedMbot:
     def _answer(self, master: int, data: bytes) -> None:
         if self.mute:
             return
-        try:
-            os.write(master, self.garbage + data)
-        except OSError:
-            self.mute = master == self._master  # the cable was pulled while it spoke
+        os.write(master, self.garbage + data)
 
     def inject(self, data: bytes) -> None:
         """Send bytes to the gateway that no protocol knows."""

@@ -50,6 +50,7 @@ def test_everything_is_published_again_after_the_broker_died(own_broker: Running
     rig.kit.wait(standing=False, timeout_s=5)
     assert rig.room_stop()["confirmed"] == ["mbot-1"]
     rig.end()
+    rig.kit.close()
 
 
 def test_commands_go_on_counting_after_a_killed_gateway(rig: Rig) -> None:

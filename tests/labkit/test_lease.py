@@ -1,0 +1,137 @@
+"""Who may drive what, until when, how fast."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit import lease
+from labkit.errors import Malformed
+from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel, Wish
+
+NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+GRANT = Lease("mbot-1", "t-1", ("t-1", "t-2"), "l", NOW + timedelta(minutes=5), 0.2, 1.0)
+WHEEL = Wheel("mbot-1", Caps(0.4, 4.0, 500), GRANT)
+
+
+def after(milliseconds: int) -> datetime:
+    return NOW + timedelta(milliseconds=milliseconds)
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(numbers, numbers, st.integers(1, 10**9))
+def test_no_command_is_faster_or_longer_than_allowed(linear: float, angular: float, ms: int) -> None:
+    wish = lease.parse_wish(json.dumps({"seq": 1, "linear_x": linear, "angular_z": angular, "ms": ms}).encode())
+    _, decision = lease.decide(WHEEL, "t-1", wish, NOW)
+    assert isinstance(decision, Command)
+    assert abs(decision.linear_x) <= 0.2
+    assert abs(decision.angular_z) <= 1.0
+    assert 1 <= decision.ms <= 500
+    assert decision.capped is (abs(linear) > 0.2 or abs(angular) > 1.0)
+
+
+def test_the_profile_caps_a_generous_lease() -> None:
+    wheel = Wheel("mbot-1", Caps(0.4, 4.0, 200), Lease("mbot-1", "t-1", ("t-1",), "l", after(9000), 99.0, 99.0))
+    _, decision = lease.decide(wheel, "t-1", Wish(1, 50.0, -50.0), NOW)
+    assert decision == Command(0.4, -4.0, 200, capped=True)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "wish", "at", "expected"),
+    [
+        ("t-1", Wish(1, 0.1), NOW, Command(0.1, 0.0, 500)),
+        ("t-1", Wish(1, 0.1), GRANT.until, "lease_over"),
+        ("t-2", Wish(1, 0.1), NOW, "not_driver"),
+        ("t-3", Wish(1, 0.1), NOW, "not_yours"),
+        ("t-1", Wish(1, stop=True), NOW, Halt()),
+        ("t-2", Wish(1, stop=True), NOW, Halt()),
+        ("t-2", Wish(1, stop=True), GRANT.until, Halt()),
+        ("t-3", Wish(1, stop=True), NOW, "not_yours"),
+        ("t-2", Wish(1, identify=True), NOW, Blink()),
+        ("t-1", Wish(1, identify=True), GRANT.until, "lease_over"),
+    ],
+)
+def test_who_may_what(terminal: str, wish: Wish, at: datetime, expected: Any) -> None:
+    _, decision = lease.decide(WHEEL, terminal, wish, at)
+    assert (decision.code if isinstance(decision, Refusal) else decision) == expected
+
+
+def test_without_a_lease_nobody_drives() -> None:
+    _, decision = lease.decide(Wheel("mbot-1", Caps(1, 1)), "t-1", Wish(1, 0.1), NOW)
+    assert isinstance(decision, Refusal)
+    assert decision.code == "no_lease"
+
+
+def test_old_wishes_are_refused_until_the_page_is_loaded_anew() -> None:
+    wheel, decision = lease.decide(WHEEL, "t-1", Wish(7, 0.1), NOW)
+    assert isinstance(decision, Command)
+    for seq in (7, 3):
+        _, decision = lease.decide(wheel, "t-1", Wish(seq, 0.1), after(500))
+        assert isinstance(decision, Refusal)
+        assert decision.code == "stale"
+    _, decision = lease.decide(wheel, "t-1", Wish(1, 0.1), after(1500))
+    assert isinstance(decision, Command)
+
+
+def test_after_an_emergency_stop_hands_off_first() -> None:
+    wheel = lease.hold(WHEEL, NOW)
+    for step in range(1, 6):
+        wheel, decision = lease.decide(wheel, "t-1", Wish(step, 0.1), after(step * 300))
+        assert isinstance(decision, Refusal)
+        assert decision.code == "held"
+    wheel, decision = lease.decide(wheel, "t-1", Wish(9, 0.1), after(5 * 300 + 600))
+    assert isinstance(decision, Command)
+    assert not wheel.held
+
+
+def test_a_new_lease_ends_the_hold_and_the_same_one_does_not() -> None:
+    held = lease.hold(WHEEL, NOW)
+    assert lease.granted(held, GRANT).held
+    assert not lease.granted(held, Lease("mbot-1", "t-2", ("t-2",), "l", GRANT.until, 0.2, 1.0)).held
+
+
+def test_a_change_of_hands_stops() -> None:
+    other = Lease("mbot-1", "t-2", ("t-1", "t-2"), "l", GRANT.until, 0.2, 1.0)
+    longer = Lease("mbot-1", "t-1", ("t-1",), "l", GRANT.until + timedelta(minutes=1), 0.2, 1.0)
+    assert lease.must_stop(WHEEL, lease.granted(WHEEL, None))
+    assert lease.must_stop(WHEEL, lease.granted(WHEEL, other))
+    assert not lease.must_stop(WHEEL, lease.granted(WHEEL, longer))
+    assert not lease.must_stop(lease.granted(WHEEL, None), WHEEL)
+
+
+def test_a_lease_is_read() -> None:
+    payload = {"device": "mbot-1", "holder": "t-1", "holders": ["t-1", "t-2"], "lesson": "l",
+               "until": "2026-11-23T09:05:00+08:00", "max_linear": 0.2, "max_angular": 1}  # fmt: skip
+    assert lease.parse_lease("mbot-1", json.dumps(payload).encode()) == GRANT
+    assert lease.parse_lease("mbot-1", b"") is None
+    assert lease.parse_lease("mbot-1", b"{}") is None
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
+    for read in (lease.parse_wish, lambda data: lease.parse_lease("mbot-1", data)):
+        try:
+            read(payload)
+        except Malformed:
+            continue
+
+
+values = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+)
+
+
+@given(st.dictionaries(st.sampled_from(["seq", "linear_x", "angular_z", "ms", "stop", "identify", "device"]), values))
+def test_any_wish_of_that_shape_is_read_or_refused(data: dict[str, Any]) -> None:
+    try:
+        wish = lease.parse_wish(json.dumps(data).encode())
+    except Malformed:
+        return
+    assert 1 <= wish.ms <= 500
