@@ -123,32 +123,36 @@ class Guard:
         """Serve until told to end, the pipe closes or the port is gone; returns the exit code."""
         self._halt("open")
         while True:
-            reason, order = self._next()
-            if reason == "gone":
+            what, kind, body = self._next()
+            if what == "gone":
                 return EXIT_GONE
-            if order is not None:
-                self._pass_on(*order)
+            if what == "order":
+                self._pass_on(kind, body)
                 continue
-            mark, self._mark = self._mark, b""
-            self._halt(reason, mark)
-            if reason == "end":
+            self._halt(what, body)
+            if what == "end":
                 self.tell({"event": "bye"})
                 return 0
 
-    def _next(self) -> tuple[str, tuple[bytes, bytes] | None]:
-        """Wait for what comes first: a stop, an order, or the end of the drive lease (then the reason to stop)."""
+    def _next(self) -> tuple[str, bytes, bytes]:
+        """Wait for what comes first: ``gone``, a stop (``told``, ``end``; with its mark), an ``order``, the end of the ``lease``.
+
+        A drive that waits prolongs a lease that is just over; a mere write does not.
+        """
         with self._changed:
-            while not (self._stop_wanted or self._gone or self._orders):
-                wait = None if self._deadline is None else self._deadline - time.monotonic()
-                if wait is not None and wait <= 0:
-                    return "lease", None
-                self._changed.wait(wait)
-            if self._gone:
-                return "gone", None
-            if self._stop_wanted:
-                self._stop_wanted = False
-                return ("end" if self._ending else "told"), None
-            return "", self._orders.popleft()
+            while True:
+                if self._gone:
+                    return "gone", b"", b""
+                if self._stop_wanted:
+                    self._stop_wanted = False
+                    return "end" if self._ending else "told", b"S", self._mark
+                left = None if self._deadline is None else self._deadline - time.monotonic()
+                over = left is not None and left <= 0
+                if self._orders and not (over and self._orders[0][0] == b"W"):
+                    return "order", *self._orders.popleft()
+                if over:
+                    return "lease", b"", b""
+                self._changed.wait(left)
 
     def _pass_on(self, kind: bytes, body: bytes) -> None:
         if kind == b"D":

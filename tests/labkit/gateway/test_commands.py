@@ -1,0 +1,76 @@
+"""The command line against a running gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.gateway.rig import Rig
+
+
+def labkit(rig: Rig, *words: str, password: str = ADMIN_PASSWORD) -> subprocess.CompletedProcess[str]:
+    """Run ``labkit`` as a trusted client."""
+    broker = ["--broker", f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}", "--username", ADMIN]
+    return subprocess.run(
+        [sys.executable, "-m", "labkit.cli", *words, *broker],
+        env={**os.environ, "LABKIT_PASSWORD": password},
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+def test_list_watch_identify_drive_and_stop(rig: Rig) -> None:
+    rows = [json.loads(line) for line in labkit(rig, "--json", "list").stdout.splitlines()]
+    assert {(r["device"], r["state"], r["parent"]) for r in rows} >= {
+        ("gw-lab1", "ready", None),
+        ("mbot-1", "ready", "gw-lab1"),
+    }
+
+    watched = labkit(rig, "--json", "watch", "mbot-1", "--seconds", "1").stdout.splitlines()
+    assert {"main/range", "$state"} <= {json.loads(line)["property"] for line in watched}
+
+    assert labkit(rig, "identify", "mbot-1").returncode == 0
+    with rig.kit.changed:
+        assert rig.kit.changed.wait_for(lambda: any(device == 0x22 for device, _ in rig.kit.runs), 3)
+
+    drive = labkit(rig, "--json", "drive", "mbot-1", "--linear", "0.2", "--seconds", "0.6")
+    assert drive.returncode == 0, drive.stderr
+    assert json.loads(drive.stdout) == {"device": "mbot-1", "stop_confirmed": True}
+    assert any(any(motors.values()) for _, motors in rig.kit.moved)
+    assert rig.kit.standing()
+
+    stop = labkit(rig, "stop", "--room", "lab1")
+    assert (stop.returncode, stop.stdout) == (0, "mbot-1：已停\n")
+    assert labkit(rig, "--lang", "en", "stop", "mbot-1").stdout == "mbot-1: stopped, confirmed\n"
+
+
+def test_what_is_not_confirmed_is_named_and_the_exit_code_tells(rig: Rig) -> None:
+    rig.kit.mute = True
+    stop = labkit(rig, "stop", "--room", "lab1")
+    assert stop.returncode == 1
+    assert stop.stdout == "mbot-1（07 号）未确认：没有回应，请拿起来\n"
+    assert labkit(rig, "stop", "mbot-1").returncode == 1
+    nobody = labkit(rig, "stop", "--room", "lab9")
+    assert (nobody.returncode, nobody.stdout) == (1, "没有网关回应：请用手拔掉电源\n")
+
+
+def test_a_refused_connection_is_told_in_chinese(rig: Rig) -> None:
+    refused = labkit(rig, "list", password="wrong")
+    assert refused.returncode == 1
+    assert "连不上 MQTT 代理" in refused.stderr
+    bad = subprocess.run(
+        [sys.executable, "-m", "labkit.cli", "list", "--broker", "http://x"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (bad.returncode, "代理地址应像" in bad.stderr) == (1, True)
+
+
+def test_serve_names_the_line_of_a_wrong_lab_file(rig: Rig) -> None:
+    rig.lab.write_text("name: gw-lab1\nroom: lab1\ndevices:\n  - {id: x}\n")
+    served = labkit(rig, "serve", "--lab", str(rig.lab), "--run-dir", str(rig.folder))
+    assert served.returncode == 1
+    assert f"{rig.lab}:4: devices.0：缺少 profile、url" in served.stderr
