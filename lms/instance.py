@@ -17,6 +17,7 @@ from labkit.lab import load_lab
 from lms.app import create_app
 from lms.config import Settings, kept_secret, metrics_environ, to_environ
 from lms.core import clock, schema, tls
+from lms.core.backup import upgrade
 from lms.core.certificates import Certificates
 from lms.core.db import db
 from lms.core.models import Organisation
@@ -56,10 +57,8 @@ class Instance:
         with app.app_context():
             revision = schema.current(db.engine)
             if revision != schema.head():
-                if revision is not None and not schema.is_known(revision):
-                    raise StartFailed("数据库来自更新的版本：请安装新版智课，或从备份恢复。")
                 self.say("正在建立数据库 …" if revision is None else f"正在升级数据库 {revision} → {schema.head()} …")
-                schema.upgrade(db.engine)
+                upgrade(settings, db.engine, clock.now())
             claim_origin(settings.origin)
             db.session.remove()
         if settings.https:
