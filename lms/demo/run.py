@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from lms.activities.models import Attempt
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import db, write
 from lms.demo import lab
 from lms.demo.pupils import Pupil, Tally, Terminal
 from lms.demo.school import DemoSchool, make_school
@@ -31,6 +31,7 @@ from lms.roster.models import Person
 from lms.supervisor import Spec
 from lms.teaching import closing
 from lms.teaching import service as teaching
+from lms.teaching.access import note_event
 from lms.teaching.models import LessonSession, RegisterEntry
 from lms.usage import service as usage
 from lms.usage.models import EvidenceEvent, UsageRecord
@@ -115,6 +116,8 @@ def _open(school: DemoSchool, pupils: int) -> tuple[uuid.UUID, list[Pupil]]:
         )
     finally:
         clock.set_clock(before)
+    with write():
+        note_event(lesson, "step", teacher.account, clock.now(), step=0)  # the step's own clock begins now
     seats = roster.seats_of(school.room_id)
     codes = roster.issue_enrol_codes(teacher.account, seats[:pupils])
     pins = {card.person_id: card.pin for card in roster.pin_cards(teacher.account, school.class_id)}
