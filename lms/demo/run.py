@@ -58,19 +58,18 @@ class Demo:
     began: float
 
 
-def start(instance: Instance, pupils: int, extra_minutes: int, say: Callable[[str], None]) -> Demo:
-    """Make the demo school, start every process, open the lesson and seat the simulated pupils."""
+def start(instance: Instance, pupils: int, extra_minutes: int, say: Callable[[str], None], *, devices: bool = True) -> Demo:
+    """Make the demo school, start every process, open the lesson and seat the simulated pupils; ``devices``: robots and camera too."""
     began = time.monotonic()
     app = instance.prepare()
     with app.app_context():
         school = make_school(extra_minutes, say)
         db.session.remove()
-    folder = instance.settings.run / "lab"
-    path = lab.write_lab(folder, camera=has_vision())
     say("正在启动：消息服务器、网页、后台任务、桥 …")
     instance.start()
     instance.start_bridge()
-    _start_devices(instance, app, school, folder, path, say)
+    if devices:
+        _start_devices(instance, app, school, say)
     with app.app_context():
         lesson_id, seated = _open(school, pupils)
         db.session.remove()
@@ -88,7 +87,9 @@ def has_vision() -> bool:
     return all(importlib.util.find_spec(name) for name in ("cv2", "mediapipe"))
 
 
-def _start_devices(instance: Instance, app: Flask, school: DemoSchool, folder: Path, path: Path, say: Callable[[str], None]) -> None:
+def _start_devices(instance: Instance, app: Flask, school: DemoSchool, say: Callable[[str], None]) -> None:
+    folder = instance.settings.run / "lab"
+    path = lab.write_lab(folder, camera=has_vision())
     with app.app_context():
         passwords = {name: labs.board_credential(school.school_id, name).password for name in lab.boards()}
         db.session.remove()
