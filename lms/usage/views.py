@@ -1,13 +1,233 @@
-"""Pages of this room."""
+"""Pages of usage: compliance of the school, of a class, one record with its evidence, the chain (合规与证据)."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import uuid
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, render_template, request, send_file
+from flask.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.auth import current_account, current_school_id, may, require
+from lms.core.db import db
+from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.menu import Entry, offer
+from lms.core.models import Account
+from lms.courses.models import CatalogueUnit
+from lms.roster import service as roster
+from lms.roster.models import Person, Room, SchoolClass, TeachingAssignment
+from lms.usage import board, policies, service
+from lms.usage.evidence import WITNESS_NAMES
+from lms.usage.export import workbook_of
+from lms.usage.lessons import KIND_NAMES
+from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
+from lms.usage.reasons import Reason
+from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
 bp = Blueprint("usage", __name__, template_folder="templates")
+STAFF = ("teacher", "school_admin")
+ADMIN = ("school_admin",)
+DEFAULT_RULE = "fortnightly"
+COURSE_NAMES = {"ncet": _l("央馆人工智能课程"), "demo-ncet": _l("示范课程目录")}
+
+
+@bp.record_once
+def _menu(state: BlueprintSetupState) -> None:
+    offer(state.app, Entry("usage.compliance", _l("开课合规"), "shield-check", STAFF, 30))
+
+
+def say(why: Reason) -> str:
+    """A reason in the reader's language."""
+    facts = {name: _(value) if isinstance(value, str) and value else value for name, value in why.facts}
+    return str(_(why.template, **facts))
+
+
+@bp.app_template_filter("say")
+def _say(why: Reason) -> str:
+    return say(why)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page was asked for."""
+
+    rule: policies.Policy
+    as_of: date
+    today: date
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The same question in another link."""
+        return {"rule": self.rule.name} | ({"as_of": self.as_of.isoformat()} if self.as_of != self.today else {})
+
+
+def _asked() -> Asked:
+    today = roster.today_of(roster.school_of(current_school_id()))
+    text = request.args.get("as_of", "").strip()
+    try:
+        as_of = date.fromisoformat(text) if text else today
+    except ValueError as error:
+        raise Invalid("date", _l("日期应写成 2026-11-24 这样。"), where="as_of") from error
+    return Asked(policies.policy(request.args.get("rule") or DEFAULT_RULE), as_of, today)
+
+
+def _own_classes(account: Account, today: date) -> frozenset[str] | None:
+    """Ids of the classes that the account may see; None for all (admin)."""
+    if may(account, ADMIN):
+        return None
+    person = roster.teacher_of(account)
+    if person is None:
+        return frozenset()
+    query = select(TeachingAssignment).where(TeachingAssignment.school_id == person.school_id, TeachingAssignment.teacher_id == person.id)
+    return frozenset(str(row.class_id) for row in db.session.scalars(query) if row.ends_on is None or row.ends_on >= today)
+
+
+def _common(asked: Asked, result: SchoolResult) -> dict[str, Any]:
+    return {
+        "asked": asked,
+        "result": result,
+        "school": roster.school_of(current_school_id()),
+        "course_name": COURSE_NAMES.get(result.facts.course, result.facts.course),
+        "verdict_names": VERDICT_NAMES,
+        "advice": board.advice,
+        "rules": policies.rules(),
+    }
 
 
 @bp.get("/compliance")
+@require(*STAFF)
 def compliance() -> str:
-    """Compliance of the school."""
-    return ""
+    """Compliance: the answer first, then why, then what to do."""
+    asked = _asked()
+    own = _own_classes(current_account(), asked.today)
+    try:
+        facts = service.facts_of(current_school_id(), asked.as_of)
+    except Refused as refusal:
+        return render_template("usage/empty.html", refusal=refusal, admin=own is None)
+    results = {rule.name: policies.evaluate(facts, rule) for rule in policies.rules()}
+    result = results[asked.rule.name]
+    boards = board.stage_boards(result, own)
+    return render_template(
+        "usage/compliance.html",
+        **_common(asked, result),
+        results=results,
+        boards=boards,
+        todo=board.todo(boards),
+        on_track=board.on_track(boards),
+        own=own,
+        classes=sum(len(row.tiles) for stage in boards for row in stage.grades),
+        lessons=any(one.lessons for one in result.classes),
+    )
+
+
+@bp.get("/compliance/classes/<uuid:class_id>")
+@require(*STAFF)
+def class_page(class_id: uuid.UUID) -> str:
+    """One class: its calendar, the lessons behind the figure, what is missing and by when."""
+    asked = _asked()
+    _need_class(class_id, asked.today)
+    result = service.judge(current_school_id(), asked.rule.name, asked.as_of)
+    one = _class_of(result, class_id)
+    units = _unit_titles(result.facts.course)
+    return render_template(
+        "usage/class.html",
+        **_common(asked, result),
+        one=one,
+        tile=board.tile_of(one),
+        heat=board.heat_of(one, result.facts),
+        units=units,
+        kind_names=KIND_NAMES,
+    )
+
+
+def _need_class(class_id: uuid.UUID, today: date) -> None:
+    own = _own_classes(current_account(), today)
+    if own is not None and str(class_id) not in own:
+        raise NotAllowed("not-your-class", _l("您没有任教这个班。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))
+
+
+def _class_of(result: SchoolResult, class_id: uuid.UUID) -> ClassResult:
+    for one in result.classes:
+        if one.cohort.id == str(class_id):
+            return one
+    raise NotFound("class", _l("这个班不在本学期参与判定的班级之中。"), remedy=_l("请回到合规页选择班级。"))
+
+
+def _unit_titles(course: str) -> dict[str, str]:
+    query = select(CatalogueUnit).where(CatalogueUnit.school_id == current_school_id(), CatalogueUnit.course == course)
+    return {unit.code: unit.title for unit in db.session.scalars(query)}
+
+
+@bp.get("/usage/records/<uuid:record_id>")
+@require(*STAFF)
+def record(record_id: uuid.UUID) -> str:
+    """One usage record with its evidence."""
+    school = roster.school_of(current_school_id())
+    found = service.record_of(school.id, record_id)
+    _need_class(found.class_id, roster.today_of(school))
+    event = db.session.scalar(select(EvidenceEvent).where(EvidenceEvent.school_id == school.id, EvidenceEvent.seq == found.event_seq))
+    cohort = db.session.get(SchoolClass, found.class_id)
+    root = db.session.scalar(
+        select(DailyRoot).where(DailyRoot.school_id == school.id, DailyRoot.first_seq <= found.event_seq, DailyRoot.last_seq >= found.event_seq)
+    )
+    return render_template(
+        "usage/record.html",
+        record=found,
+        event=event,
+        root=root,
+        state=service.check_link_of(found),
+        class_name=roster.class_name(cohort, school, found.lesson_on) if cohort else "",
+        teacher=db.session.get(Person, found.teacher_id),
+        room=db.session.get(Room, found.room_id) if found.room_id else None,
+        corrected_by=db.session.scalar(select(UsageRecord).where(UsageRecord.school_id == school.id, UsageRecord.corrects_id == found.id)),
+        started=clock.local(found.started_at, school.zone),
+        ended=clock.local(found.ended_at, school.zone),
+        kind_names=KIND_NAMES,
+        witness_names=WITNESS_NAMES,
+    )
+
+
+@bp.get("/usage/chain")
+@require(*ADMIN)
+def chain() -> str:
+    """The school's evidence chain, verified now."""
+    school = roster.school_of(current_school_id())
+    report = service.verify_chain(school.id)
+    head = db.session.get(ChainHead, school.id)
+    roots = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school.id).order_by(DailyRoot.day.desc()).limit(31)).all()
+    return render_template("usage/chain.html", school=school, report=report, head=head, roots=roots, checked=clock.local(clock.now(), school.zone))
+
+
+@bp.get("/compliance.xlsx")
+@require(*STAFF)
+def export() -> Response:
+    """The same figures as an Excel workbook."""
+    asked = _asked()
+    own = _own_classes(current_account(), asked.today)
+    facts = service.facts_of(current_school_id(), asked.as_of)
+    school = roster.school_of(current_school_id())
+    simulated = current_app.config["ZHIKE"].origin == "simulated"
+    results = [policies.evaluate(facts, rule) for rule in policies.rules()]
+    book = workbook_of(school.organisation.name, results, own, _unit_titles(facts.course), say, simulated=simulated)
+    stream = BytesIO()
+    book.save(stream)
+    stream.seek(0)
+    name = _("开课合规") + f"-{asked.as_of.isoformat()}.xlsx"
+    return send_file(
+        stream, as_attachment=True, download_name=name, mimetype="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    )
+
+
+@bp.get("/api/usage/compliance")
+@require(*ADMIN)
+def api_compliance() -> Response:
+    """The engine's output as JSON."""
+    asked = _asked()
+    return jsonify(service.evaluate(current_school_id(), asked.rule.name, asked.as_of))

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly
 
 from lms.usage.facts import DayFact, Facts, FlagFact
 from lms.usage.policies import evaluate, policy
 from lms.usage.verdicts import WORST_LAST, ClassResult
+from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly
 
 RULE = policy("fortnightly")
 

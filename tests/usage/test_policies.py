@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.usage.samples import YEAR_END, day, national
 
 from lms.core.errors import NotFound
 from lms.usage.calendar import grade_calendar
@@ -16,6 +15,7 @@ from lms.usage.facts import WEEKDAYS, Facts, to_json
 from lms.usage.policies import Policy, evaluate, policy, read_policy, rules
 from lms.usage.reading import from_json
 from lms.usage.verdicts import class_json
+from tests.usage.samples import YEAR_END, day, national
 
 ENDS = {"fortnightly": YEAR_END, "twice-a-month": date(2027, 1, 22)}
 PATTERNS = {"none": [], "odd": range(1, 19, 2), "eight": range(1, 17, 2), "every": range(1, 22)}

@@ -12,8 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
-from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher
-from tests.usage.makers import at, closed_lesson, witnesses
 
 from lms.app import create_app
 from lms.config import Settings
@@ -25,6 +23,8 @@ from lms.roster.models import CalendarDay, FlaggedWeek, Person, School, SchoolCl
 from lms.usage import service
 from lms.usage.evidence import Sealed
 from lms.usage.models import DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
+from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher
+from tests.usage.makers import at, closed_lesson, witnesses
 
 TODAY = date(2026, 11, 24)
 
