@@ -40,11 +40,16 @@ class RoleSpec:
 
 @dataclass(frozen=True, slots=True)
 class ClientSpec:
-    """A client as it shall be; the password is a generated one of at least 16 characters (None keeps what is there)."""
+    """A client as it shall be; the password is a generated one of at least 16 characters (None keeps what is there).
+
+    With `client_id` it may connect under that MQTT client identifier only. Where every client of little trust is bound so,
+    none of them can throw out another by taking its identifier, which Mosquitto otherwise allows.
+    """
 
     username: str
     password: str | None
     roles: tuple[str, ...]
+    client_id: str | None = None
 
 
 class BrokerAdmin:
@@ -75,7 +80,7 @@ class BrokerAdmin:
         known_roles = {role["rolename"]: role for role in self._list("listRoles", "roles")} if roles else {}
         known_clients = {entry["username"]: entry for entry in self._list("listClients", "clients")} if clients else {}
         commands = [command for role in roles if (command := _role_command(role, known_roles.get(role.name)))]
-        commands += [command for client in clients if (command := _client_command(client, known_clients.get(client.username)))]
+        commands += [command for client in clients for command in _client_commands(client, known_clients.get(client.username))]
         self.command(commands)
         return len(commands)
 
@@ -197,14 +202,20 @@ def _rules(acls: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
     return {(acl["acltype"], acl["topic"], acl.get("priority", 0), acl.get("allow")) for acl in acls}
 
 
-def _client_command(client: ClientSpec, known: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _client_commands(client: ClientSpec, known: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     command: dict[str, Any] = {"username": client.username, "roles": [{"rolename": role} for role in client.roles]}
     if client.password is not None:
         command |= {"password": client.password, "textdescription": fingerprint(client.username, client.password)}
     if known is None:
         if client.password is None:
             raise BrokerRefused("createClient", "Invalid/missing password")
-        return {"command": "createClient", **command}
+        bound = {} if client.client_id is None else {"clientid": client.client_id}
+        return [{"command": "createClient", **command, **bound}]
+    commands: list[dict[str, Any]] = []
     same_roles = [role["rolename"] for role in known.get("roles", [])] == list(client.roles)
     same_password = client.password is None or known.get("textdescription") == command["textdescription"]
-    return None if same_roles and same_password else {"command": "modifyClient", **command}
+    if not (same_roles and same_password):
+        commands.append({"command": "modifyClient", **command})
+    if known.get("clientid") != client.client_id:
+        commands.append({"command": "setClientId", "username": client.username, "clientid": client.client_id or ""})
+    return commands

@@ -141,6 +141,12 @@ def _set_password(rights: Rights, command: Mapping[str, Any], kicked: set[str]) 
     kicked.add(client.username)
 
 
+def _set_client_id(rights: Rights, command: Mapping[str, Any], kicked: set[str]) -> None:
+    client = _known(rights, command)
+    rights.put_client(replace(client, client_id=_text(command, "clientid") if command.get("clientid") else None))
+    kicked.add(client.username)
+
+
 def _disable_client(rights: Rights, command: Mapping[str, Any], kicked: set[str]) -> None:
     client = _known(rights, command)
     rights.put_client(replace(client, disabled=True))
@@ -221,6 +227,7 @@ _VERBS: dict[str, _Verb] = {
     "createClient": _create_client,
     "modifyClient": _modify_client,
     "setClientPassword": _set_password,
+    "setClientId": _set_client_id,
     "enableClient": _enable_client,
     "disableClient": _disable_client,
     "deleteClient": _delete_client,

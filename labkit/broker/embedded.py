@@ -30,7 +30,6 @@ from labkit.broker.rights import Rights
 log = logging.getLogger("labkit.broker")
 
 CONNECT_TIMEOUT_S = 10.0
-KEEP_ALIVE_DEFAULT_S = 300
 MAX_CONNECTIONS = 2000
 MAX_FILTERS = 200
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
@@ -204,7 +203,8 @@ class EmbeddedBroker:
             self._end(previous)
         self._sessions[session.client_id] = session
         session.put(packets.encode_connack(packets.ACCEPTED))
-        keep_alive_s = (connect.keep_alive_s or KEEP_ALIVE_DEFAULT_S) * 1.5
+        # Section 3.1.2.10: one and a half times what was announced; 0 = the client may be silent for ever.
+        keep_alive_s = connect.keep_alive_s * 1.5 or None
         await self._converse(wire, decoder, session, first[1:], keep_alive_s)
 
     def _judge(self, connect: packets.Connect) -> int:
@@ -222,7 +222,7 @@ class EmbeddedBroker:
         return packets.ACCEPTED
 
     async def _converse(
-        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float
+        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float | None
     ) -> None:
         tasks = [
             asyncio.create_task(self._listen(wire, decoder, session, early, keep_alive_s)),
@@ -241,7 +241,7 @@ class EmbeddedBroker:
                 raise outcome
 
     async def _listen(
-        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float
+        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float | None
     ) -> None:
         for packet in early:
             if not self._take(session, packet):

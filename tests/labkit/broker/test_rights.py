@@ -165,6 +165,24 @@ def test_a_disabled_client_comes_back_when_enabled(school: tuple[RunningBroker, 
     refused.wait(lambda: refused.connects[-1] == "Success", "not let in again")
 
 
+def test_a_client_bound_to_its_identifier_cannot_take_anothers(school: tuple[RunningBroker, Person]) -> None:
+    broker, _ = school
+    bridge, admin = broker.admin()
+    bound = ClientSpec(PUPIL, PASSWORD, (PUPIL,), client_id=PUPIL)
+    assert admin.put_many(clients=[bound]) == 1
+    assert admin.put_many(clients=[bound]) == 0
+    fresh = ClientSpec("t-lab1-08", PASSWORD, (PUPIL,), client_id="t-lab1-08")
+    assert admin.put_many(clients=[fresh]) == 1
+    for name in (PUPIL, "t-lab1-08"):
+        assert broker.person(name, PASSWORD, client_id="bridge-1").connects == ["Not authorized"]
+        assert broker.person(name, PASSWORD, client_id=name).connects == ["Success"]
+    assert bridge.disconnects == 0
+    free = ClientSpec(PUPIL, PASSWORD, (PUPIL,))
+    assert admin.put_many(clients=[free]) == 1
+    assert admin.put_many(clients=[free]) == 0
+    assert broker.person(PUPIL, PASSWORD, client_id="any").connects == ["Success"]
+
+
 def test_refusals_carry_the_brokers_reason(broker: RunningBroker) -> None:
     _, admin = broker.admin()
     with pytest.raises(BrokerRefused) as caught:

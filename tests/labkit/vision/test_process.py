@@ -163,6 +163,14 @@ def test_an_mjpeg_stream_that_breaks_off_is_said_and_opened_again(watch: Callabl
     assert "secret" not in json.dumps(trouble)
 
 
+@pytest.mark.parametrize("url", ["rtsp://127.0.0.1:1/live", "v4l2:///dev/video99", "http://127.0.0.1:1/x.mjpg"])
+def test_a_camera_that_is_not_there_is_said(url: str, watch: Callable[..., Watcher]) -> None:
+    watcher = watch("--url", url)
+    (trouble,) = watcher.until(lambda line: "error" in line)
+    assert trouble["error"] == "camera_open"
+    assert watcher.end() == 0
+
+
 @pytest.mark.parametrize("url", ["ftp://x/y", "file:clip.avi", "nonsense", "v4l2:video0"])
 def test_an_unusable_url_ends_at_once(url: str, watch: Callable[..., Watcher]) -> None:
     watcher = watch("--url", url)
