@@ -39,7 +39,10 @@ def _run(config: BrokerConfig) -> None:
     if config.log_file is not None:
         config.log_file.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
-        level=logging.INFO, filename=config.log_file, format="%(asctime)s %(levelname)s %(name)s %(message)s", encoding="utf-8"
+        level=logging.INFO,
+        filename=config.log_file,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        encoding="utf-8",
     )
     run_embedded(config)
 

@@ -33,7 +33,8 @@ class RoleSpec:
         """The rules in the protocol's words."""
         rules = [Acl(SEND, topic) for topic in self.send] + [Acl(RECEIVE, topic) for topic in self.receive]
         rules += [
-            Acl(SUBSCRIBE_PATTERN if "+" in topic or "#" in topic else SUBSCRIBE_LITERAL, topic) for topic in self.subscribe
+            Acl(SUBSCRIBE_PATTERN if "+" in topic or "#" in topic else SUBSCRIBE_LITERAL, topic)
+            for topic in self.subscribe
         ]
         return [rule.to_json() for rule in rules]
 
@@ -67,7 +68,9 @@ class BrokerAdmin:
         self._answers: dict[str, dict[str, Any]] = {}
         client.message_callback_add(RESPONSE_TOPIC, self._on_answer)
 
-    def put_role(self, name: str, *, send: Iterable[str] = (), receive: Iterable[str] = (), subscribe: Iterable[str] = ()) -> None:
+    def put_role(
+        self, name: str, *, send: Iterable[str] = (), receive: Iterable[str] = (), subscribe: Iterable[str] = ()
+    ) -> None:
         """Make the role `name` exactly this: filters for publishing, for delivery, and for subscribing."""
         self.put_many(roles=[RoleSpec(name, tuple(send), tuple(receive), tuple(subscribe))])
 
@@ -80,7 +83,9 @@ class BrokerAdmin:
         known_roles = {role["rolename"]: role for role in self._list("listRoles", "roles")} if roles else {}
         known_clients = {entry["username"]: entry for entry in self._list("listClients", "clients")} if clients else {}
         commands = [command for role in roles if (command := _role_command(role, known_roles.get(role.name)))]
-        commands += [command for client in clients for command in _client_commands(client, known_clients.get(client.username))]
+        commands += [
+            command for client in clients for command in _client_commands(client, known_clients.get(client.username))
+        ]
         self.command(commands)
         return len(commands)
 
@@ -142,7 +147,9 @@ class BrokerAdmin:
 
     def _exchange(self, commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         marks = [secrets.token_hex(8) for _ in commands]
-        message = {"commands": [{**command, "correlationData": mark} for command, mark in zip(commands, marks, strict=True)]}
+        message = {
+            "commands": [{**command, "correlationData": mark} for command, mark in zip(commands, marks, strict=True)]
+        }
         with self._turn:
             # Subscribed anew each time: the broker handles it before the command, also after a reconnect.
             if self._client.subscribe(RESPONSE_TOPIC, 1)[0] != mqtt.MQTT_ERR_SUCCESS:
@@ -153,7 +160,10 @@ class BrokerAdmin:
                 complete = self._arrived.wait_for(lambda: all(mark in self._answers for mark in marks), self._timeout_s)
                 answers = [self._answers.pop(mark, None) for mark in marks]
         if not complete:
-            raise BrokerUnavailable(f"消息服务器 {self._timeout_s:g} 秒内没有回答", f"no answer from the broker within {self._timeout_s:g} s")
+            raise BrokerUnavailable(
+                f"消息服务器 {self._timeout_s:g} 秒内没有回答",
+                f"no answer from the broker within {self._timeout_s:g} s",
+            )
         return [answer for answer in answers if answer is not None]
 
     def _on_answer(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:

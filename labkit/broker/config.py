@@ -54,7 +54,9 @@ class BrokerConfig:
         try:
             password = self.admin_password_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise BrokerConfigError(f"admin_password_file 读不出来：{error}", f"cannot read admin_password_file: {error}") from error
+            raise BrokerConfigError(
+                f"admin_password_file 读不出来：{error}", f"cannot read admin_password_file: {error}"
+            ) from error
         if not password:
             raise BrokerConfigError("admin_password_file 是空的", "admin_password_file is empty")
         return password
@@ -86,34 +88,40 @@ def read_config(path: Path) -> BrokerConfig:
     except (OSError, ValueError) as error:
         raise BrokerConfigError(f"{path}:{error}", f"{path}: {error}") from error
     if not isinstance(data, Mapping):
-        raise BrokerConfigError(f"{path}:不是 JSON 对象", f"{path}: no JSON object")
+        raise BrokerConfigError(f"{path}：不是 JSON 对象", f"{path}: no JSON object")
     unknown = sorted(set(data) - set(BrokerConfig.__dataclass_fields__))
     if unknown:
-        raise BrokerConfigError(f"{path}:不认识的字段 {', '.join(unknown)}", f"{path}: unknown fields {', '.join(unknown)}")
+        raise BrokerConfigError(
+            f"{path}：不认识的字段 {', '.join(unknown)}", f"{path}: unknown fields {', '.join(unknown)}"
+        )
     values: dict[str, Any] = {name: value for name, value in data.items() if value is not None}
     for name in ("data_dir", "admin_password_file", "cert", "key", "log_file"):
         if name in values:
             values[name] = path.parent / _text(path, name, values[name])
     missing = [name for name in ("data_dir", "admin_username", "admin_password_file") if name not in values]
     if missing:
-        raise BrokerConfigError(f"{path}:缺少字段 {', '.join(missing)}", f"{path}: missing fields {', '.join(missing)}")
+        raise BrokerConfigError(
+            f"{path}：缺少字段 {', '.join(missing)}", f"{path}: missing fields {', '.join(missing)}"
+        )
     for name in ("admin_username", "host", "tcp_host", "ws_host", "wss_host"):
         if name in values:
             _text(path, name, values[name])
     for name in _PORTS:
         if name in values and not (type(values[name]) is int and 0 < values[name] < 65536):
-            raise BrokerConfigError(f"{path}:{name} 应是 1–65535 的端口", f"{path}: {name} should be a port, 1–65535")
+            raise BrokerConfigError(f"{path}：{name} 应是 1–65535 的端口", f"{path}: {name} should be a port, 1–65535")
     if values.get("kind", "auto") not in get_args(Kind):
-        raise BrokerConfigError(f"{path}:kind 应是 {' | '.join(get_args(Kind))}", f"{path}: kind should be {' | '.join(get_args(Kind))}")
+        raise BrokerConfigError(
+            f"{path}：kind 应是 {' | '.join(get_args(Kind))}", f"{path}: kind should be {' | '.join(get_args(Kind))}"
+        )
     config = BrokerConfig(**values)
     if config.wss_port is not None and (config.cert is None or config.key is None):
-        raise BrokerConfigError(f"{path}:有 wss_port 时必须给出 cert 和 key", f"{path}: wss_port needs cert and key")
+        raise BrokerConfigError(f"{path}：有 wss_port 时必须给出 cert 和 key", f"{path}: wss_port needs cert and key")
     return config
 
 
 def _text(path: Path, name: str, value: object) -> str:
     if not isinstance(value, str) or not value or "\n" in value:
-        raise BrokerConfigError(f"{path}:{name} 应是一行文字", f"{path}: {name} should be one line of text")
+        raise BrokerConfigError(f"{path}：{name} 应是一行文字", f"{path}: {name} should be one line of text")
     return value
 
 
@@ -155,5 +163,8 @@ def wait_ready(config: BrokerConfig, timeout_s: float = 10.0) -> None:
                 break
             except OSError as error:
                 if time.monotonic() >= deadline:
-                    raise BrokerUnavailable(f"消息服务器的 {name} 端口 {port} 在 {timeout_s:g} 秒内没有开放", f"the broker's {name} port {port} did not open within {timeout_s:g} s") from error
+                    raise BrokerUnavailable(
+                        f"消息服务器的 {name} 端口 {port} 在 {timeout_s:g} 秒内没有开放",
+                        f"the broker's {name} port {port} did not open within {timeout_s:g} s",
+                    ) from error
                 pause.wait(0.05)

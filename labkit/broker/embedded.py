@@ -197,7 +197,9 @@ class EmbeddedBroker:
             log.info("connection refused (%d): client %r, user %r", code, connect.client_id, connect.username)
             await wire.send(packets.encode_connack(code))
             return
-        session = Session(wire, connect.client_id or f"auto-{secrets.token_hex(8)}", connect.username or "", connect.will)
+        session = Session(
+            wire, connect.client_id or f"auto-{secrets.token_hex(8)}", connect.username or "", connect.will
+        )
         previous = self._sessions.get(session.client_id)
         if previous is not None:
             self._end(previous)
@@ -222,7 +224,12 @@ class EmbeddedBroker:
         return packets.ACCEPTED
 
     async def _converse(
-        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float | None
+        self,
+        wire: Wire,
+        decoder: packets.Decoder,
+        session: Session,
+        early: list[packets.Packet],
+        keep_alive_s: float | None,
     ) -> None:
         tasks = [
             asyncio.create_task(self._listen(wire, decoder, session, early, keep_alive_s)),
@@ -241,7 +248,12 @@ class EmbeddedBroker:
                 raise outcome
 
     async def _listen(
-        self, wire: Wire, decoder: packets.Decoder, session: Session, early: list[packets.Packet], keep_alive_s: float | None
+        self,
+        wire: Wire,
+        decoder: packets.Decoder,
+        session: Session,
+        early: list[packets.Packet],
+        keep_alive_s: float | None,
     ) -> None:
         for packet in early:
             if not self._take(session, packet):
@@ -423,7 +435,10 @@ async def _listen_all(config: BrokerConfig, broker: EmbeddedBroker, stack: conte
                 )
             )  # fmt: skip
         except OSError as error:
-            raise BrokerUnavailable(f"{name} 端口 {host}:{port} 打不开：{error.strerror or error}", f"cannot listen on {name} {host}:{port}: {error.strerror or error}") from error
+            raise BrokerUnavailable(
+                f"{name} 端口 {host}:{port} 打不开：{error.strerror or error}",
+                f"cannot listen on {name} {host}:{port}: {error.strerror or error}",
+            ) from error
 
 
 async def _run(config: BrokerConfig) -> None:

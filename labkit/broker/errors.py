@@ -30,7 +30,9 @@ class BrokerRefused(BrokerError):
     """The broker answered a command with an error; `command` names it, `reason` is the broker's own English text."""
 
     def __init__(self, command: str, reason: str) -> None:
-        super().__init__(f"消息服务器拒绝了指令 {command}：{reason}", f"the broker refused {command}: {reason}", "broker_refused")
+        super().__init__(
+            f"消息服务器拒绝了指令 {command}：{reason}", f"the broker refused {command}: {reason}", "broker_refused"
+        )
         self.command = command
         self.reason = reason
 

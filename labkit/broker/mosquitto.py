@@ -30,7 +30,12 @@ def find_mosquitto() -> Mosquitto | None:
     programs += [Path(name) for name in _PROGRAMS]
     program = next((path for path in programs if os.access(path, os.X_OK)), None)
     plugin = next(
-        (path for folder in _PLUGIN_FOLDERS for path in (Path(folder) / _PLUGIN, *Path(folder).glob(f"*/{_PLUGIN}")) if path.is_file()),
+        (
+            path
+            for folder in _PLUGIN_FOLDERS
+            for path in (Path(folder) / _PLUGIN, *Path(folder).glob(f"*/{_PLUGIN}"))
+            if path.is_file()
+        ),
         None,
     )
     return Mosquitto(program, plugin) if program and plugin else None
@@ -42,7 +47,10 @@ class MosquittoRunner:
     def __init__(self, config: BrokerConfig, found: Mosquitto | None = None) -> None:
         installed = found or find_mosquitto()
         if installed is None:
-            raise BrokerConfigError("这台电脑没有安装 Mosquitto（Debian：apt install mosquitto）", "Mosquitto is not installed here (Debian: apt install mosquitto)")
+            raise BrokerConfigError(
+                "这台电脑没有安装 Mosquitto（Debian：apt install mosquitto）",
+                "Mosquitto is not installed here (Debian: apt install mosquitto)",
+            )
         self._config = config
         self._installed = installed
 
@@ -62,7 +70,11 @@ class MosquittoRunner:
         """The text of `mosquitto.conf`."""
         config = self._config
         folder = config.data_dir
-        lines = ["# Written at every start: changes here are lost.", "per_listener_settings false", "allow_anonymous false"]
+        lines = [
+            "# Written at every start: changes here are lost.",
+            "per_listener_settings false",
+            "allow_anonymous false",
+        ]
         if os.geteuid() == 0:
             # Started as root it would become user mosquitto, who cannot read the private data folder or the TLS key.
             lines.append("user root")

@@ -14,7 +14,17 @@ ACCEPTED, BAD_PROTOCOL, BAD_IDENTIFIER, NOT_AUTHORIZED = 0, 1, 2, 5
 SUBSCRIPTION_REFUSED = 0x80
 
 # Section 2.2.2: the flags that each packet must carry; PUBLISH alone is free.
-_FLAGS = {CONNECT: 0, PUBACK: 0, PUBREC: 0, PUBREL: 2, PUBCOMP: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}
+_FLAGS = {
+    CONNECT: 0,
+    PUBACK: 0,
+    PUBREC: 0,
+    PUBREL: 2,
+    PUBCOMP: 0,
+    SUBSCRIBE: 2,
+    UNSUBSCRIBE: 2,
+    PINGREQ: 0,
+    DISCONNECT: 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,9 @@ class Decoder:
             if shift > 21:
                 raise MalformedPacket("报文长度字段超过四个字节", "length field longer than four bytes")
         if at + length > self._max:
-            raise MalformedPacket(f"报文长 {at + length} 字节，上限为 {self._max} 字节", f"{at + length} bytes, {self._max} allowed")
+            raise MalformedPacket(
+                f"报文长 {at + length} 字节，上限为 {self._max} 字节", f"{at + length} bytes, {self._max} allowed"
+            )
         if len(self._buffer) < at + length:
             return None
         head, body = self._buffer[0], bytes(self._buffer[at : at + length])
@@ -170,7 +182,9 @@ class Decoder:
 
 def _decode(kind: int, flags: int, body: _Body) -> Packet:
     if kind != PUBLISH and _FLAGS.get(kind) != flags:
-        raise MalformedPacket(f"类型 {kind} 的报文标志位 {flags:#x} 不合规", f"flags {flags:#x} on a packet of type {kind}")
+        raise MalformedPacket(
+            f"类型 {kind} 的报文标志位 {flags:#x} 不合规", f"flags {flags:#x} on a packet of type {kind}"
+        )
     packet: Packet
     if kind == PUBLISH:
         packet = _decode_publish(flags, body)

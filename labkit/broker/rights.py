@@ -177,9 +177,7 @@ class Rights:
             "defaultACLAccess": dict(self.default_access),
             "clients": [client.to_json(with_password=True) for client in self.clients.values()],
             "groups": self.groups,
-            "roles": [
-                {"rolename": name, "acls": [acl.to_json() for acl in acls]} for name, acls in self.roles.items()
-            ],
+            "roles": [{"rolename": name, "acls": [acl.to_json() for acl in acls]} for name, acls in self.roles.items()],
         }
 
     @classmethod

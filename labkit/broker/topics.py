@@ -62,7 +62,11 @@ def covers(allowed: str, wanted: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_BYTES and "\0" not in text and text.count("/") < MAX_LEVELS
+    return (
+        0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_BYTES
+        and "\0" not in text
+        and text.count("/") < MAX_LEVELS
+    )
 
 
 class FilterTree(Generic[T]):

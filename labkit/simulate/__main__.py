@@ -23,7 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        run(load_lab(options.lab), options.run_dir, broker=options.broker, ca=options.ca, credentials=options.credentials)
+        run(
+            load_lab(options.lab),
+            options.run_dir,
+            broker=options.broker,
+            ca=options.ca,
+            credentials=options.credentials,
+        )
     except LabkitError as error:
         print(error, file=sys.stderr)
         return 2

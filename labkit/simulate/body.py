@@ -96,7 +96,10 @@ class Body:
         self.advance(now)
         match name:
             case "range":
-                return min(physics.MAX_RANGE_CM, max(2.0, physics.range_cm(self._arena, self.pose) + self._random.gauss(0, 0.3)))
+                return min(
+                    physics.MAX_RANGE_CM,
+                    max(2.0, physics.range_cm(self._arena, self.pose) + self._random.gauss(0, 0.3)),
+                )
             case "line":
                 left, right = physics.line_bits(self._arena, self.pose)
                 return 2.0 * left + right

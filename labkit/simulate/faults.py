@@ -41,7 +41,9 @@ def read_faults(device: str, data: Mapping[str, object]) -> Faults:
             names = "、".join(sorted(known))
             raise LabkitError("bad_faults", f"{device}：没有故障 {key}；有：{names}", f"{device}: unknown fault {key}")
         if not _fits(key, value):
-            raise LabkitError("bad_faults", f"{device}：故障 {key} 不能是 {value!r}", f"{device}: {key} cannot be {value!r}")
+            raise LabkitError(
+                "bad_faults", f"{device}：故障 {key} 不能是 {value!r}", f"{device}: {key} cannot be {value!r}"
+            )
     return Faults(**dict(data))  # type: ignore[arg-type]  # names and types were checked above
 
 

@@ -161,7 +161,9 @@ class FirmataBoard:
         if kind == 0x6B:
             return [b"\xf0\x6c" + b"".join(_capabilities(pin) + b"\x7f" for pin in range(PINS)) + b"\xf7"]
         if kind == 0x69:
-            return [b"\xf0\x6a" + bytes(pin - FIRST_ANALOG if pin >= FIRST_ANALOG else 127 for pin in range(PINS)) + b"\xf7"]
+            return [
+                b"\xf0\x6a" + bytes(pin - FIRST_ANALOG if pin >= FIRST_ANALOG else 127 for pin in range(PINS)) + b"\xf7"
+            ]
         if kind == 0x6D and data and data[0] < PINS:
             return [self._pin_state(data[0])]
         if kind == 0x7A and len(data) >= 2:

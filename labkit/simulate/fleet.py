@@ -117,7 +117,9 @@ class Fleet:
         codec = device.profile.transport.codec
         if codec not in _FIRMWARES:
             raise LabkitError(
-                "not_simulated", f"{device.id}：还不能模拟使用 {codec} 的设备", f"{device.id}: {codec} cannot be simulated"
+                "not_simulated",
+                f"{device.id}：还不能模拟使用 {codec} 的设备",
+                f"{device.id}: {codec} cannot be simulated",
             )
         firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
         return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000)
@@ -140,7 +142,14 @@ class Fleet:
 
 
 def run(
-    lab: Lab, run_dir: Path, *, broker: str, username: str = "", password: str = "", ca: str = "", credentials: Path | None = None
+    lab: Lab,
+    run_dir: Path,
+    *,
+    broker: str,
+    username: str = "",
+    password: str = "",
+    ca: str = "",
+    credentials: Path | None = None,
 ) -> None:
     """Simulate all devices of `lab` whose URL is `sim://pty` or `mqtt:` until SIGTERM or SIGINT.
 

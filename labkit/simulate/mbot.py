@@ -130,7 +130,9 @@ class MbotFirmware:
 
     def _motors(self, pwm: dict[int, int], now: float, why: str) -> None:
         self._pwm |= {port: max(-255, min(255, value)) for port, value in pwm.items()}
-        left, right = (self._speed(name, self._pwm[port]) for name, port in ((self._drive.left, M1), (self._drive.right, M2)))
+        left, right = (
+            self._speed(name, self._pwm[port]) for name, port in ((self._drive.left, M1), (self._drive.right, M2))
+        )
         self._body.run(left, right, now, why)
 
     def _speed(self, motor: str, pwm: int) -> float:

@@ -48,7 +48,13 @@ class MqttCar:
     """
 
     def __init__(
-        self, device: LabDevice, body: Body, faults: Faults, seed: int, broker: BrokerAddress, login: Callable[[], Login]
+        self,
+        device: LabDevice,
+        body: Body,
+        faults: Faults,
+        seed: int,
+        broker: BrokerAddress,
+        login: Callable[[], Login],
     ) -> None:
         drive, safety = device.profile.drive, device.profile.safety
         if drive is None or safety is None:
@@ -97,7 +103,10 @@ class MqttCar:
 
     def _connect(self, broker: BrokerAddress) -> paho.Client:
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._device.id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True
+            CallbackAPIVersion.VERSION2,
+            client_id=self._device.id,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            clean_session=True,
         )
         login = self._login()
         client.username_pw_set(login.username, login.password)
@@ -114,7 +123,12 @@ class MqttCar:
         return client
 
     def _connected(
-        self, client: paho.Client, _userdata: object, _flags: paho.ConnectFlags, reason: ReasonCode, _properties: Properties | None
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
             log.warning("%s: the broker refuses: %s", self._device.id, reason)
@@ -125,7 +139,12 @@ class MqttCar:
         self._up = self._greet = True
 
     def _disconnected(
-        self, _client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: Properties | None
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _flags: object,
+        reason: ReasonCode,
+        _properties: Properties | None,
     ) -> None:
         self._up = False
         log.info("%s: disconnected: %s", self._device.id, reason)

@@ -69,7 +69,8 @@ def rectangle(left: float, bottom: float, width: float, height: float) -> tuple[
 def oval(cx: float, cy: float, rx: float, ry: float, pieces: int = 36) -> tuple[Segment, ...]:
     """A closed track of straight pieces."""
     corners = [
-        (cx + rx * math.cos(2 * math.pi * n / pieces), cy + ry * math.sin(2 * math.pi * n / pieces)) for n in range(pieces)
+        (cx + rx * math.cos(2 * math.pi * n / pieces), cy + ry * math.sin(2 * math.pi * n / pieces))
+        for n in range(pieces)
     ]
     return tuple(Segment(*corners[n - 1], *corners[n]) for n in range(pieces))
 
@@ -83,7 +84,9 @@ def school_table() -> Arena:
     )
 
 
-def drive(arena: Arena, pose: Pose, left_mps: float, right_mps: float, wheel_base_m: float, seconds: float) -> tuple[Pose, bool]:
+def drive(
+    arena: Arena, pose: Pose, left_mps: float, right_mps: float, wheel_base_m: float, seconds: float
+) -> tuple[Pose, bool]:
     """Move on an arc for `seconds`; a robot that meets a wall turns on the spot but goes no further.
 
     Returns the new pose and whether a wall held it. Steps are at most 1 cm, so that no wall is jumped over.
@@ -96,7 +99,9 @@ def drive(arena: Arena, pose: Pose, left_mps: float, right_mps: float, wheel_bas
     for _ in range(steps):
         middle = pose.heading + turn * pause / 2
         way = speed * pause
-        wanted = Pose(pose.x + way * math.cos(middle), pose.y + way * math.sin(middle), _angle(pose.heading + turn * pause))
+        wanted = Pose(
+            pose.x + way * math.cos(middle), pose.y + way * math.sin(middle), _angle(pose.heading + turn * pause)
+        )
         if _touches(arena, wanted, pose):
             wanted, held = replace(wanted, x=pose.x, y=pose.y), True
         pose = wanted

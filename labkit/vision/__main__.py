@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         from labkit.vision.detect import Detector
         from labkit.vision.source import LatestFrame, Source
     except ImportError as error:
-        _fail("no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}")
+        _fail(
+            "no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}"
+        )
         return EXIT_NO_VISION
     try:
         source = Source(options.url)

@@ -23,7 +23,9 @@ class Detector:
 
     def __init__(self, width: int = 640, min_confidence: float = 0.5) -> None:
         self._width = width
-        self._faces = mp.solutions.face_detection.FaceDetection(model_selection=0, min_detection_confidence=min_confidence)
+        self._faces = mp.solutions.face_detection.FaceDetection(
+            model_selection=0, min_detection_confidence=min_confidence
+        )
         self._hands = mp.solutions.hands.Hands(
             max_num_hands=MAX_HANDS, model_complexity=0, min_detection_confidence=min_confidence
         )

@@ -43,7 +43,9 @@ class Source:
         self._path = unquote(parts.path)
         if parts.scheme not in SCHEMES or (parts.scheme in ("file", "v4l2") and not self._path.startswith("/")):
             names = "、".join(f"{name}://" for name in SCHEMES)
-            raise CameraError("bad_url", f"摄像头地址应以 {names} 开头，file 和 v4l2 之后是绝对路径", f"not a camera's URL: {url}")
+            raise CameraError(
+                "bad_url", f"摄像头地址应以 {names} 开头，file 和 v4l2 之后是绝对路径", f"not a camera's URL: {url}"
+            )
         self._capture: cv2.VideoCapture | None = None
         self._still: Picture | None = None
         self._frames_since_open = 0
@@ -155,7 +157,9 @@ class LatestFrame:
         if trouble is not None:
             raise trouble
         assert not fresh
-        raise CameraError("camera_stale", f"摄像头 {self._stale_after_s:g} 秒没有新画面", "the camera gives no new frames")
+        raise CameraError(
+            "camera_stale", f"摄像头 {self._stale_after_s:g} 秒没有新画面", "the camera gives no new frames"
+        )
 
     def wake(self) -> None:
         """Make a waiting `take` look at its stop event."""

@@ -51,7 +51,9 @@ def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=30))
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        names = x509.SubjectAlternativeName(
+            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        )
         return builder.add_extension(names, critical=False).sign(ca_key, hashes.SHA256())
 
     ca = build(ca_name, ca_key.public_key(), True)
@@ -60,9 +62,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
     paths[0].write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     paths[1].write_bytes(server.public_bytes(serialization.Encoding.PEM))
     paths[2].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths
 
@@ -97,12 +97,16 @@ class Person:
         self.client.loop_start()
         self.wait(lambda: bool(self.connects), "no answer to CONNECT")
 
-    def _on_connect(self, client: mqtt.Client, userdata: object, flags: object, reason: Any, properties: object) -> None:
+    def _on_connect(
+        self, client: mqtt.Client, userdata: object, flags: object, reason: Any, properties: object
+    ) -> None:
         with self.news:
             self.connects.append(str(reason))
             self.news.notify_all()
 
-    def _on_disconnect(self, client: mqtt.Client, userdata: object, flags: object, reason: Any, properties: object) -> None:
+    def _on_disconnect(
+        self, client: mqtt.Client, userdata: object, flags: object, reason: Any, properties: object
+    ) -> None:
         with self.news:
             self.disconnects += 1
             self.news.notify_all()

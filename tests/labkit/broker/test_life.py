@@ -147,7 +147,13 @@ def test_malformed_bytes_end_only_their_own_connection(broker: RunningBroker, ju
 def test_an_authenticated_client_cannot_crash_it_either(broker: RunningBroker) -> None:
     bridge, _ = broker.admin()
     other = broker.person(ADMIN, ADMIN_PASSWORD, client_id="other")
-    for junk in (b"\x36\x05\x00\x01a\x00\x01", b"\x30\x04\x00\x02\xff\xfe", b"\x30\x05\x00\x03a/+", b"\x10\x00", b"\x20\x02\x00\x00"):
+    for junk in (
+        b"\x36\x05\x00\x01a\x00\x01",
+        b"\x30\x04\x00\x02\xff\xfe",
+        b"\x30\x05\x00\x03a/+",
+        b"\x10\x00",
+        b"\x20\x02\x00\x00",
+    ):
         before = other.disconnects
         raw = other.client.socket()
         assert raw is not None

@@ -15,7 +15,8 @@ def test_forty_terminals_get_every_step_in_order(broker: RunningBroker) -> None:
     names = [f"t-lab1-{n:02}" for n in range(READERS)]
     topic = "zhike/room/lab1/lesson"
     admin.put_many(
-        [RoleSpec("pupil", (), (topic,), (topic,))], [ClientSpec(name, f"generated-{name}", ("pupil",)) for name in names]
+        [RoleSpec("pupil", (), (topic,), (topic,))],
+        [ClientSpec(name, f"generated-{name}", ("pupil",)) for name in names],
     )
     readers = [broker.person(name, f"generated-{name}", "ws" if n % 2 else "tcp") for n, name in enumerate(names)]
     assert all(reader.subscribe(topic) == [True] for reader in readers)

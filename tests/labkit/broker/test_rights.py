@@ -96,7 +96,9 @@ def test_a_wrong_password_or_name_is_refused_and_disturbs_nobody(school: tuple[R
 def test_a_pupil_has_no_say_in_rights(school: tuple[RunningBroker, Person]) -> None:
     broker, _ = school
     pupil = broker.person(PUPIL, PASSWORD)
-    command = {"commands": [{"command": "deleteClient", "username": "bridge"}, {"command": "createRole", "rolename": "x"}]}
+    command = {
+        "commands": [{"command": "deleteClient", "username": "bridge"}, {"command": "createRole", "rolename": "x"}]
+    }
     pupil.publish("$CONTROL/dynamic-security/v1", json.dumps(command))
     _, admin = broker.admin()
     assert admin.list_clients() == ["bridge", PUPIL]
@@ -207,7 +209,12 @@ def test_the_answers_of_both_brokers_have_one_shape(school: tuple[RunningBroker,
     broker, _ = school
     bridge = broker.person("bridge", ADMIN_PASSWORD, client_id="by-hand")
     bridge.subscribe("$CONTROL/dynamic-security/v1/response")
-    for payload in (b"\xff{", b"{}", b'{"commands":[1]}', b'{"commands":[{"command":"getClient","username":"t-lab1-07"}]}'):
+    for payload in (
+        b"\xff{",
+        b"{}",
+        b'{"commands":[1]}',
+        b'{"commands":[{"command":"getClient","username":"t-lab1-07"}]}',
+    ):
         bridge.publish("$CONTROL/dynamic-security/v1", payload)
     topic = "$CONTROL/dynamic-security/v1/response"
     bridge.wait(lambda: sum(m.topic == topic for m in bridge.messages) == 4, "no answers")

@@ -28,7 +28,12 @@ def write_lab(folder: Path, *devices: dict[str, object]) -> Path:
 
 def mbot(device_id: str = "mbot-1", **simulate: object) -> dict[str, object]:
     """An mBot in the middle of the table."""
-    return {"id": device_id, "profile": "makeblock-mbot", "url": "sim://pty", "simulate": {"start": [0.6, 0.4, 0.0], **simulate}}
+    return {
+        "id": device_id,
+        "profile": "makeblock-mbot",
+        "url": "sim://pty",
+        "simulate": {"start": [0.6, 0.4, 0.0], **simulate},
+    }
 
 
 def firmata_car(device_id: str = "uno-1", **simulate: object) -> dict[str, object]:
@@ -38,7 +43,12 @@ def firmata_car(device_id: str = "uno-1", **simulate: object) -> dict[str, objec
 
 def mqtt_car(device_id: str = "car-1", **simulate: object) -> dict[str, object]:
     """A car on MQTT."""
-    return {"id": device_id, "profile": "zhike-mqtt-car", "url": "mqtt:", "simulate": {"start": [0.6, 0.4, 0.0], **simulate}}
+    return {
+        "id": device_id,
+        "profile": "zhike-mqtt-car",
+        "url": "mqtt:",
+        "simulate": {"start": [0.6, 0.4, 0.0], **simulate},
+    }
 
 
 class Simulation:

@@ -59,7 +59,9 @@ def test_it_says_what_its_pins_can(car: Simulation, plug: Callable[..., Line]) -
     assert answer.split(b"\x7f")[5] == bytes([0, 1, 11, 1, 1, 1, 3, 8, 4, 14])
 
 
-def test_pin_states_prove_a_stop_and_closing_the_port_does_not_stop_it(car: Simulation, plug: Callable[..., Line]) -> None:
+def test_pin_states_prove_a_stop_and_closing_the_port_does_not_stop_it(
+    car: Simulation, plug: Callable[..., Line]
+) -> None:
     line = plug(car.port("uno-1"), 57600)
     line.quiet(0.2)
     line.send(b"\xf4\x05\x03\xf4\x06\x03\xe5\x48\x01\xe6\x48\x01")

@@ -68,7 +68,9 @@ def test_it_drives_on_when_the_pc_is_gone(simulate: Start, plug: Callable[..., L
     assert stands(running.motors("mbot-1")[-1])
 
 
-def test_a_truncated_frame_swallows_the_next_one_and_zeros_set_it_right(simulate: Start, plug: Callable[..., Line]) -> None:
+def test_a_truncated_frame_swallows_the_next_one_and_zeros_set_it_right(
+    simulate: Start, plug: Callable[..., Line]
+) -> None:
     running = simulate(mbot())
     bot = plug(running.port("mbot-1"))
     # Two bytes short: the next frame's FF 55 becomes the speed, and the car races.
@@ -157,7 +159,8 @@ def test_its_port_is_gone_after_sigterm_and_back_at_the_next_start(simulate: Sta
 
 
 @pytest.mark.parametrize(
-    "faults", [{"noice": 1}, {"noise": 2}, {"noise": True}, {"delay_ms": -1}, {"delay_ms": 1.5}, {"firmware": 6}, {"deaf": 1}]
+    "faults",
+    [{"noice": 1}, {"noise": 2}, {"noise": True}, {"delay_ms": -1}, {"delay_ms": 1.5}, {"firmware": 6}, {"deaf": 1}],
 )
 def test_a_wrong_fault_is_named(faults: dict[str, object]) -> None:
     with pytest.raises(LabkitError, match=next(iter(faults))):

@@ -31,7 +31,9 @@ def board_role(device: str) -> RoleSpec:
 
 
 @pytest.fixture
-def drive_in(broker: RunningBroker, simulate: Start, tmp_path: Path) -> Callable[..., tuple[Simulation, Person, BrokerAdmin]]:
+def drive_in(
+    broker: RunningBroker, simulate: Start, tmp_path: Path
+) -> Callable[..., tuple[Simulation, Person, BrokerAdmin]]:
     """Provisions car-1, starts it, and waits until it is ready."""
 
     def start(**settings: object) -> tuple[Simulation, Person, BrokerAdmin]:
@@ -40,7 +42,9 @@ def drive_in(broker: RunningBroker, simulate: Start, tmp_path: Path) -> Callable
         bridge.subscribe("homie/5/#")
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "boards.json").write_text(json.dumps({"car-1": PASSWORD}))
-        car = simulate(mqtt_car("car-1", **settings), arguments=("--broker", f"mqtt://127.0.0.1:{broker.config.tcp_port}"))
+        car = simulate(
+            mqtt_car("car-1", **settings), arguments=("--broker", f"mqtt://127.0.0.1:{broker.config.tcp_port}")
+        )
         wait_state(bridge, "ready")
         return car, bridge, admin
 

@@ -193,5 +193,7 @@ def test_it_stores_nothing(tmp_path: Path, watch: Callable[..., Watcher]) -> Non
     watcher.until(lambda line: line.get("frame") == 5)
     written = [os.readlink(link) for link in Path(f"/proc/{watcher.process.pid}/fd").iterdir()]
     assert watcher.end() == 0
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png", ".avi", ".mp4")) == ["clip.avi"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png", ".avi", ".mp4")) == [
+        "clip.avi"
+    ]
     assert not [name for name in written if name.startswith(str(tmp_path)) and name != str(clip)]
