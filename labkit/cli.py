@@ -349,8 +349,8 @@ def _say_report(voice: Voice, report: dict[str, Any]) -> None:
         voice.say(f"{device}：已停", f"{device}: stopped")
     for row in report.get("unconfirmed", []):
         voice.say(
-            f"{row['device']}（{row['sticker']} 号）未确认：{row.get('zh', row['reason'])}，请拿起来",
-            f"{row['device']} (sticker {row['sticker']}) not confirmed: {row.get('en', row['reason'])}; lift it",
+            f"{row['device']}（{row['sticker']} 号）未确认：{row['reason']}，请拿起来",
+            f"{row['device']} (sticker {row['sticker']}) not confirmed: {row.get('reason_en', row['reason'])}; lift it",
         )
 
 

@@ -15,11 +15,11 @@ from labkit.lab import Lab
 from labkit.links import Broker, Message
 
 log = logging.getLogger("labkit.gateway")
-LOOK_S = 3.0
+LOOK_S = 1.0
 
 
 class Ghosts:
-    """Looks at retained topics for 3 s after each connect.
+    """Looks at retained topics for a second after each connect.
 
     A description that names this gateway as root but is not in the lab file is a ghost: its ``$state`` goes first, then the rest
     (Homie's order of removal). The number of commands that an earlier process had counted is taken over, once. Values below our own kits that are not on the board are left from an earlier profile.
@@ -51,6 +51,8 @@ class Ghosts:
         """End the look when its time is over."""
         if self._looking and time.monotonic() > self._until:
             self._looking = False
+            for device in self._adoptable:
+                self._adopt(device, 0)
             self._adoptable.clear()
             for device in self._own | self._found:
                 self._broker.unsubscribe(f"homie/5/{device}/#")

@@ -1,4 +1,7 @@
-"""The emergency stop of a room: every robot told at once, and a list of those that did not prove it, within 2 s."""
+"""The emergency stop of a room: every robot told at once, and a list of those that did not prove it, within 2 s.
+
+The report: ``{"id", "confirmed": [device], "unconfirmed": [{"device", "sticker", "reason", "reason_en", "code"}], "at", "gateway"}``.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +65,9 @@ class RoomStop:
                 {
                     "device": robot.device.id,
                     "sticker": robot.device.sticker,
-                    "reason": order.failure,
-                    "zh": why.zh,
-                    "en": why.en,
+                    "reason": why.zh,
+                    "reason_en": why.en,
+                    "code": order.failure,
                 }
             )
         report({"id": self.id, "confirmed": confirmed, "unconfirmed": unconfirmed})

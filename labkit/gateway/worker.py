@@ -153,6 +153,8 @@ class Robot(Worker):
         self.safety = profile.safety
         self.commands = 0
         self._waiting: DriveOrder | None = None
+        self._waiting_since = 0.0
+        self._counted_before: int | None = None
         self._next_drive_at = 0.0
         self._stops: list[tuple[StopOrder, float]] = []
         self._resend_at = 0.0
@@ -184,7 +186,6 @@ class Robot(Worker):
 
     def begin(self) -> None:
         """Show a standing robot whose stop is not proved yet."""
-        self.publish(face.COMMANDS, self.commands)
         self.publish(face.STOP_CONFIRMED, False)
         self.still()
 
@@ -198,22 +199,19 @@ class Robot(Worker):
                 if self._driven and not self._stops:
                     self.halt(StopOrder("zero speed"))
             else:
-                self._waiting = item
+                self._waiting, self._waiting_since = item, time.monotonic()
         elif isinstance(item, IdentifyOrder):
             if not self._refuse("", 0):
                 self.count()
                 self.blink()
         elif isinstance(item, Adopt):
-            self.commands += item.commands
-            self.publish(face.COMMANDS, self.commands)
+            self._count_from(item.commands)
         elif isinstance(item, SetOrder) and not self._refuse("", 0):
             self.set_property(item)
 
     def tick(self, now: float) -> None:
         """Send what is due."""
-        if self._waiting and now >= self._next_drive_at:
-            order, self._waiting = self._waiting, None
-            self._drive(order, now)
+        self._drive_on(now)
         for due in [b for b in self._blinks if b[0] <= now]:
             self._blinks.remove(due)
             due[1]()
@@ -250,12 +248,29 @@ class Robot(Worker):
     def count(self) -> None:
         """One command more went to the kit."""
         self.commands += 1
-        self.publish(face.COMMANDS, self.commands, PUBLISH_GAP_S)
+        if self._counted_before is not None:
+            self.publish(face.COMMANDS, self._counted_before + self.commands, PUBLISH_GAP_S)
+
+    def _count_from(self, before: int) -> None:
+        """Go on where an earlier process ended; nothing is published before that is known, for a lower number means anew."""
+        self._counted_before = before
+        self.publish(face.COMMANDS, before)
+        if self.commands:
+            self.publish(face.COMMANDS, before + self.commands)
+
+    def _drive_on(self, now: float) -> None:
+        """Send the waiting drive at the kit's pace, and after a stop only when that is proved; an old one is dropped."""
+        order = self._waiting
+        if order is None:
+            return
+        if now - self._waiting_since > order.ms / 1000:
+            self._waiting = None
+            self.noise("a drive that waited too long")
+        elif now >= self._next_drive_at and not self._stops:
+            self._waiting = None
+            self._drive(order, now)
 
     def _drive(self, order: DriveOrder, now: float) -> None:
-        if self._stops:
-            self.refuse(order.by, order.seq, "not_ready")
-            return
         if self._refuse(order.by, order.seq):
             return
         fastest = max((rate.max_hz for rate in self.device.profile.rates.values()), default=0.0) or 25.0

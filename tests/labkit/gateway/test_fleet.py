@@ -97,7 +97,7 @@ def test_a_lost_board_is_told_and_listed(fleet: Rig) -> None:
     fleet.console.publish("homie/5/car-1/$state", b"lost", retain=True)
     fleet.wait(lambda: bool(fleet.last("homie/5/gw-lab1/$alert/car-1-lost")), "no alert")
     rows = fleet.room_stop()["unconfirmed"]
-    assert [(r["device"], r["sticker"], r["reason"]) for r in rows] == [("car-1", "03", "lost")]
+    assert [(r["device"], r["sticker"], r["code"]) for r in rows] == [("car-1", "03", "lost")]
 
 
 def test_the_list_of_devices_is_published(fleet: Rig) -> None:

@@ -101,7 +101,8 @@ def test_a_kit_shows_itself_as_homie_asks(rig: Rig) -> None:
     kit = homie.parse_description("mbot-1", rig.last("homie/5/mbot-1/$description") or b"")
     assert root.children == ("mbot-1",)
     assert (kit.root, kit.parent) == ("gw-lab1", "gw-lab1")
-    rig.wait(lambda: rig.value("light") is not None and rig.value("line") is not None, "no readings")
+    wanted = ("light", "line", "range", "firmware", "commands")
+    rig.wait(lambda: all(rig.value(name) is not None for name in wanted), "no readings")
     node = kit.node("main")
     assert node
     for item in node.properties:

@@ -41,10 +41,10 @@ def test_an_unplugged_and_a_silent_robot_are_listed(make_rig: Callable[..., Rig]
     rig.until("homie/5/mbot-2/$state", b"lost")
     report = rig.room_stop()
     assert report["confirmed"] == ["mbot-1"]
-    assert [(r["device"], r["sticker"], r["reason"]) for r in report["unconfirmed"]] == [("mbot-2", "12", "unplugged")]
+    assert [(r["device"], r["sticker"], r["code"]) for r in report["unconfirmed"]] == [("mbot-2", "12", "unplugged")]
     rig.kit.mute = True
     report = rig.room_stop()
-    assert [(r["device"], r["reason"]) for r in report["unconfirmed"]] == [
+    assert [(r["device"], r["code"]) for r in report["unconfirmed"]] == [
         ("mbot-1", "no_answer"),
         ("mbot-2", "unplugged"),
     ]
@@ -57,7 +57,7 @@ def test_a_cable_pulled_while_driving_is_listed_and_comes_back(rig: Rig) -> None
     rig.kit.unplug()
     rig.until("homie/5/mbot-1/$state", b"lost")
     assert rig.last("homie/5/mbot-1/$alert/unplugged")
-    assert rig.room_stop()["unconfirmed"][0]["reason"] == "unplugged"
+    assert rig.room_stop()["unconfirmed"][0]["code"] == "unplugged"
     rig.kit.plug()
     rig.kit.wait(standing=True, timeout_s=5)
     rig.ready()
