@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select, update
@@ -229,6 +229,11 @@ def assign(actor: Account | None, teacher: Person, cohort: SchoolClass, subject:
         row.ends_on = None
         audit(actor, "assign", "teaching_assignment", row.id, school_id=cohort.school_id)
     return row
+
+
+def day_before(day: date) -> date:
+    """Yesterday: the last day of what ends at once."""
+    return day - timedelta(days=1)
 
 
 def end_assignment(actor: Account | None, row: TeachingAssignment, on: date) -> None:

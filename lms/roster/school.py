@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date, time
+from itertools import pairwise
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from lms.core.errors import Invalid, Refused
 from lms.core.models import Account, Organisation
 from lms.core.stages import CLASS_HOUR_MINUTES, SCHOOL_TYPES, STAGES
 from lms.roster.access import get_row, need_admin, school_of
-from lms.roster.calendar import Calendar, DayFact, FlagFact, monday_of, national_days_between
+from lms.roster.calendar import Calendar, DayFact, FlagFact, days_between, monday_of, national_days_between
 from lms.roster.models import CalendarDay, FlaggedWeek, Period, School, SchoolStage, Term
 from lms.roster.rules import CLASS_STYLES
 
@@ -160,25 +161,29 @@ def periods_of(school_id: uuid.UUID, stage: str | None = None) -> list[Period]:
     return list(db.session.scalars(query.where(Period.stage == stage) if stage else query))
 
 
-def set_period(actor: Account | None, school_id: uuid.UUID, stage: str, ordinal: int, starts_at: time, ends_at: time) -> Period:
-    """Set the times of a period; refused where it would overlap its neighbours."""
+def set_periods(actor: Account | None, school_id: uuid.UUID, stage: str, wanted: Sequence[tuple[int, time, time]]) -> None:
+    """Set the times of periods (number, start, end) together; refused where two of the stage's day would overlap."""
     need_admin(actor, school_id)
-    if not 1 <= ordinal <= 12:
-        raise Invalid("period-number", _l("节次应在 1 到 12 之间。"), where="ordinal")
-    if ends_at <= starts_at:
-        raise Invalid("period-times", _l("第 %(n)s 节的下课时间要晚于上课时间。", n=ordinal), where=f"ends-{ordinal}")
+    for ordinal, starts_at, ends_at in wanted:
+        if not 1 <= ordinal <= 12:
+            raise Invalid("period-number", _l("节次应在 1 到 12 之间。"), where="ordinal")
+        if ends_at <= starts_at:
+            raise Invalid("period-times", _l("第 %(n)s 节的下课时间要晚于上课时间。", n=ordinal), where=f"ends-{ordinal}")
     with write():
         periods = {period.ordinal: period for period in periods_of(school_id, stage)}
-        for other in periods.values():
-            if other.ordinal != ordinal and starts_at < other.ends_at and other.starts_at < ends_at:
-                raise Invalid("period-overlap", _l("第 %(a)s 节与第 %(b)s 节的时间重叠。", a=ordinal, b=other.ordinal), where=f"starts-{ordinal}")
-        period = periods.get(ordinal)
-        if period is None:
-            period = Period(id=new_id(), school_id=school_id, stage=stage, ordinal=ordinal)
-            db.session.add(period)
-        period.starts_at, period.ends_at = starts_at, ends_at
-        audit(actor, "set-period", "period", period.id, school_id=school_id)
-    return period
+        for ordinal, starts_at, ends_at in wanted:
+            period = periods.setdefault(ordinal, Period(id=new_id(), school_id=school_id, stage=stage, ordinal=ordinal))
+            period.starts_at, period.ends_at = starts_at, ends_at
+        in_order = sorted(periods.values(), key=lambda each: each.starts_at)
+        for one, after in pairwise(in_order):
+            if after.starts_at < one.ends_at:
+                raise Invalid(
+                    "period-overlap",
+                    _l("第 %(a)s 节与第 %(b)s 节的时间重叠。", a=one.ordinal, b=after.ordinal),
+                    where=f"starts-{after.ordinal}",
+                )
+        db.session.add_all(periods.values())
+        audit(actor, "set-periods", "school", school_id, school_id=school_id, stage=stage)
 
 
 def terms_of(school_id: uuid.UUID) -> list[Term]:
@@ -297,6 +302,31 @@ def set_day(
         row.entered_at, row.countersigned_at = clock.now(), None
         audit(actor, "set-day", "calendar_day", row.id, reason=row.reason, school_id=school_id, day=day.isoformat(), is_school=is_school)
     return row
+
+
+def set_days(
+    actor: Account | None,
+    school_id: uuid.UUID,
+    first: date,
+    last: date,
+    *,
+    is_school: bool,
+    reason: str,
+    follows: int | None = None,
+    grades: Sequence[int] | None = None,
+    national: bool = False,
+) -> int:
+    """Enter several days in a row alike; ordinary weekends among closed days are left as they are. Returns how many."""
+    if not 0 <= (last - first).days <= 60:
+        raise Invalid("day-span", _l("结束日期应在开始日期之后，最多 60 天。"), where="until")
+    count = 0
+    with write():
+        for day in days_between(first, last):
+            if first != last and not is_school and day.weekday() >= 5 and not _days(school_id, day, day):
+                continue
+            set_day(actor, school_id, day, is_school=is_school, reason=reason, follows=follows, grades=grades, national=national)
+            count += 1
+    return count
 
 
 def clear_day(actor: Account | None, school_id: uuid.UUID, day: date) -> None:

@@ -15,7 +15,8 @@ from lms.roster.classes import (
     roster_of,
     set_pin_style,
 )
-from lms.roster.intake.service import Applied, Options, Preview, import_file
+from lms.roster.intake.pupils import Options
+from lms.roster.intake.service import Applied, Preview, import_file
 from lms.roster.intake.service import apply as apply_import
 from lms.roster.intake.service import preview as preview_import
 from lms.roster.people import (
@@ -60,7 +61,8 @@ from lms.roster.school import (
     periods_of,
     school_calendar,
     set_day,
-    set_period,
+    set_days,
+    set_periods,
     stages_of,
     term_on,
     terms_of,
@@ -126,9 +128,10 @@ __all__ = [
     "seat_of_request",
     "seats_of",
     "set_day",
+    "set_days",
     "set_host_name",
     "set_item",
-    "set_period",
+    "set_periods",
     "set_pin",
     "set_pin_style",
     "set_slot",

@@ -1,7 +1,8 @@
-"""Pages of this room."""
+"""Pages of the roster; each file puts its routes on the blueprint."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from lms.roster import class_views, intake_views, people_views, room_views, school_views, timetable_views
+from lms.roster.blueprint import bp
 
-bp = Blueprint("roster", __name__, template_folder="templates")
+__all__ = ["bp", "class_views", "intake_views", "people_views", "room_views", "school_views", "timetable_views"]

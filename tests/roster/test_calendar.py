@@ -75,6 +75,10 @@ def test_every_day_is_in_exactly_one_week(day: date) -> None:
 
 
 def test_odd_and_even_weeks() -> None:
-    assert week_number(START, date(2026, 9, 6)) == 1 and week_number(START, date(2026, 9, 7)) == 2
-    assert week_fits("odd", 1) and not week_fits("odd", 2) and week_fits("even", 2) and week_fits("all", 7)
+    assert week_number(START, date(2026, 9, 6)) == 1
+    assert week_number(START, date(2026, 9, 7)) == 2
+    assert week_fits("odd", 1)
+    assert not week_fits("odd", 2)
+    assert week_fits("even", 2)
+    assert week_fits("all", 7)
     assert len(list(days_between(START, START))) == 1

@@ -38,7 +38,8 @@ def test_a_school_is_set_up_with_stages_periods_and_the_national_calendar(app: F
     assert [(stage.stage, stage.class_hour_minutes, stage.solution_config) for stage in service.stages_of(school.id)] == [("primary", 35, 3), ("junior", 45, 2)]
     assert len(service.periods_of(school.id, "junior")) == 8
     days = service.school_calendar(school.id, term).days
-    assert days[date(2026, 10, 10)].is_school and days[date(2026, 10, 10)].follows == 2
+    assert days[date(2026, 10, 10)].is_school
+    assert days[date(2026, 10, 10)].follows == 2
     assert days[date(2027, 1, 1)].state == "estimated"
     assert school.organisation.path.count("/") == 3
 
@@ -48,7 +49,8 @@ def test_terms_may_not_overlap_and_may_be_moved(app: Flask) -> None:
     with pytest.raises(Refused):
         service.add_term(None, school.id, 2026, 2, date(2027, 1, 10), date(2027, 7, 9))
     moved = service.add_term(None, school.id, 2026, 1, date(2026, 9, 1), date(2027, 1, 15))
-    assert moved.ends_on == date(2027, 1, 15) and len(service.terms_of(school.id)) == 1
+    assert moved.ends_on == date(2027, 1, 15)
+    assert len(service.terms_of(school.id)) == 1
     with pytest.raises(Invalid):
         service.add_term(None, school.id, 2026, 2, date(2027, 2, 1), date(2027, 1, 1))
 
@@ -144,7 +146,9 @@ def test_a_teacher_resets_pins_of_own_classes_only_and_it_is_journalled(app: Fla
     with write():
         db.session.add(Lockout(subject=f"account:{mine.account_id}", school_id=school.id, failures=5, locked_until=fixed_clock.at + timedelta(minutes=9)))
     pin = service.set_pin(teacher, mine)
-    assert len(pin) == 4 and pin.isdigit() and matches(account_of(mine).pin_hash, pin)
+    assert len(pin) == 4
+    assert pin.isdigit()
+    assert matches(account_of(mine).pin_hash, pin)
     assert db.session.get(Lockout, f"account:{mine.account_id}") is None
     with pytest.raises(NotAllowed):
         service.set_pin(teacher, other)
@@ -161,13 +165,17 @@ def test_cards_for_forty_are_quick_and_work_as_pictures_too(app: Flask, fixed_cl
     started = time.perf_counter()
     cards = service.pin_cards(admin, cohort.id)
     assert time.perf_counter() - started < 3
-    assert len(cards) == 40 and cards[0].class_name == "五年级1班"
+    assert len(cards) == 40
+    assert cards[0].class_name == "五年级1班"
     assert all(matches(account_of(pupil).pin_hash, card.pin) for pupil, card in zip(pupils, cards, strict=True))
     assert service.pin_cards(admin, cohort.id, only_missing=True) == []
     service.set_pin_style(admin, cohort, "pictures")
     card = service.pin_cards(admin, cohort.id)[0]
-    assert len(card.pictures) == 3 and set(card.pictures) <= set(PICTURES) and card.pin == ""
-    assert account_of(pupils[0]).picture and matches(account_of(pupils[0]).pin_hash, "-".join(card.pictures))
+    assert len(card.pictures) == 3
+    assert set(card.pictures) <= set(PICTURES)
+    assert card.pin == ""
+    assert account_of(pupils[0]).picture
+    assert matches(account_of(pupils[0]).pin_hash, "-".join(card.pictures))
 
 
 def test_staff_get_accounts_roles_and_a_password_that_is_shown_once(app: Flask) -> None:
@@ -175,10 +183,12 @@ def test_staff_get_accounts_roles_and_a_password_that_is_shown_once(app: Flask) 
     admin = account_of(make_admin(school))
     person = service.create_staff(admin, school.id, "赵老师", staff_no="T007", roles=("teacher", "school_admin"))
     account = account_of(person)
-    assert account.username == "T007" and account.password_hash is None
+    assert account.username == "T007"
+    assert account.password_hash is None
     assert {grant.role for grant in account.grants} == {"teacher", "school_admin"}
     password = service.reset_password(admin, person)
-    assert matches(account_of(person).password_hash, password) and account_of(person).must_change
+    assert matches(account_of(person).password_hash, password)
+    assert account_of(person).must_change
     with pytest.raises(Refused):
         service.create_staff(admin, school.id, "钱老师", staff_no="T007")
     with pytest.raises(NotAllowed):
@@ -190,10 +200,12 @@ def test_a_code_enrols_one_seat_once_within_fifteen_minutes(app: Flask, fixed_cl
     teacher = account_of(make_teacher(school))
     _room, seats = make_room(school)
     code = service.issue_enrol_code(teacher, seats[0])
-    assert len(code) == 6 and code.isdigit()
+    assert len(code) == 6
+    assert code.isdigit()
     with app.test_request_context():
         seat, secret = service.enrol_seat(f" {code[:3]} {code[3:]}")
-        assert seat.id == seats[0].id and seat.key_hash == fingerprint(secret)
+        assert seat.id == seats[0].id
+        assert seat.key_hash == fingerprint(secret)
         with pytest.raises(Invalid):
             service.enrol_seat(code)
         late = service.issue_enrol_code(teacher, seats[1])
@@ -203,7 +215,8 @@ def test_a_code_enrols_one_seat_once_within_fifteen_minutes(app: Flask, fixed_cl
         cookie = service.seat_cookie(seat, secret)
     with app.test_request_context(headers={"Cookie": f"zhike_seat={cookie}"}):
         found = service.seat_of_request()
-        assert found is not None and found.id == seat.id
+        assert found is not None
+        assert found.id == seat.id
     with app.test_request_context(headers={"Cookie": f"zhike_seat={seat.id}.{secret}"}):
         assert service.seat_of_request() is None  # unsigned
     service.revoke_seat(teacher, seat)
@@ -232,7 +245,8 @@ def test_a_wiped_pc_is_known_by_its_registered_address(app: Flask) -> None:
     service.set_host_name(admin, seats[2], "192.0.2.17")
     with app.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.17"}):
         found = service.seat_of_request()
-        assert found is not None and found.id == seats[2].id
+        assert found is not None
+        assert found.id == seats[2].id
     with app.test_request_context(environ_base={"REMOTE_ADDR": "127.0.0.1"}):
         assert service.seat_of_request() is None
     with pytest.raises(Refused):
@@ -243,7 +257,8 @@ def test_rooms_have_grids_whose_seats_move_together(app: Flask) -> None:
     school = make_school()
     room = service.create_room(None, school.id, "Lab2", "二号实验室", rows=2, columns=3, seats=4)
     seats = service.seats_of(room.id)
-    assert [(seat.label, seat.row, seat.column, seat.terminal) for seat in seats][:1] == [("01", 0, 0, "t-lab2-01")] and len(seats) == 4
+    assert [(seat.label, seat.row, seat.column, seat.terminal) for seat in seats][:1] == [("01", 0, 0, "t-lab2-01")]
+    assert len(seats) == 4
     service.arrange(None, room, {seats[0].id: (0, 1), seats[1].id: (0, 0)})
     assert [seat.label for seat in service.seats_of(room.id)] == ["02", "01", "03", "04"]
     for places in ({seats[0].id: (1, 0)}, {seats[0].id: (9, 9)}):
@@ -267,12 +282,17 @@ def test_other_schools_rows_are_not_to_be_had(app: Flask, client: FlaskClient) -
     room, seats = make_room(there)
     with pytest.raises(NotAllowed):
         service.issue_enrol_code(admin, seats[0])
-    assert isinstance(room, Room) and isinstance(seats[0], Seat)
+    assert isinstance(room, Room)
+    assert isinstance(seats[0], Seat)
 
 
-def test_periods_may_not_overlap(app: Flask) -> None:
+def test_periods_may_not_overlap_and_move_together(app: Flask) -> None:
     school = make_school()
-    service.set_period(None, school.id, "primary", 1, clock_time(8, 0), clock_time(8, 40))
+    later = [(period.ordinal, period.starts_at.replace(minute=59), period.ends_at.replace(hour=period.ends_at.hour + 1)) for period in service.periods_of(school.id)]
     with pytest.raises(Invalid):
-        service.set_period(None, school.id, "primary", 1, clock_time(8, 0), clock_time(9, 0))
+        service.set_periods(None, school.id, "primary", [(1, clock_time(8, 0), clock_time(9, 0))])
+    with pytest.raises(Invalid):
+        service.set_periods(None, school.id, "primary", later)
+    service.set_periods(None, school.id, "primary", [(1, clock_time(7, 30), clock_time(8, 10)), (2, clock_time(8, 20), clock_time(9, 0))])
+    assert [(period.starts_at, period.ends_at) for period in service.periods_of(school.id)][:2] == [(clock_time(7, 30), clock_time(8, 10)), (clock_time(8, 20), clock_time(9, 0))]
     assert db.session.scalar(select(func.count()).select_from(Period)) == 8

@@ -51,7 +51,7 @@ def _head(sheet: Worksheet, row: int, titles: Sequence[str], widths: Iterable[in
         head.font, head.fill = Font(bold=True), GREY
     for index, width in enumerate(widths, 1):
         sheet.column_dimensions[get_column_letter(index)].width = width
-    sheet.freeze_panes = sheet.cell(row=row + 1, column=1)
+    sheet.freeze_panes = f"A{row + 1}"
 
 
 def _bytes(book: Workbook) -> bytes:

@@ -14,10 +14,7 @@ from datetime import date, datetime, time
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
-import xlrd
 from flask_babel import lazy_gettext as _l
-from openpyxl.utils.exceptions import InvalidFileException
 
 from lms.core.errors import Invalid
 
@@ -30,7 +27,6 @@ MAX_CELL: Final = 200
 MAX_EMPTY_RUN: Final = 500
 
 _UNREADABLE = (
-    InvalidFileException,
     zipfile.BadZipFile,
     zlib.error,
     ParseError,
@@ -168,6 +164,8 @@ def _too_many(sheet: str, file_name: str) -> Invalid:
 
 
 def _xlsx_cells(data: bytes, *, formulas: bool) -> list[tuple[str, bool, list[Row]]]:
+    import openpyxl
+
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=not formulas, keep_links=False)
     try:
         found = []
@@ -247,6 +245,8 @@ def _with_results(rows: list[Row], results: list[Row]) -> list[Row]:
 
 
 def _read_xls(data: bytes, file_name: str) -> list[Sheet]:
+    import xlrd
+
     try:
         book = xlrd.open_workbook(file_contents=data, on_demand=True, logfile=io.StringIO())
     except xlrd.XLRDError as error:
@@ -267,6 +267,8 @@ def _read_xls(data: bytes, file_name: str) -> list[Sheet]:
 
 
 def _xls_cell(cell: Any, date_mode: int) -> Cell:
+    import xlrd
+
     if cell.ctype == xlrd.XL_CELL_ERROR:
         return Cell(xlrd.error_text_from_code.get(cell.value, "#ERR"), "error")
     if cell.ctype == xlrd.XL_CELL_DATE:

@@ -1,0 +1,142 @@
+"""Pages of the timetable: the week of a class, a room or a teacher (课表)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import flash, render_template, request
+from flask_babel import gettext as _
+
+from lms.core.auth import current_account, current_school_id, may, require
+from lms.core.errors import Invalid
+from lms.roster import timetable as verbs
+from lms.roster.access import ADMIN, get_row, school_of, teacher_of, today_of
+from lms.roster.blueprint import Page, a_number, answered, back, bp
+from lms.roster.classes import class_name, classes_of
+from lms.roster.models import Person, Room, SchoolClass, Term, TimetableSlot
+from lms.roster.people import staff_of
+from lms.roster.rooms import rooms_of
+from lms.roster.school import periods_of, terms_of
+from lms.roster.school_views import term_choice
+
+
+def _asked(name: str, known: dict[uuid.UUID, str]) -> uuid.UUID | None:
+    try:
+        found = uuid.UUID(request.args.get(name, ""))
+    except ValueError:
+        return None
+    return found if found in known else None
+
+
+@bp.get("/timetable")
+@require("teacher", "school_admin")
+def timetable() -> Page:
+    """The weekly plan of one class, room or teacher; a teacher begins with the own week."""
+    account = current_account()
+    school = school_of(current_school_id())
+    today = today_of(school)
+    term = term_choice(school.id, request.args.get("term", ""), today)
+    cohorts = {cohort.id: cohort for cohort in classes_of(school.id)}
+    classes = {class_id: class_name(cohort, school, today) for class_id, cohort in cohorts.items()}
+    rooms = {room.id: room.name for room in rooms_of(school.id)}
+    teachers = {person.id: person.name for person in staff_of(school.id) if "teacher" in person.roles}
+    class_id, room_id, teacher_id = _asked("class", classes), _asked("room", rooms), _asked("teacher", teachers)
+    if not (class_id or room_id or teacher_id):
+        me = teacher_of(account)
+        if me is not None and me.id in teachers and not may(account, ADMIN):
+            teacher_id = me.id
+        else:
+            class_id = next(iter(classes), None)
+    chosen = bool(class_id or room_id or teacher_id)
+    slots = verbs.week_slots(school.id, term.id, class_id=class_id, room_id=room_id, teacher_id=teacher_id) if term and chosen else []
+    stage = cohorts[class_id].stage if class_id else ""
+    return render_template(
+        "roster/timetable.html",
+        terms=terms_of(school.id),
+        term=term,
+        classes=classes,
+        rooms=rooms,
+        teachers=teachers,
+        class_id=class_id,
+        room_id=room_id,
+        teacher_id=teacher_id,
+        heading=classes.get(class_id) or rooms.get(room_id) or teachers.get(teacher_id) or "",  # type: ignore[arg-type]  # None is in none
+        rows=_rows(slots, school.id, stage, classes, rooms, teachers),
+        weekdays=verbs.WEEKDAYS[: 7 if any(slot.weekday > 4 for slot in slots) else 5],
+        periods=periods_of(school.id, stage) if stage else [],
+    )
+
+
+def _rows(
+    slots: list[verbs.WeekSlot], school_id: uuid.UUID, stage: str, classes: dict[uuid.UUID, str], rooms: dict[uuid.UUID, str], teachers: dict[uuid.UUID, str]
+) -> list[dict[str, Any]]:
+    """A line a period, a list of slots a weekday; a class shows its stage's times, a room or teacher the number only."""
+    periods = periods_of(school_id, stage or None)
+    times = {period.ordinal: f"{period.starts_at:%H:%M}–{period.ends_at:%H:%M}" for period in periods} if stage else {}
+    last = max([period.ordinal for period in periods] + [slot.ordinal for slot in slots], default=0)
+    return [
+        {
+            "ordinal": ordinal,
+            "time": times.get(ordinal, ""),
+            "days": [
+                [
+                    {
+                        "id": slot.id,
+                        "subject": slot.subject,
+                        "class": classes.get(slot.class_id, ""),
+                        "room": rooms.get(slot.room_id, "") if slot.room_id else "",
+                        "teacher": teachers.get(slot.teacher_id, ""),
+                        "weeks": slot.weeks,
+                    }
+                    for slot in slots
+                    if (slot.weekday, slot.ordinal) == (weekday, ordinal)
+                ]
+                for weekday in range(7)
+            ],
+        }
+        for ordinal in range(1, last + 1)
+    ]
+
+
+def _form_id(name: str, *, needed: bool = True) -> uuid.UUID | None:
+    text = request.form.get(name, "")
+    if not text and not needed:
+        return None
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise Invalid("choice", _("请选择班级、教师和教室。"), where=name) from error
+
+
+@bp.post("/timetable")
+@require("school_admin")
+@answered
+def new_slot() -> Page:
+    """Enter a weekly slot; clashes are refused in words."""
+    school_id = current_school_id()
+    term_id, class_id, teacher_id, room_id = (_form_id("term_id"), _form_id("class_id"), _form_id("teacher_id"), _form_id("room_id", needed=False))
+    assert term_id and class_id and teacher_id
+    verbs.set_slot(
+        current_account(),
+        get_row(Term, term_id, school_id),
+        get_row(SchoolClass, class_id, school_id),
+        get_row(Person, teacher_id, school_id),
+        weekday=a_number("weekday"),
+        ordinal=a_number("ordinal"),
+        subject=request.form.get("subject", ""),
+        room=get_row(Room, room_id, school_id) if room_id else None,
+        weeks=request.form.get("weeks", "all"),
+    )
+    flash(_("课已排入课表。"))
+    return back()
+
+
+@bp.post("/timetable/<uuid:slot_id>/remove")
+@require("school_admin")
+@answered
+def remove_slot(slot_id: uuid.UUID) -> Page:
+    """Take a slot off."""
+    verbs.remove_slot(current_account(), get_row(TimetableSlot, slot_id, current_school_id()))
+    flash(_("这节课已从课表删除。"))
+    return back()
