@@ -22,6 +22,7 @@ from lms.activities.rules import PageContext, Work
 from lms.core import clock
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
+from lms.core.group_commit import write_together
 from lms.courses.models import PackageVersion
 from lms.courses.rules import Activity, Lesson
 from lms.courses.service import MEDIA, lesson_of
@@ -62,6 +63,7 @@ def activity_page(package_id: uuid.UUID, slug: str, activity_id: str) -> dict[st
     return {
         "id": activity.id,
         "kind": activity.kind,
+        "icon": KINDS[activity.kind].icon,
         "title": activity.title,
         "prompt_html": activity.prompt_html,
         "points": activity.points,
@@ -106,10 +108,9 @@ def save_attempt(ctx: WorkContext, attempt_id: uuid.UUID, activity: Activity, an
         "max_score": float(grading.max_score),
         "done": grading.done,
     }
+    if write_together(lambda connection: connection.execute(_INSERT[connection.dialect.name], values).rowcount) == 1:
+        return Attempt(**values)
     with write() as session:
-        connection = session.connection()
-        if connection.execute(_INSERT[connection.dialect.name], values).rowcount == 1:
-            return Attempt(**values)
         return _same(session.get_one(Attempt, attempt_id), values)
 
 
@@ -276,16 +277,17 @@ def work_of(attempt: Attempt) -> Work:
 
 
 @lru_cache(maxsize=256)
-def _package_id(school_id: uuid.UUID, content_hash: str) -> uuid.UUID | None:
-    return db.session.scalar(select(PackageVersion.id).where(PackageVersion.school_id == school_id, PackageVersion.content_hash == content_hash))
+def _package_id(school_id: uuid.UUID, content_hash: str) -> uuid.UUID:
+    found = db.session.scalar(select(PackageVersion.id).where(PackageVersion.school_id == school_id, PackageVersion.content_hash == content_hash))
+    if found is None:
+        raise NotFound("package", _l("没有这个课程包。"))
+    return found
 
 
 def activity_named(school_id: uuid.UUID, content_hash: str, key: str) -> Activity:
     """The activity that an attempt answers, by its ``activity`` key; raises NotFound."""
     package_id = _package_id(school_id, content_hash)
     slug, _, activity_id = key.rpartition("/")
-    if package_id is None:
-        raise NotFound("package", _l("没有这个课程包。"))
     return activity_of(lesson_of(package_id, slug), activity_id)
 
 

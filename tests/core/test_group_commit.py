@@ -1,0 +1,65 @@
+"""Small writes share a commit; each is durable, one that fails takes nobody with it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, func, select, text
+
+from lms.core.db import db, write
+from lms.core.group_commit import write_together
+from lms.core.models import InstanceState
+
+
+def _put(key: str, *, fail: bool = False) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(InstanceState.__table__.insert().values(key=key, value="1"))  # type: ignore[attr-defined]  # a Table
+        if fail:
+            raise ValueError(key)
+
+    write_together(work)
+
+
+def test_thirty_threads_lose_nothing_and_failures_stay_alone(app: Flask) -> None:
+    failed: list[str] = []
+    lock = threading.Lock()
+    gate = threading.Barrier(30)
+
+    def work(number: int) -> None:
+        with app.app_context():
+            gate.wait()
+            for index in range(10):
+                try:
+                    _put(f"{number}-{index}", fail=index == 5)
+                except ValueError as error:
+                    with lock:
+                        failed.append(str(error))
+            db.session.remove()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(failed) == sorted(f"{number}-5" for number in range(30))
+    count = db.session.scalar(select(func.count()).select_from(InstanceState).where(InstanceState.key.like("%-%")))
+    assert count == 30 * 9
+
+
+def test_joins_an_open_write_and_rolls_back_with_it(app: Flask) -> None:
+    def abandon() -> None:
+        with write():
+            _put("joined-1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        abandon()
+    assert db.session.get(InstanceState, "joined-1") is None
+
+
+def test_is_committed_when_it_returns(app: Flask) -> None:
+    _put("kept-1")
+    with db.engine.connect() as other:
+        assert other.execute(text("SELECT value FROM instance_state WHERE key = 'kept-1'")).scalar() == "1"
