@@ -18,6 +18,8 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from lms.usage.reasons import N_, Reason, reason
+
 VERSION = 1
 GENESIS = "0" * 64
 ORIGINS = ("real", "simulated", "manual")
@@ -52,16 +54,25 @@ class Root:
 
 @dataclass(frozen=True)
 class Break:
-    """The first place where the chain does not hold: ``seq`` of the link, a code and a sentence."""
+    """The first place where the chain does not hold: ``seq`` of the link and why."""
 
     seq: int
-    code: str
-    text: str
+    why: Reason
+
+    @property
+    def code(self) -> str:
+        """Stable reason code."""
+        return self.why.code
+
+
+def broken(seq: int, code: str, template: str, /, **facts: Any) -> Break:
+    """A break at ``seq`` with its reason."""
+    return Break(seq, reason(code, template, **facts))
 
 
 @dataclass(frozen=True)
 class ChainReport:
-    """Result of a verification; ``first_broken`` is the seq of the first broken link."""
+    """Result of a verification; ``first_broken`` is the seq of the first broken link, ``reason`` the Chinese sentence."""
 
     ok: bool
     length: int
@@ -71,7 +82,8 @@ class ChainReport:
     head: str = GENESIS
     origins: tuple[str, ...] = ()
     signed_until: int = 0
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Reason, ...] = ()
+    why: Reason | None = None
 
     def in_words(self) -> str:
         """One line for a terminal."""
@@ -144,39 +156,39 @@ def root_statement(school: str, day: date, first_seq: int, last_seq: int, root: 
 def check_link(link: Link, seq: int, prev: str) -> Break | None:
     """Whether ``link`` is the ``seq``-th of its school and follows ``prev``; the first fault found."""
     if link.seq != seq:
-        return Break(seq, "missing", f"缺少第 {seq} 环，下一条是第 {link.seq} 环")
+        return broken(seq, "missing", N_("缺少第 %(seq)s 环，下一条是第 %(next)s 环"), seq=seq, next=link.seq)
     if link_hash(link.body) != link.hash:
-        return Break(seq, "changed", "内容与它的哈希不符：记录被改动")
+        return broken(seq, "changed", N_("内容与它的哈希不符：记录被改动"))
     try:
         body = json.loads(link.body)
     except json.JSONDecodeError:
-        return Break(seq, "unreadable", "内容不是 JSON")
+        return broken(seq, "unreadable", N_("内容不是 JSON"))
     if not isinstance(body, dict) or canonical(body).decode() != link.body:
-        return Break(seq, "not-canonical", "内容不是规范 JSON（RFC 8785）")
+        return broken(seq, "not-canonical", N_("内容不是规范 JSON（RFC 8785）"))
     if link.prev != prev or body.get("prev") != prev:
-        return Break(seq, "unlinked", "没有接在前一环之后：记录被删除、插入或调换")
+        return broken(seq, "unlinked", N_("没有接在前一环之后：记录被删除、插入或调换"))
     beside = {"seq": link.seq, "origin": link.origin, "key_id": link.key_id, "type": link.type, "at": stamp(link.at), "school": link.school}
     wrong = [name for name, value in beside.items() if body.get(name) != value]
     if wrong:
-        return Break(seq, "columns", f"表中的 {'、'.join(wrong)} 与内容不符")
+        return broken(seq, "columns", N_("表中的 %(names)s 与内容不符"), names="、".join(wrong))
     if link.origin not in ORIGINS:
-        return Break(seq, "origin", f"不认识的来源 {link.origin}")
+        return broken(seq, "origin", N_("不认识的来源 %(origin)s"), origin=link.origin)
     return None
 
 
 def check_root(root: Root, school: str, hashes: Sequence[str], public_key: bytes | None) -> Break | None:
     """Whether a daily root covers exactly ``hashes`` and is signed by the key it names."""
     if merkle_root(hashes) != root.root:
-        return Break(root.first_seq, "root", f"{root.day.isoformat()} 的每日根与当日各环不符")
+        return broken(root.first_seq, "root", N_("%(day)s 的每日根与当日各环不符"), day=root.day.isoformat())
     if public_key is None:
-        return Break(root.first_seq, "key", f"{root.day.isoformat()} 的签名密钥 {root.key_id} 不在链上")
+        return broken(root.first_seq, "key", N_("%(day)s 的签名密钥 %(key)s 不在链上"), day=root.day.isoformat(), key=root.key_id)
     if hashlib.sha256(public_key).hexdigest()[:16] != root.key_id:
-        return Break(root.first_seq, "key", f"密钥 {root.key_id} 与其公钥不符")
+        return broken(root.first_seq, "key", N_("密钥 %(key)s 与其公钥不符"), key=root.key_id)
     statement = root_statement(school, root.day, root.first_seq, root.last_seq, root.root)
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(bytes.fromhex(root.signature), statement)
     except (InvalidSignature, ValueError):
-        return Break(root.first_seq, "signature", f"{root.day.isoformat()} 的每日根签名无效")
+        return broken(root.first_seq, "signature", N_("%(day)s 的每日根签名无效"), day=root.day.isoformat())
     return None
 
 
@@ -194,7 +206,7 @@ class Walk:
         self.hashes: list[str] = []
         self.keys: dict[str, bytes] = {}
         self.origins: set[str] = set()
-        self.remarks: list[str] = []
+        self.remarks: list[Reason] = []
 
     def feed(self, link: Link) -> dict[str, Any] | None:
         """Check the next link; its body, or None once the chain is broken."""
@@ -210,10 +222,10 @@ class Walk:
         if link.type in ("chain-opened", "key-changed"):
             self.keys[link.key_id] = bytes.fromhex(body["payload"]["public_key"])
         elif link.key_id not in self.keys:
-            self.broken = Break(link.seq, "key", f"密钥 {link.key_id} 没有在链上公布")
+            self.broken = broken(link.seq, "key", N_("密钥 %(key)s 没有在链上公布"), key=link.key_id)
             return None
         if self.last_at is not None and link.at < self.last_at:
-            self.remarks.append(f"第 {link.seq} 环的时间早于前一环：时钟被调过")
+            self.remarks.append(reason("clock-back", N_("第 %(seq)s 环的时间早于前一环：时钟被调过"), seq=link.seq))
         self.last_at = link.at
         return body
 
@@ -227,19 +239,23 @@ class Walk:
         signed = 0
         for root in roots:
             if root.last_seq > len(self.hashes):
-                self.fail(Break(len(self.hashes) + 1, "truncated", f"{root.day.isoformat()} 已签到第 {root.last_seq} 环，链上只剩 {len(self.hashes)} 环"))
+                text = N_("%(day)s 已签到第 %(signed)s 环，链上只剩 %(left)s 环")
+                have = len(self.hashes)
+                self.fail(broken(have + 1, "truncated", text, day=root.day.isoformat(), signed=root.last_seq, left=have))
                 break
             self.fail(check_root(root, self.school, self.hashes[root.first_seq - 1 : root.last_seq], self.keys.get(root.key_id)))
             signed = max(signed, root.last_seq)
         if self.broken is None and head is not None and head != (self.seq, self.prev):
-            self.broken = Break(self.seq + 1, "truncated", f"链首记到第 {head[0]} 环，链上却是第 {self.seq} 环")
+            text = N_("链首记到第 %(head)s 环，链上却是第 %(seq)s 环")
+            self.broken = broken(self.seq + 1, "truncated", text, head=head[0], seq=self.seq)
         found = self.broken
         return ChainReport(
             ok=found is None,
             length=self.seq,
             first_broken=found.seq if found else None,
-            reason=found.text if found else "",
+            reason=str(found.why) if found else "",
             code=found.code if found else "",
+            why=found.why if found else None,
             head=self.prev,
             origins=tuple(sorted(self.origins)),
             signed_until=signed,

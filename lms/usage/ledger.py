@@ -28,6 +28,7 @@ from lms.usage.chain import (
     Root,
     Walk,
     body_of,
+    broken,
     check_link,
     commitment,
     link_hash,
@@ -37,6 +38,7 @@ from lms.usage.chain import (
 from lms.usage.evidence import Sealed
 from lms.usage.keys import NodeKey, node_key
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
+from lms.usage.reasons import N_
 
 RECORD_TYPES = ("usage-record", "usage-correction")
 _BATCH = 500
@@ -168,15 +170,17 @@ def check_link_of(record: UsageRecord) -> ChainReport:
     link, before, after = (links.get(record.event_seq + step) for step in (0, -1, 1))
     found: Break | None
     if link is None:
-        found = Break(record.event_seq, "missing", "证据链上没有这一环")
+        found = broken(record.event_seq, "missing", N_("证据链上没有这一环"))
     else:
         found = check_link(link, record.event_seq, before.hash if before else GENESIS)
         if found is None:
             salts = _salts(record.school_id, link.seq, link.seq).get(link.seq, ())
             found = _check_beside(link, json.loads(link.body), record, salts)
         if found is None and after is not None and after.prev != link.hash:
-            found = Break(after.seq, "unlinked", "后一环没有接在它之后")
-    return ChainReport(found is None, len(links), found.seq if found else None, found.text if found else "", found.code if found else "")
+            found = broken(after.seq, "unlinked", N_("后一环没有接在它之后"))
+    if found is None:
+        return ChainReport(True, len(links))
+    return ChainReport(False, len(links), found.seq, str(found.why), found.code, why=found.why)
 
 
 def erase_person(actor: Account, school_id: uuid.UUID, person_id: uuid.UUID, reason: str) -> int:
@@ -208,7 +212,7 @@ def verify_chain(school_id: uuid.UUID) -> ChainReport:
             walk.fail(_check_beside(link, body, records.pop(link.seq, None), salts.get(link.seq, ())))
     forged = min((seq for seq in records if seq <= until or not head), default=None)
     if forged is not None and walk.broken is None:
-        walk.fail(Break(forged, "record-forged", "有使用记录，证据链上却没有它"))
+        walk.fail(broken(forged, "record-forged", N_("有使用记录，证据链上却没有它")))
     roots = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school_id, DailyRoot.last_seq <= max(until, 0)).order_by(DailyRoot.day))
     beyond = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school_id, DailyRoot.last_seq > until))
     facts = [Root(row.day, row.first_seq, row.last_seq, row.root, row.key_id, row.signature) for row in (*roots, *beyond)]
@@ -243,14 +247,14 @@ def _check_beside(link: Link, body: Mapping[str, Any], record: UsageRecord | Non
     """What stands beside a link must be what it committed to: the usage record's columns and the openings."""
     for salt in salts:
         if body["commitments"].get(salt.field) != commitment(salt.salt, salt.value):
-            return Break(link.seq, "opening", f"承诺 {salt.field} 的原值被改动")
+            return broken(link.seq, "opening", N_("承诺 %(field)s 的原值被改动"), field=salt.field)
     if link.type not in RECORD_TYPES:
-        return Break(link.seq, "record-forged", "使用记录指向的不是记录事件") if record is not None else None
+        return broken(link.seq, "record-forged", N_("使用记录指向的不是记录事件")) if record is not None else None
     if record is None:
-        return Break(link.seq, "record-missing", "使用记录被删除")
+        return broken(link.seq, "record-missing", N_("使用记录被删除"))
     teacher = next((salt.value.get("person") for salt in salts if salt.field == "teacher"), None)
     if record_columns(record) != body["payload"]["record"] or teacher not in (None, str(record.teacher_id)):
-        return Break(link.seq, "record-changed", "使用记录与证据链上的内容不符")
+        return broken(link.seq, "record-changed", N_("使用记录与证据链上的内容不符"))
     return None
 
 

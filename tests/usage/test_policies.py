@@ -143,6 +143,6 @@ def test_an_unknown_rule_is_named() -> None:
 def test_a_broken_pack_is_refused_with_its_file(change: tuple[str, str], told: str) -> None:
     text = resources.files("lms.usage.policies").joinpath("fortnightly/rule.yaml").read_text("utf-8")
     assert change[0] in text
-    with pytest.raises(ValueError, match="lms/usage/policies/fortnightly/rule.yaml") as refusal:
+    with pytest.raises(ValueError, match=r"lms/usage/policies/fortnightly/rule\.yaml") as refusal:
         read_policy("fortnightly", text.replace(*change))
     assert told in str(refusal.value)

@@ -94,9 +94,13 @@ def test_no_person_is_in_the_chain(world: World) -> None:
 
 
 def test_a_rolled_back_lesson_leaves_nothing(world: World) -> None:
-    with pytest.raises(RuntimeError, match="power cut"), write():
-        world.record()
-        raise RuntimeError("power cut")
+    def cut_off() -> None:
+        with write():
+            world.record()
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        cut_off()
     assert bodies(world.school) == []
     assert db.session.scalar(select(func.count()).select_from(UsageRecord)) == 0
 
