@@ -15,6 +15,7 @@ from lms.core.auth import current_account, require, unlock
 from lms.core.db import db
 from lms.core.errors import Invalid, NotFound
 from lms.core.web import ok
+from lms.courses.service import MEDIA
 from lms.labs import service as labs
 from lms.labs.models import Device
 from lms.roster import service as roster
@@ -266,8 +267,9 @@ def api_pupil(lesson_id: uuid.UUID, person_id: uuid.UUID) -> Response:
     newest = {attempt.activity: attempt for attempt in mine}
     audit(current_account(), "view-work", "person", person_id, lesson=str(lesson.id))
     shown = [activities.shown_answer(attempt) for attempt in newest.values()]
+    media = {attempt.activity: MEDIA.format(hash=attempt.content_hash, lesson=attempt.activity.rpartition("/")[0]) for attempt in newest.values()}
     tries = {key: sum(1 for one in mine if one.activity == key) for key in newest}
-    return ok(name=person.name, html=render_template("teaching/answers.html", shown=shown, tries=tries, person=person))
+    return ok(name=person.name, html=render_template("teaching/answers.html", shown=shown, tries=tries, media=media))
 
 
 @bp.post(f"{BASE}/units")

@@ -128,7 +128,7 @@ def today(actor: Account) -> Today:
     cards += [_open_card(desk, lesson) for lesson in lessons if lesson.state in rules.OPEN and lesson.id not in used]
     cards.sort(key=lambda card: card.starts or (card.lesson.started_at if card.lesson is not None else desk.now))
     mine = _classes_taught(desk) if teaches else list(desk.classes)
-    first = next((card for state in ("running", "now", "soon", "later") for card in cards if card.state == state), None)
+    first = next((card for state in ("running", "now", "soon") for card in cards if card.state == state), None)
     names = {class_id: desk.name_of(class_id) for class_id in {lesson.class_id for lesson in lessons}}
     return Today(
         first=first,

@@ -227,6 +227,14 @@ class Slot(Protocol):
 SlotT = TypeVar("SlotT", bound=Slot)
 
 
+def slot_fits(starts: datetime, ends: datetime, now: datetime) -> bool:
+    """Whether a lesson opened now is the slot's: at most twenty minutes before its bell, not after its end.
+
+    Opened at another time it is an unplanned lesson, whose minutes count from its own start.
+    """
+    return starts - DOOR_OPENS * 2 <= now < ends
+
+
 def joined(slots: Sequence[SlotT]) -> list[tuple[SlotT, ...]]:
     """Runs of consecutive periods of the same class, teacher, room and subject (连堂), each one lesson; ordered by start."""
     runs: list[tuple[SlotT, ...]] = []

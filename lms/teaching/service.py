@@ -109,6 +109,7 @@ def open_lesson(
 ) -> LessonSession:
     """Start a lesson of a class (开始上课), from a slot of the day or ad hoc (``slot`` None).
 
+    A slot that is over, or begins in more than twenty minutes, makes an unplanned lesson: its minutes count from its own start.
     An ended or overdue lesson that holds the room or the class is closed first. Opening the same lesson twice gives the same one.
     Raises Refused where class or room is in another lesson, NotAllowed, NotFound.
     """
@@ -123,6 +124,8 @@ def open_lesson(
         if package_id is not None and content is not None:
             _pin_if_needed(actor, class_id, package_id)
         starts, ends = _planned(actor.organisation_id, class_id, slot)
+        if starts is not None and ends is not None and not rules.slot_fits(starts, ends, now):
+            slot, starts, ends = None, None, None
         lesson = LessonSession(
             id=new_id(),
             school_id=cohort.school_id,

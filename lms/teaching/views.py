@@ -13,7 +13,6 @@ from werkzeug.wrappers import Response
 
 from lms.core import clock, jobs
 from lms.core.auth import current_account, current_school_id, require
-from lms.core.clock import now
 from lms.core.errors import Invalid
 from lms.core.menu import Entry, offer
 from lms.labs import service as labs
@@ -36,13 +35,13 @@ def _menu(state: BlueprintSetupState) -> None:
 
 
 def local_text(at: datetime, zone: str, style: str = "short") -> str:
-    """A moment in the school's zone: ``time`` 10:05, ``short`` 11月24日 10:05, ``date`` with weekday."""
+    """A moment in the school's zone: ``time`` 10:05, ``short`` 2026年11月24日 10:05, ``date`` with weekday."""
     there = clock.local(at, zone)
     if style == "time":
         return f"{there:%H:%M}"
     if style == "date":
         return str(format_date(there.date(), "full"))
-    return f"{format_date(there.date(), 'MMMd')} {there:%H:%M}"
+    return f"{format_date(there.date(), 'medium')} {there:%H:%M}"
 
 
 @bp.get("/today")
@@ -52,7 +51,7 @@ def today() -> str:
     actor = current_account()
     chosen = request.args.get("class", "")
     substitute = plan.card_for(actor, _uuid(chosen, "class")) if chosen else None
-    return render_template("teaching/today.html", page=plan.today(actor), substitute=substitute, school=school_of(current_school_id()), now=now())
+    return render_template("teaching/today.html", page=plan.today(actor), substitute=substitute, school=school_of(current_school_id()), now=clock.now())
 
 
 @bp.post("/today/open")
@@ -163,16 +162,18 @@ def register(lesson_id: uuid.UUID) -> str:
 def summary(lesson_id: uuid.UUID) -> str:
     """What a lesson was: times, register in numbers, work, devices, stops, its usage record."""
     lesson = steered(current_account(), lesson_id)
+    record = api.record_of(lesson)
     return render_template(
         "teaching/summary.html",
         lesson=lesson,
         facts=api.summary_of(lesson),
-        record=api.record_of(lesson),
+        record=record,
+        record_url=url_for("usage.record", record_id=record.id) if record is not None else "",
         class_name=board.class_title(lesson),
         room=room_of(lesson),
         school=school_of(lesson.school_id),
         teacher=service.teacher_name(lesson),
-        can_reopen=rules.may_reopen(lesson.state, lesson.reopen_until, now()),
+        can_reopen=rules.may_reopen(lesson.state, lesson.reopen_until, clock.now()),
         statuses=texts.status_names(),
         stops=labs.stop_events(lesson.id),
         units=plan.unit_choices(lesson.school_id),
@@ -201,7 +202,7 @@ def reopen_page(lesson_id: uuid.UUID) -> Response:
 
 def close_due_lessons() -> None:
     """Close ended and forgotten lessons."""
-    service.close_due(now())
+    service.close_due(clock.now())
 
 
 jobs.every(1, "close-lessons", close_due_lessons)

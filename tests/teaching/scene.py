@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import uuid
 from dataclasses import dataclass, field
 from datetime import time
@@ -11,6 +12,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from lms.core.db import db, new_id, write
 from lms.core.models import Account
@@ -85,6 +87,22 @@ def account_of(person: Person) -> Account:
     return account
 
 
+class Browser(FlaskClient):
+    """A test client whose requests share nothing with the test's open app context, as in life; the test then reads anew."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send one request."""
+        db.session.rollback()
+        answer = contextvars.Context().run(super().open, *args, **kwargs)
+        db.session.rollback()
+        return answer
+
+
+def browser(app: Flask) -> FlaskClient:
+    """A browser of its own."""
+    return Browser(app, app.response_class, use_cookies=True)
+
+
 def make_scene(pupils: int = 6, seats: int = 6) -> Scene:
     """A primary school with class 五年级1班, its teacher and a lab of ``seats`` seats."""
     school = make_school()
@@ -127,7 +145,7 @@ def add_robots(scene: Scene, count: int = 2) -> list[Device]:
 def seat_client(app: Flask, scene: Scene, seat: Seat) -> FlaskClient:
     """A browser enrolled at a seat through the door that computers use."""
     code = roster.issue_enrol_code(scene.actor, seat)
-    client = app.test_client()
+    client = browser(app)
     made = client.post("/seat/enrol", data={"code": code, "csrf_token": token(client, "/seat")})
     assert made.status_code == 302, made.text
     return client

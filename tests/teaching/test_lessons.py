@@ -208,6 +208,17 @@ def test_the_next_class_displaces_a_forgotten_one_after_the_bell(scene: Scene, f
     assert db.session.scalars(select(UsageRecord.minutes)).all() == [40]
 
 
+def test_a_slot_at_another_time_makes_an_unplanned_lesson(scene: Scene, fixed_clock: FixedClock) -> None:
+    slot = scene.day_slot(scene.slot(3))
+    fixed_clock.at = slot.ends + timedelta(minutes=30)
+    lesson = scene.open(slot=slot)
+    assert (lesson.slot_id, lesson.planned_start) == (None, None)
+    fixed_clock.at += timedelta(minutes=33)
+    service.end_lesson(scene.actor, lesson)
+    service.close(lesson.id)
+    assert db.session.scalars(select(UsageRecord.minutes)).all() == [33]
+
+
 def test_double_period_is_planned_as_one_lesson(scene: Scene, fixed_clock: FixedClock) -> None:
     slots = [scene.day_slot(scene.slot(ordinal)) for ordinal in (1, 2)]
     fixed_clock.at = slots[0].starts
@@ -252,7 +263,7 @@ def test_record_is_written_once_by_many_closers(app: Flask, scene: Scene, fixed_
         thread.join(30)
     assert sorted(results) == [False] * 11 + [True]
     assert db.session.scalar(select(func.count()).select_from(UsageRecord)) == 1
-    assert db.session.scalar(select(func.count()).select_from(EvidenceEvent).where(EvidenceEvent.type == "lesson")) == 1
+    assert db.session.scalar(select(func.count()).select_from(EvidenceEvent).where(EvidenceEvent.type == "usage-record")) == 1
     assert verify_chain(scene.school.id).ok
 
 

@@ -1,5 +1,7 @@
 /** Small makers of elements; names only ever enter as text. */
 
+const SPRITE = new URL('../../vendor/tabler/icons.svg', import.meta.url).pathname;
+
 export const $ = (id) => document.getElementById(id);
 
 /** `make('b', {class: 'x', title: '…'}, child, 'text')` */
@@ -22,7 +24,7 @@ export function icon(reference, size = 18) {
   svg.setAttribute('height', size);
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', document.body.dataset.sprite + reference);
+  use.setAttribute('href', SPRITE + reference);
   svg.append(use);
   return svg;
 }

@@ -233,8 +233,10 @@ function tabs() {
 }
 
 function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog, [role="tab"], .c-line')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return;
   if (event.key === 's' || event.key === 'S') stop.press();
+  else if (event.key === 'Escape') for (const open of document.querySelectorAll('dialog[open]')) open.close();
+  else if (event.target.closest('dialog, [role="tab"], .c-line')) return;
   else if (event.key === 'ArrowRight' || event.key === 'PageDown') go(desk, desk.state.lesson.step + 1, $('next'));
   else if (event.key === 'ArrowLeft' || event.key === 'PageUp') go(desk, desk.state.lesson.step - 1, $('previous'));
   else return;
@@ -245,7 +247,7 @@ function buttons() {
   const on = (id, does) => $(id)?.addEventListener('click', (event) => does(event.currentTarget));
   on('pause', (button) => act(button, 'pause'));
   on('resume', (button) => act(button, 'resume'));
-  on('end', () => $('end-dialog').showModal());
+  on('end', () => { $('end-dialog').show(); $('end-no').focus(); });
   on('end-no', () => $('end-dialog').close());
   on('end-yes', async (button) => { if (await act(button, 'end')) $('end-dialog').close(); });
   on('reopen', (button) => act(button, 'reopen'));

@@ -13,7 +13,8 @@ export function openPupil(desk, person) {
   $('pupil-answers').replaceChildren();
   $('pupil-pin').hidden = true;
   drawPupil(desk);
-  if (!$('pupil').open) $('pupil').showModal();
+  if (!$('pupil').open) $('pupil').show(); // not modal: the stop button must stay in reach
+  $('pupil').querySelector('[data-close]').focus();
 }
 
 export function drawPupil(desk) {
@@ -38,7 +39,6 @@ export function layPupil(desk) {
   const dialog = $('pupil');
   const body = () => ({ person: shown });
   dialog.addEventListener('close', () => { shown = null; $('pupil-pin').hidden = true; $('pupil-pin-text').textContent = ''; });
-  dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
   $('pupil-helped').addEventListener('click', async (event) => { if (await desk.act(event.currentTarget, 'hand', body())) dialog.close(); });
   $('pupil-unlock').addEventListener('click', async (event) => { if (await desk.act(event.currentTarget, 'unlock', body())) toast(desk.texts.unlocked); });
   $('pupil-reset').addEventListener('click', async (event) => {

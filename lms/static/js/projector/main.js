@@ -44,10 +44,10 @@ function put(html) {
 
 /** Makes the step's text as large as the screen allows. */
 function fit() {
-  const box = screen.querySelector('.p-show');
+  const box = screen.querySelector('.p-show, .p-results');
   if (!box) return;
-  let low = 1.4;
-  let high = 5;
+  let low = 1.2;
+  let high = box.matches('.p-show') ? 4.2 : 2.6;
   for (let turn = 0; turn < 7; turn += 1) {
     const middle = (low + high) / 2;
     box.style.fontSize = `${middle}vw`;
