@@ -102,6 +102,9 @@ def write_together(work: Callable[[Connection], T]) -> T:
     session = db.session()
     if session.info.get("zhike_writing"):
         return work(session.connection())
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("objects were changed outside write()")
+    session.commit()  # ends the reading transaction: what is read next sees the work; nothing loaded is thrown away
     group: GroupCommit | None = _group(current_app._get_current_object())  # type: ignore[attr-defined]  # a LocalProxy
     if group is None:
         with db.engine.begin() as connection:
