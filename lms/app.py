@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     Raises at once if a feature is broken; nothing is skipped silently.
     """
     settings = settings or get_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     app = Flask("lms", template_folder="templates", static_folder="static")
     app.testing = testing
     app.config["ZHIKE"] = settings

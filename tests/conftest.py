@@ -60,7 +60,9 @@ def make(url: str) -> None:
     found = schema.differences(engine)
     engine.dispose()
     if found:
-        pytest.exit(f"models and migrations differ, run `make migration`: {[str(item)[:160] for item in found]}", returncode=3)
+        pytest.exit(
+            f"models and migrations differ, run `make migration`: {[str(item)[:160] for item in found]}", returncode=3
+        )
 
 
 def address(name: str) -> str:
@@ -108,10 +110,27 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(data_dir=tmp_path / "data", database_url=database_url, secret_key="test-key")
 
 
+class Browser(FlaskClient):
+    """A client whose every request has an app context of its own, as in life: its own session, user and CSRF token.
+
+    What the test read before is forgotten, so that it sees what the request wrote.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """One request."""
+        kwargs.setdefault("buffered", True)
+        db.session.rollback()
+        with self.application.app_context():
+            answer = super().open(*args, **kwargs)
+        db.session.rollback()
+        return answer
+
+
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """An app on its own database, with its context open."""
     app = create_app(settings, testing=True)
+    app.test_client_class = Browser
     with app.app_context():
         yield app
         db.session.remove()

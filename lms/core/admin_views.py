@@ -128,15 +128,9 @@ def journal() -> str:
     rows = db.session.scalars(
         query.order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).offset((page - 1) * PAGE).limit(PAGE + 1)
     ).all()
-    names = dict(
-        db.session.execute(
-            select(Account.id, Account.display_name).where(
-                Account.id.in_({row.actor_id for row in rows if row.actor_id})
-            )
-        )
-        .tuples()
-        .all()
-    )
+    actors = {row.actor_id for row in rows if row.actor_id}
+    people = db.session.execute(select(Account.id, Account.display_name).where(Account.id.in_(actors)))
+    names = {found[0]: found[1] for found in people}
     actions = db.session.scalars(
         select(AuditEntry.action).where(AuditEntry.school_id.in_(_subtree())).distinct().order_by(AuditEntry.action)
     ).all()

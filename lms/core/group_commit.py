@@ -77,8 +77,11 @@ class GroupCommit:
     def _commit(self, batch: list[_Job]) -> None:
         try:
             with self._engine.connect().execution_options(zhike_write=True) as connection, connection.begin():
-                for job in batch:
-                    _attempt(connection, job)
+                if len(batch) == 1:
+                    batch[0].result = batch[0].work(connection)
+                else:
+                    for job in batch:
+                        _attempt(connection, job)
         except BaseException as error:  # noqa: BLE001 (handed to every caller: nothing of the batch is on disk)
             for job in batch:
                 job.error = job.error or error

@@ -148,13 +148,13 @@ def _changed(folder: str, filename: str) -> str | None:
 def init_web(app: Flask) -> None:
     """Install error pages, CSRF, headers and request logs."""
     csrf.init_app(app)
-    app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # a lesson outlasts an hour
-    app.config.setdefault("WTF_CSRF_SSL_STRICT", False)  # Referer is cut by some school proxies; the token stands
-    app.config.setdefault("SESSION_COOKIE_SAMESITE", "Lax")
-    app.config.setdefault("SESSION_COOKIE_HTTPONLY", True)
-    app.config.setdefault(
-        "PERMANENT_SESSION_LIFETIME", timedelta(hours=12)
-    )  # idle time of staff; lessons end pupils' sessions
+    app.config.update(
+        WTF_CSRF_TIME_LIMIT=None,  # a lesson outlasts an hour
+        WTF_CSRF_SSL_STRICT=False,  # some school proxies cut the Referer; the token stands
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),  # idle time of staff; lessons end pupils' sessions
+    )
     app.session_interface = TwoDoorSessions()
     if app.config["ZHIKE"].trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
