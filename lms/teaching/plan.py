@@ -278,11 +278,10 @@ def _next_unit(desk: _Desk, class_id: uuid.UUID) -> str:
     """The unit after the last one that the class's records name; empty where none does: the teacher chooses the first."""
     query = select(UsageRecord.units).where(UsageRecord.school_id == desk.school.id, UsageRecord.class_id == class_id)
     recorded = [units for units in db.session.scalars(query.order_by(UsageRecord.lesson_on.desc(), UsageRecord.id.desc()).limit(20)) if units]
-    order = [f"{unit.course}:{unit.code}" for unit in desk.units]
-    places = [order.index(unit) for unit in (recorded[0] if recorded else ()) if unit in order]
-    if not places:
+    by_name = {f"{unit.course}:{unit.code}": unit for unit in desk.units}
+    last = max((by_name[name] for name in (recorded[0] if recorded else ()) if name in by_name), key=lambda unit: unit.ordinal, default=None)
+    if last is None:
         return ""
-    last = max(places)
-    following = desk.units[last + 1] if last + 1 < len(order) else None
-    same_volume = following is not None and following.course == desk.units[last].course and following.volume == desk.units[last].volume
-    return order[last + 1] if same_volume else order[last]
+    volume = [(unit.ordinal, name) for name, unit in by_name.items() if (unit.course, unit.volume) == (last.course, last.volume)]
+    later = [pair for pair in volume if pair[0] > last.ordinal]
+    return min(later)[1] if later else f"{last.course}:{last.code}"

@@ -247,13 +247,14 @@ def test_record_is_written_once_by_many_closers(app: Flask, scene: Scene, fixed_
     lesson = scene.open()
     service.end_lesson(scene.actor, lesson)
     fixed_clock.at += timedelta(minutes=11)
+    school_id, lesson_id = scene.school.id, lesson.id
     db.session.remove()
     start, results = threading.Barrier(6), []
 
     def closer() -> None:
         with app.app_context():
             start.wait(10)
-            results.append(service.close(lesson.id))
+            results.append(service.close(lesson_id))
             results.append(bool(service.close_due(fixed_clock.at)))
 
     threads = [threading.Thread(target=closer) for _turn in range(6)]
@@ -264,7 +265,7 @@ def test_record_is_written_once_by_many_closers(app: Flask, scene: Scene, fixed_
     assert sorted(results) == [False] * 11 + [True]
     assert db.session.scalar(select(func.count()).select_from(UsageRecord)) == 1
     assert db.session.scalar(select(func.count()).select_from(EvidenceEvent).where(EvidenceEvent.type == "usage-record")) == 1
-    assert verify_chain(scene.school.id).ok
+    assert verify_chain(school_id).ok
 
 
 def test_crash_between_record_and_close_leaves_nothing(scene: Scene, fixed_clock: FixedClock) -> None:
@@ -275,9 +276,13 @@ def test_crash_between_record_and_close_leaves_nothing(scene: Scene, fixed_clock
     class Crash(Exception):
         """The process dies before the commit."""
 
-    with pytest.raises(Crash), write():
-        service.close(lesson.id)
-        raise Crash
+    def close_and_die() -> None:
+        with write():
+            service.close(lesson.id)
+            raise Crash
+
+    with pytest.raises(Crash):
+        close_and_die()
     assert db.session.scalar(select(func.count()).select_from(UsageRecord)) == 0
     assert service.close_due(fixed_clock.at) == 1
     assert service.close_due(fixed_clock.at) == 0
