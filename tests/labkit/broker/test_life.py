@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -45,15 +46,15 @@ def test_a_retained_message_waits_and_an_empty_one_deletes_it(broker: RunningBro
     assert "homie/5/a/$state" not in second.topics()
 
 
-@pytest.mark.parametrize(("sent", "asked", "given"), [(0, 1, 0), (1, 0, 0), (1, 1, 1), (2, 1, 1)])
-def test_quality_is_the_lower_of_both(broker: RunningBroker, sent: int, asked: int, given: int) -> None:
+def test_quality_is_the_lower_of_both(broker: RunningBroker) -> None:
     bridge, _ = broker.admin()
-    other = broker.person(ADMIN, ADMIN_PASSWORD, client_id="other")
-    other.subscribe("q/+", qos=asked)
-    bridge.publish("q/a", "x", qos=sent)
-    bridge.publish("q/b", "x", qos=1)
-    other.expect("q/b")
-    assert [m.qos for m in other.messages if m.topic == "q/a"] == [given]
+    for sent, asked, given in [(0, 1, 0), (1, 0, 0), (1, 1, 1), (2, 1, 1)]:
+        other = broker.person(ADMIN, ADMIN_PASSWORD, client_id=f"other-{sent}-{asked}")
+        other.subscribe("q/+", qos=asked)
+        bridge.publish("q/a", "x", qos=sent)
+        bridge.publish("q/b", "x", qos=1)
+        other.expect("q/b")
+        assert [m.qos for m in other.messages if m.topic == "q/a"] == [given], (sent, asked)
 
 
 def test_two_fitting_filters_bring_a_message_once(broker: RunningBroker) -> None:
@@ -115,31 +116,29 @@ def test_the_same_client_connecting_again_takes_over(broker: RunningBroker) -> N
     second.fence(bridge, "homie/5/car-1/main/linear_x/set")
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [
-        b"\x00" * 400,
-        b"\xff" * 4000,
-        b"\x10\xff\xff\xff\x7f",
-        b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03a",
-        b"GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"\x30\x05\x00\x01aaa",
-        b"\x82\x06\x00\x01\x00\x01#\x00",
-    ],
-)
-def test_malformed_bytes_end_only_their_own_connection(broker: RunningBroker, junk: bytes) -> None:
+JUNK = [
+    b"\x00" * 400,
+    b"\xff" * 4000,
+    b"\x10\xff\xff\xff\x7f",
+    b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03a",
+    b"GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x30\x05\x00\x01aaa",
+    b"\x82\x06\x00\x01\x00\x01#\x00",
+]
+
+
+def test_malformed_bytes_end_only_their_own_connection(broker: RunningBroker) -> None:
     bridge, _ = broker.admin()
     other = broker.person(ADMIN, ADMIN_PASSWORD, client_id="other")
     other.subscribe("homie/5/mark")
-    for port in (broker.config.tcp_port, broker.config.ws_port, broker.config.wss_port):
-        with socket.create_connection(("127.0.0.1", port or 0), timeout=3) as raw:
-            raw.sendall(junk)
-            raw.shutdown(socket.SHUT_WR)
-            try:
+    for junk in JUNK:
+        for port in (broker.config.tcp_port, broker.config.ws_port, broker.config.wss_port):
+            # The broker may hang up in the middle of it: that is as good as any answer.
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port or 0), timeout=3) as raw:
+                raw.sendall(junk)
+                raw.shutdown(socket.SHUT_WR)
                 raw.recv(1000)
-            except (ConnectionResetError, TimeoutError):
-                continue
-    other.fence(bridge, "homie/5/mark")
+        other.fence(bridge, "homie/5/mark")
     assert broker.process.poll() is None
     assert (bridge.disconnects, other.disconnects) == (0, 0)
 

@@ -110,12 +110,10 @@ def test_repeated_wishes_keep_it_going_and_stop_is_confirmed_every_time(
     assert stands(car.motors("car-1")[-1])
 
 
-@pytest.mark.parametrize("payload", [b"9", b"nan", b"", b"\xff", b"0,2", b"[1]", b"1e400"])
-def test_a_senseless_wish_moves_nothing(
-    drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]], payload: bytes
-) -> None:
+def test_a_senseless_wish_moves_nothing(drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]]) -> None:
     car, bridge, _ = drive_in()
-    bridge.publish(f"{BASE}/main/linear_x/set", payload)
+    for payload in (b"9", b"nan", b"", b"\xff", b"0,2", b"[1]", b"1e400"):
+        bridge.publish(f"{BASE}/main/linear_x/set", payload)
     bridge.publish(f"{BASE}/main/range/set", "3")
     since = len(bridge.messages)
     bridge.publish(f"{BASE}/main/stop/set", "stop")
