@@ -15,6 +15,7 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
+from lms.activities import fields
 from lms.activities import service as activities
 from lms.activities.kinds import KINDS
 from lms.activities.models import Attempt
@@ -73,7 +74,7 @@ def _boot(desk: Desk) -> dict[str, Any]:
 
 def _step(desk: Desk) -> dict[str, Any]:
     """Variables of the step's template."""
-    steps = courses.steps_of(desk.package_id, desk.lesson_slug, desk.configuration) if desk.package_id else ()
+    steps = courses.steps_of(courses.lesson_of(desk.package_id, desk.lesson_slug), desk.configuration) if desk.package_id else ()
     step = steps[min(desk.step, len(steps) - 1)] if steps else None
     page = work = None
     data: dict[str, Any] = {"step": desk.step, "step_version": desk.steps_pushed, "activity": None}
@@ -285,7 +286,7 @@ def lesson_answer() -> BaseResponse:
     """An answer by plain form, for pages without JavaScript; leads back to the lesson."""
     desk = working_desk(current_account())
     activity = _activity(desk, request.form.get("activity"))
-    answer = KINDS[activity.kind].read_form(activity, request.form.to_dict(flat=False))  # type: ignore[arg-type]  # lists, as flat=False says
+    answer = KINDS[activity.kind].read_form(activity, request.form.to_dict(flat=False))
     _save(desk, activities.attempt_id_of(request.form.get("id")), activity.id, answer)
     return redirect(url_for("teaching.lesson"))
 
@@ -299,7 +300,7 @@ def draft(activity_id: str) -> Response:
     if not isinstance(version, int) or isinstance(version, bool):
         raise Invalid("version", _l("这里应该填整数。"), where="version")
     desk = working_desk(current_account(), _uuid(body["lesson"], "lesson") if body.get("lesson") else None)
-    kept = activities.save_draft(desk.context, _activity(desk, activity_id).id, body.get("content"), version)
+    kept = activities.save_draft(desk.context, _activity(desk, activity_id).id, fields.record(body.get("content"), "content"), version)
     return _json({"version": kept.version})
 
 

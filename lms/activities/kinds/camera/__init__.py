@@ -25,7 +25,7 @@ class Camera:
 
     name = "camera"
     label = _l("摄像头实验")
-    icon = "camera"
+    icon = "camera"  # #tabler-camera: the sprite is made from such names
 
     def check(self, settings: dict[str, Any]) -> None:
         """1–12 trials; recorded observations are counts 0–100."""

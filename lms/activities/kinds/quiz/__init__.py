@@ -28,7 +28,7 @@ class Quiz:
 
     name = "quiz"
     label = _l("测验")
-    icon = "list-check"
+    icon = "list-check"  # #tabler-list-check: the sprite is made from such names
 
     def check(self, settings: dict[str, Any]) -> None:
         """Every question has an answer of its type; ids are unique."""

@@ -17,7 +17,7 @@ class Reading:
 
     name = "reading"
     label = _l("阅读")
-    icon = "book"
+    icon = "book"  # #tabler-book: the sprite is made from such names
 
     def check(self, settings: dict[str, Any]) -> None:
         """``text`` markdown, ``figure`` a file below media/."""

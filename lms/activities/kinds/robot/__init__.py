@@ -35,7 +35,7 @@ class Robot:
 
     name = "robot"
     label = _l("机器人任务")
-    icon = "robot"
+    icon = "robot"  # #tabler-robot: the sprite is made from such names
 
     def check(self, settings: dict[str, Any]) -> None:
         """Mode and robot fit each other; the arena holds its start."""

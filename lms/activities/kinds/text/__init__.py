@@ -22,7 +22,7 @@ class Text:
 
     name = "text"
     label = _l("文字回答")
-    icon = "writing"
+    icon = "writing"  # #tabler-writing: the sprite is made from such names
 
     def check(self, settings: dict[str, Any]) -> None:
         """0 ≤ ``min_chars`` ≤ ``max_chars`` ≤ 5000."""

@@ -139,7 +139,7 @@ class Mission {
   // ---- who drives
 
   get mayDrive() {
-    return this.driver !== this.real || this.real?.mine;
+    return !this.driver || this.driver !== this.real || this.real.mine;
   }
 
   showWheel() {
@@ -335,7 +335,7 @@ class Mission {
   /** Put the cursor on the line that went wrong and colour it until the next change; 0 clears. */
   markLine(line) {
     if (!this.editor) return;
-    this.editor.dom.classList.toggle("has-error", line > 0);
+    this.find(".editor").classList.toggle("has-error", line > 0); // the editor keeps its own classes
     if (line < 1) return;
     const place = this.editor.state.doc.line(Math.min(line, this.editor.state.doc.lines));
     this.editor.dispatch({ selection: { anchor: place.to }, scrollIntoView: true });
