@@ -53,7 +53,7 @@ class FirmataCodec:
         self._outputs: dict[int, int] = {}
         self._inputs: dict[int, int] = {}
         self._unproved: set[int] = set()
-        self._versions_asked = 0
+        self._version_asked = False
 
     def check(self, form: Form, own: str = "") -> None:
         """Raise Malformed when the href is none of Target's kinds or a pin is not 0..127."""
@@ -61,7 +61,7 @@ class FirmataCodec:
 
     def opening(self) -> bytes:
         """Queries, pin modes, sampling interval and reports of all that the profile uses."""
-        self._versions_asked += 1
+        self._version_asked = True
         self._outputs.clear()
         out = bytearray(
             [VERSION, SYSEX, FIRMWARE, SYSEX_END, SYSEX, CAPABILITIES, SYSEX_END, SYSEX, MAPPING, SYSEX_END]
@@ -154,7 +154,7 @@ class FirmataCodec:
     def _short(self, message: bytes) -> list[Event]:
         command, value = message[0], message[1] | message[2] << 7
         if command == VERSION:
-            asked, self._versions_asked = self._versions_asked > 0, max(0, self._versions_asked - 1)
+            asked, self._version_asked = self._version_asked, False
             return [] if asked else [Restarted()]
         if command & 0xF0 == ANALOG:
             return self._report("analog", lambda target: target.pins[0] == command & 0x0F, value, message)

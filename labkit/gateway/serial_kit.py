@@ -55,6 +55,7 @@ class SerialKit(Robot):
         self._drove_at = 0.0
         self._armed = False
         self._closed_because = "unplugged"
+        self._was_silent = False
         self._polls = {p: 0.0 for p, rate in device.profile.rates.items() if rate.poll_hz}
 
     @property
@@ -212,7 +213,7 @@ class SerialKit(Robot):
         if self._phase in (Phase.READY, Phase.PROBING):
             log.warning("%s: started anew, setting it up again", self.device.id)
             self._write(self._codec.opening())
-            if self._phase is Phase.READY:
+            if self._driven:
                 self.halt(StopOrder("the kit started anew"))
 
     def _read(self, event: Reported) -> None:
@@ -236,6 +237,9 @@ class SerialKit(Robot):
         self.calm("no-answer")
         if self._phase is not Phase.READY:
             self._phase = Phase.READY
+            if self._was_silent:
+                self._was_silent = False
+                self._write(self._codec.opening())
             self.become(State.READY)
 
     def _probe(self, now: float) -> None:
@@ -250,6 +254,8 @@ class SerialKit(Robot):
 
     def _poll(self, now: float) -> None:
         if now - self._heard_at > SILENCE_S:
+            # It may have started anew meanwhile, its greeting lost: whatever it answers next, it is set up again.
+            self._was_silent = True
             self._phase, self._probing_since, self._probe_at = Phase.PROBING, now, now
             self._lost("no_answer")
             return

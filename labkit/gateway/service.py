@@ -24,7 +24,7 @@ from labkit.gateway.worker import Robot, Worker, to_json, utc_now
 from labkit.homie import Address, Part
 from labkit.lab import Lab, LabDevice
 from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
-from labkit.links import Broker, BrokerAddress, Message
+from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
 from labkit.model import MAIN_NODE, State, Title
 
 log = logging.getLogger("labkit.gateway")
@@ -95,10 +95,10 @@ class Gateway:
 
     def _worker(self, device: LabDevice) -> Worker:
         worker: Worker
-        transport = device.profile.transport.type
-        if transport == "serial":
+        link = LINKS[device.scheme]
+        if link is GuardedPort:
             worker = SerialKit(device, self._board, self._run_dir)
-        elif transport == "mqtt":
+        elif link is Broker:
             worker = MqttKit(device, self._board, self.lab.name)
             worker.serve(face.robot_properties(device))
             return worker

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,38 +23,39 @@ SIMULATED = [
 
 
 @pytest.fixture
-def fleet(make_rig: Callable[..., Rig], tmp_path: Path) -> Iterator[Rig]:
+def simulate(tmp_path: Path) -> Iterator[Callable[[Rig, list[str]], None]]:
+    """Start the simulators of a rig's lab; its kits appear at the gateway's ports. All of them end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(rig: Rig, kits: list[str]) -> None:
+        url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
+        words = ["--lab", str(rig.lab), "--run-dir", str(tmp_path / "sim"), "--broker", url, "--username", ADMIN]
+        with (tmp_path / "simulator.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "labkit.cli", "simulate", *words],
+                env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
+                stderr=log,
+            )
+        started.append(process)
+        for kit in kits:
+            (tmp_path / "dev" / kit).symlink_to(tmp_path / "sim" / "dev" / kit)
+
+    yield begin
+    for process in started:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+@pytest.fixture
+def fleet(make_rig: Callable[..., Rig], simulate: Callable[[Rig, list[str]], None], tmp_path: Path) -> Rig:
     """All kinds of robots and a camera, served and ready."""
     camera = f'{{id: cam-1, profile: generic-camera, sticker: "C1", url: "file://{tmp_path}/clip.avi", simulate: {{}}}}'
     rig = make_rig(*SIMULATED, camera)
-    url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
-    simulator = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "labkit.cli",
-            "simulate",
-            "--lab",
-            str(rig.lab),
-            "--run-dir",
-            str(tmp_path / "sim"),
-            "--broker",
-            url,
-            "--username",
-            ADMIN,
-        ],
-        env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
-    )
-    (tmp_path / "sim" / "dev").mkdir(parents=True, exist_ok=True)
-    for kit in ("mbot-9", "uno-1"):
-        (tmp_path / "dev" / kit).symlink_to(tmp_path / "sim" / "dev" / kit)
+    simulate(rig, ["mbot-9", "uno-1"])
     rig.serve()
     for device in ("mbot-9", "uno-1", "car-1"):
-        rig.until(f"homie/5/{device}/$state", b"ready", 20)
-    yield rig
-    rig.end()
-    simulator.terminate()
-    assert simulator.wait(10) == 0
+        rig.until(f"homie/5/{device}/$state", b"ready", 45)
+    return rig
 
 
 def motion(rig: Rig, device: str) -> list[tuple[float, float]]:
@@ -109,3 +111,27 @@ def test_the_list_of_devices_is_published(fleet: Rig) -> None:
         "car-1": ("robot", "lab1", "03", ""),
         "cam-1": ("camera", "lab1", "C1", "gw-lab1"),
     }
+
+
+def test_a_board_that_browns_out_is_set_up_again_and_drives(
+    make_rig: Callable[..., Rig], simulate: Callable[[Rig, list[str]], None]
+) -> None:
+    faults = "{seed: 1, faults: {brown_out_s: 0.4}}"
+    rig = make_rig(f'{{id: uno-2, profile: arduino-firmata-car, sticker: "22", url: "sim://pty", simulate: {faults}}}')
+    simulate(rig, ["uno-2"])
+    rig.serve()
+    rig.until("homie/5/uno-2/$state", b"ready", 45)
+    rig.lease(device="uno-2")
+
+    def drive_until(done: Callable[[], bool]) -> None:
+        for _ in range(150):
+            rig.wish(linear_x=0.2, ms=500)
+            if done():
+                return
+            threading.Event().wait(0.1)
+        pytest.fail(rig.log.read_text()[-3000:])
+
+    restarts = rig.log.read_text().count("started anew")
+    drive_until(lambda: rig.log.read_text().count("started anew") > restarts)
+    before = len(motion(rig, "uno-2"))
+    drive_until(lambda: any(speed != (0, 0) for speed in motion(rig, "uno-2")[before:]))
