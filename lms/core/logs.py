@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-QUIET = ("werkzeug", "huey", "alembic", "amqtt", "transitions", "paho")
+QUIET = ("werkzeug", "huey", "alembic", "transitions", "paho")
 
 
 class JsonLines(logging.Formatter):
