@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -64,16 +65,14 @@ class GradeCalendar:
 
     def weeks(self, start: date, end: date) -> tuple[Week, ...]:
         """Every week that touches [start, end], with the school days inside it."""
-        inside = [day for day in self.days if start <= day <= end]
-        mondays = []
+        by_week: dict[date, list[date]] = {}
         monday = monday_of(start)
         while monday <= end:
-            mondays.append(monday)
+            by_week[monday] = []
             monday += WEEK
-        by_week: dict[date, list[date]] = {key: [] for key in mondays}
-        for day in inside:
+        for day in self.days[bisect_left(self.days, start) : bisect_right(self.days, end)]:
             by_week[monday_of(day)].append(day)
-        return tuple(Week(key, tuple(by_week[key]), self.flag_of.get(key)) for key in mondays)
+        return tuple(Week(key, tuple(days), self.flag_of.get(key)) for key, days in by_week.items())
 
     def is_effective(self, week: Week) -> bool:
         """B1: enough school days and no flag that counts."""

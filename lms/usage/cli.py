@@ -88,22 +88,27 @@ def _say(result: dict[str, Any]) -> None:
 def verify(school: str | None, as_json: bool) -> None:
     """Verify evidence chains of this instance; exit 1 and the first broken link where one is not whole."""
     from lms.app import create_app
+    from lms.core.db import db
     from lms.usage import service
 
     with create_app().app_context():
-        reports = {name: service.verify_chain(school_id) for school_id, name in service.schools(school)}
+        try:
+            reports = [(str(school_id), name, service.verify_chain(school_id)) for school_id, name in service.schools(school)]
+        finally:
+            db.session.remove()
+            db.engine.dispose()
     if as_json:
-        click.echo(json.dumps({name: _report(one) for name, one in reports.items()}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({key: _report(name, one) for key, name, one in reports}, ensure_ascii=False, indent=2))
     else:
-        for name, one in reports.items():
+        for _, name, one in reports:
             click.echo(f"{name}: {one.in_words()}")
     if not reports:
         raise click.ClickException("没有这所学校" if school else "还没有学校")
-    if not all(one.ok for one in reports.values()):
+    if not all(one.ok for _, _, one in reports):
         sys.exit(1)
 
 
-def _report(one: ChainReport) -> dict[str, Any]:
-    return {"ok": one.ok, "length": one.length, "first_broken": one.first_broken, "reason": one.reason, "origin": list(one.origins)}
+def _report(name: str, one: ChainReport) -> dict[str, Any]:
+    return {"name": name, "ok": one.ok, "length": one.length, "first_broken": one.first_broken, "reason": one.reason, "origin": list(one.origins)}
 
 

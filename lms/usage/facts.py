@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal
 
 from lms.core.stages import CLASS_HOUR_MINUTES
@@ -148,7 +149,14 @@ class Facts:
 
     def lessons_of(self, class_id: str) -> tuple[TaughtLesson, ...]:
         """Rows of one class in the order given."""
-        return tuple(row for row in self.lessons if row.class_id == class_id)
+        return self._by_class.get(class_id, ())
+
+    @cached_property
+    def _by_class(self) -> dict[str, tuple[TaughtLesson, ...]]:
+        found: dict[str, list[TaughtLesson]] = {}
+        for row in self.lessons:
+            found.setdefault(row.class_id, []).append(row)
+        return {class_id: tuple(rows) for class_id, rows in found.items()}
 
 
 def to_json(facts: Facts) -> dict[str, Any]:

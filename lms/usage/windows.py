@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from lms.usage.calendar import GradeCalendar, Week, monday_of
 from lms.usage.facts import ClassFact, Facts
@@ -22,10 +23,15 @@ class Window:
     calendar: GradeCalendar
     lessons: tuple[JudgedLesson, ...]
 
-    @property
+    @cached_property
     def counted(self) -> tuple[JudgedLesson, ...]:
         """Lessons that are 1次 (B2 step 2), by date."""
         return tuple(one for one in self.lessons if one.counts)
+
+    @cached_property
+    def taken(self) -> frozenset[date]:
+        """Days that have their counted lesson."""
+        return frozenset(one.lesson.date for one in self.counted)
 
     def effective(self, *, finished_at: date) -> tuple[Week, ...]:
         """Effective weeks with no school day inside W after ``finished_at`` (B2 step 1)."""
@@ -69,5 +75,4 @@ def latest_days(room: Sequence[tuple[Sequence[date], int]], needed: int) -> tupl
 
 def free_days(weeks: Iterable[Week], window: Window) -> list[date]:
     """School days after ``as_of`` without a counted lesson, latest first."""
-    taken = {one.lesson.date for one in window.counted}
-    return sorted((day for week in weeks for day in week.days if day > window.as_of and day not in taken), reverse=True)
+    return sorted((day for week in weeks for day in week.days if day > window.as_of and day not in window.taken), reverse=True)

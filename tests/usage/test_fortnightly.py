@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -187,7 +188,7 @@ def some_facts(draw: st.DrawFn) -> Facts:
     one = cohort(created=draw(DAYS), admitted=draw(st.one_of(st.none(), DAYS)))
     base = school_facts([lesson(each) for each in sorted(taught)], classes=[one], flags=flags, as_of=draw(DAYS))
     held = {fact.day for fact in base.days}
-    return Facts(**{**base.__dict__, "days": (*base.days, *(fact for fact in closures if fact.day not in held))})
+    return replace(base, days=(*base.days, *(fact for fact in closures if fact.day not in held)))
 
 
 @settings(max_examples=400, deadline=None)
@@ -202,7 +203,7 @@ def test_engine_agrees_with_the_naive_one(facts: Facts) -> None:
 def test_one_more_counted_lesson_never_worsens(facts: Facts, extra: date) -> None:
     before = judged(facts)
     more = lesson(extra, id="extra")
-    after = judged(Facts(**{**facts.__dict__, "lessons": (*facts.lessons, more)}))
+    after = judged(replace(facts, lessons=(*facts.lessons, more)))
     assert after.counted >= before.counted
     assert after.raw >= before.raw
     assert after.longest_gap <= before.longest_gap
@@ -237,6 +238,6 @@ def test_the_outlook_is_kept_by_teaching_on_its_days(facts: Facts) -> None:
     result = judged(facts)
     plan = [lesson(each, id=f"plan-{each}") for each in result.outlook.latest]
     assert all(each > facts.as_of for each in result.outlook.latest)
-    end = judged(Facts(**{**facts.__dict__, "lessons": (*(row for row in facts.lessons if row.date <= facts.as_of), *plan), "as_of": YEAR_END}))
+    end = judged(replace(facts, lessons=(*(row for row in facts.lessons if row.date <= facts.as_of), *plan), as_of=YEAR_END))
     if len(end.effective) >= 4:
         assert (end.verdict == "met") == (not result.outlook.out_of_reach)

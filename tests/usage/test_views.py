@@ -192,7 +192,7 @@ def test_command_line_verifies_the_chain(campus: Campus, app: Flask, monkeypatch
     assert (answer.exit_code, "完整：19 环" in answer.output) == (0, True), answer.output
     answer = CliRunner().invoke(lms, ["usage", "verify", "--json", "--school", school_id])
     assert json.loads(answer.output) == {
-        "示范实验学校": {"ok": True, "length": 19, "first_broken": None, "reason": "", "origin": ["real"]}
+        school_id: {"name": "示范实验学校", "ok": True, "length": 19, "first_broken": None, "reason": "", "origin": ["real"]}
     }
     assert CliRunner().invoke(lms, ["usage", "verify", "--school", "nowhere"]).exit_code == 1
     get_settings.cache_clear()
