@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class Nursery:
                     stderr=subprocess.STDOUT,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
-                    preexec_fn=die_with_parent,
+                    preexec_fn=partial(die_with_parent, os.getpid()),
                 )
             with ours:
                 self._door = ours
@@ -162,6 +163,7 @@ def serve(door: socket.socket) -> None:
 
 def fork(request: dict[str, Any], descriptors: list[int], door: socket.socket) -> int:
     """Fork one process; the child never returns."""
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
@@ -170,7 +172,7 @@ def fork(request: dict[str, Any], descriptors: list[int], door: socket.socket) -
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        die_with_parent()
+        die_with_parent(parent)
         log, *sockets = descriptors
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -219,7 +221,6 @@ def tell(door: socket.socket, **facts: int) -> None:
 
 def main() -> None:
     """Warm up, say so, serve."""
-    die_with_parent()
     door = socket.socket(fileno=int(sys.argv[1]))
     warm_up()
     tell(door, ready=os.getpid())

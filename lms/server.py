@@ -171,7 +171,7 @@ def _when_ready(arbiter: Any) -> None:
 
 
 def _post_fork(arbiter: Any, worker: Any) -> None:
-    die_with_parent()
+    die_with_parent(worker.ppid)
 
 
 def _child_exit(arbiter: Any, worker: Any) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from lms.core import clock
 from lms.core.db import db, write
@@ -142,4 +143,8 @@ class Jobs:
     def _feed(self) -> None:
         with self._app.app_context():
             while not self._ended.wait(MOVE_EVERY_S):
-                move_to_queue(self._app)
+                try:
+                    move_to_queue(self._app)
+                except SQLAlchemyError as error:  # a database that is away comes back; the rows wait
+                    db.session.remove()
+                    log.error("outbox not read", extra={"why": type(error).__name__})
