@@ -315,7 +315,6 @@ def largest_class(school_id: uuid.UUID, room_id: uuid.UUID) -> int:
             .where(Enrollment.school_id == school_id, Enrollment.starts_on <= today, or_(Enrollment.ends_on.is_(None), Enrollment.ends_on >= today))
             .group_by(Enrollment.class_id)
         )
-        .tuples()
         .all()
     )
     here = db.session.scalars(select(TimetableSlot.class_id).where(TimetableSlot.school_id == school_id, TimetableSlot.room_id == room_id)).all()

@@ -99,12 +99,9 @@ def _rows(
     ]
 
 
-def _form_id(name: str, *, needed: bool = True) -> uuid.UUID | None:
-    text = request.form.get(name, "")
-    if not text and not needed:
-        return None
+def _form_id(name: str) -> uuid.UUID:
     try:
-        return uuid.UUID(text)
+        return uuid.UUID(request.form.get(name, ""))
     except ValueError as error:
         raise Invalid("choice", _("请选择班级、教师和教室。"), where=name) from error
 
@@ -115,17 +112,15 @@ def _form_id(name: str, *, needed: bool = True) -> uuid.UUID | None:
 def new_slot() -> Page:
     """Enter a weekly slot; clashes are refused in words."""
     school_id = current_school_id()
-    term_id, class_id, teacher_id, room_id = (_form_id("term_id"), _form_id("class_id"), _form_id("teacher_id"), _form_id("room_id", needed=False))
-    assert term_id and class_id and teacher_id
     verbs.set_slot(
         current_account(),
-        get_row(Term, term_id, school_id),
-        get_row(SchoolClass, class_id, school_id),
-        get_row(Person, teacher_id, school_id),
+        get_row(Term, _form_id("term_id"), school_id),
+        get_row(SchoolClass, _form_id("class_id"), school_id),
+        get_row(Person, _form_id("teacher_id"), school_id),
         weekday=a_number("weekday"),
         ordinal=a_number("ordinal"),
         subject=request.form.get("subject", ""),
-        room=get_row(Room, room_id, school_id) if room_id else None,
+        room=get_row(Room, _form_id("room_id"), school_id) if request.form.get("room_id") else None,
         weeks=request.form.get("weeks", "all"),
     )
     flash(_("课已排入课表。"))

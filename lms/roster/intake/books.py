@@ -122,14 +122,10 @@ def roster_book(actor: Account, school_id: uuid.UUID) -> bytes:
     need_admin(actor, school_id)
     school = school_of(school_id)
     today = today_of(school)
-    numbers = dict(
-        db.session.execute(
-            select(PersonAlias.person_id, PersonAlias.value).where(PersonAlias.school_id == school_id, PersonAlias.scheme == "student_no")
-        )
-        .tuples()
-        .all()
-    )
-    sexes = dict(db.session.execute(select(Person.id, Person.sex).where(Person.school_id == school_id, Person.kind == "student")).tuples().all())
+    aliases = select(PersonAlias.person_id, PersonAlias.value).where(PersonAlias.school_id == school_id, PersonAlias.scheme == "student_no")
+    numbers = dict(db.session.execute(aliases).all())
+    students = select(Person.id, Person.sex).where(Person.school_id == school_id, Person.kind == "student")
+    sexes = dict(db.session.execute(students).all())
     book = Workbook()
     book.remove(book.worksheets[0])
     count = 0

@@ -38,7 +38,8 @@ def store_pupils(actor: Account | None, school_id: uuid.UUID, judged: Sequence[J
 
 def _insert(school_id: uuid.UUID, rows: Sequence[PupilRow], classes: dict[Cohort, uuid.UUID], on: date) -> None:
     since, last_roll = _starts(school_id, on), _last_rolls(school_id)
-    styles = dict(db.session.execute(select(SchoolClass.id, SchoolClass.pin_style).where(SchoolClass.school_id == school_id)).tuples().all())
+    of_school = select(SchoolClass.id, SchoolClass.pin_style).where(SchoolClass.school_id == school_id)
+    styles = dict(db.session.execute(of_school).all())
     accounts: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     aliases: list[dict[str, Any]] = []
@@ -88,7 +89,7 @@ def _last_rolls(school_id: uuid.UUID) -> dict[uuid.UUID, int]:
         select(Enrollment.class_id, func.max(Enrollment.roll_no)).where(Enrollment.school_id == school_id).group_by(Enrollment.class_id)
     )
     found: dict[uuid.UUID, int] = defaultdict(int)
-    found.update(rows.tuples().all())
+    found.update(rows.all())
     return found
 
 

@@ -104,7 +104,7 @@ STATUS: Final[dict[str, Any]] = {"new": _l("新增"), "changed": _l("更新"), "
 def reason_of(problem: Problem) -> str:
     """What is wrong, naming the column: 学号列：……"""
     text, _remedy = PROBLEMS[problem.code]
-    return str(_("“%(column)s”列：%(text)s", column=TITLES.get(problem.field, problem.field), text=str(text) % problem.facts))
+    return str(_("%(column)s列：%(text)s", column=TITLES.get(problem.field, problem.field), text=str(text) % problem.facts))
 
 
 def remedy_of(problem: Problem) -> str:
