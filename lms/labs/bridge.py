@@ -119,7 +119,7 @@ class Bridge:
         live, dead = [row for row in rows if not row.revoked], [row for row in rows if row.revoked]
         self._admin.put_many(
             roles=[RoleSpec(row.username, tuple(row.rights["send"]), tuple(row.rights["receive"]), tuple(row.rights["subscribe"])) for row in live],
-            clients=[ClientSpec(row.username, password_of(row), (row.username,)) for row in live],
+            clients=[ClientSpec(row.username, password_of(row), (row.username,), row.username if row.lesson_id else None) for row in live],
         )
         for row in dead:
             self._admin.remove_client(row.username)

@@ -52,7 +52,8 @@ def password_of(row: BrokerCredential) -> str:
 
 def _credential(row: BrokerCredential, room: str) -> Credential:
     settings = current_app.config["ZHIKE"]
-    client_id = f"{row.username}-{secrets.token_hex(4)}"
+    # A terminal is bound to one client id: with a free choice it could take over, and so throw out, any other client.
+    client_id = row.username if row.lesson_id else f"{row.username}-{secrets.token_hex(4)}"
     return Credential(
         row.username, password_of(row), client_id, "/mqtt", settings.mqtt_ws_port, settings.mqtt_wss_port, room, row.applied_rev >= row.rev
     )

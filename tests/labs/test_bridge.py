@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -184,6 +183,32 @@ def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
         thread.join(15)
 
 
+def test_pupil_cannot_take_over_another_client(app: Flask, broker: Broker) -> None:
+    school = make_school()
+    room, seats = make_room(school)
+    lesson_id = new_id()
+    service.open_terminals(room, lesson_id)
+    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
+    try:
+        until(lambda: provisioned(seats[0].terminal))
+        mine = service.terminal_credential(seats[0], room, lesson_id)
+        refused = threading.Event()
+        forger = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="lms-bridge", protocol=mqtt.MQTTv311)
+        forger.username_pw_set(mine.username, mine.password)
+        forger.on_connect = lambda client, data, flags, reason, properties: reason.is_failure and refused.set()
+        forger.connect("127.0.0.1", broker.config.tcp_port)
+        forger.loop_start()
+        assert refused.wait(10)
+        forger.loop_stop()
+        service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running"})
+        peer = Peer(broker.config.tcp_port, mine, f"zhike/room/{room.code}/lesson")
+        until(lambda: peer.got)  # the bridge is still there and publishes
+        peer.end()
+    finally:
+        bridge.stop()
+        thread.join(15)
+
+
 def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Broker) -> None:
     school = make_school()
     room, seats = make_room(school)
@@ -203,7 +228,7 @@ def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Br
 
         def reached() -> bool:
             try:
-                peer = Peer(broker.config.tcp_port, replace(credential, client_id=f"again-{new_id().hex[:6]}"), f"zhike/room/{room.code}/lesson")
+                peer = Peer(broker.config.tcp_port, credential, f"zhike/room/{room.code}/lesson")
             except AssertionError:
                 return False
             arrived = bool(until(lambda: any('"step":5' in payload for _, payload in peer.got)))
