@@ -96,7 +96,7 @@ def settings_from(environ: Mapping[str, str], **overrides: object) -> Settings:
             values[field.name] = raw.lower() in ("1", "true", "yes", "on") if kind is bool else kind(raw)
         except ValueError as error:
             raise ValueError(f"{PREFIX}{field.name.upper()}: 需要数字 / needs a number: {raw!r}") from error
-    return replace(Settings(), **{**values, **overrides})  # type: ignore[arg-type]
+    return replace(Settings(), **{**values, **overrides})  # type: ignore[arg-type]  # replace() cannot know the fields
 
 
 @lru_cache(maxsize=1)

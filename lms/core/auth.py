@@ -202,7 +202,7 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-@login_manager.user_loader  # type: ignore[untyped-decorator]
+@login_manager.user_loader  # type: ignore[untyped-decorator]  # flask_login has no types
 def _load(token: str) -> Account | None:
     key, _, epoch = token.partition(".")
     try:

@@ -69,7 +69,7 @@ def make_queue(app: Flask, folder: Path) -> SqliteHuey:
     folder.mkdir(parents=True, exist_ok=True)
     queue = SqliteHuey("zhike", filename=str(folder / "jobs.sqlite"), results=False)
 
-    @queue.task(name="zhike", retries=3, retry_delay=5)  # type: ignore[untyped-decorator]
+    @queue.task(name="zhike", retries=3, retry_delay=5)  # type: ignore[untyped-decorator]  # huey has no types
     def run(name: str, arguments: dict[str, Any]) -> None:
         with app.app_context():
             TASKS[name](**arguments)

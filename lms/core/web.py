@@ -157,7 +157,7 @@ def init_web(app: Flask) -> None:
     )
     app.session_interface = TwoDoorSessions()
     if app.config["ZHIKE"].trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]  # how Flask documents it
     app.before_request(_before)
     app.before_request(_must_change)
     app.url_defaults(_stamp)

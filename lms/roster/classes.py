@@ -94,7 +94,7 @@ def class_of(person_id: uuid.UUID, on: date) -> SchoolClass | None:
     return db.session.scalar(
         select(SchoolClass)
         .join(Enrollment, Enrollment.class_id == SchoolClass.id)
-        .where(Enrollment.person_id == person_id, *_in_force(on))  # type: ignore[arg-type]
+        .where(Enrollment.person_id == person_id, *_in_force(on))  # type: ignore[arg-type]  # SQLAlchemy cannot type a tuple of conditions
         .order_by(SchoolClass.kind)
     )
 
@@ -108,7 +108,7 @@ def class_page(actor: Account, cohort: SchoolClass) -> list[PupilLine]:
         select(Person.id, Person.account_id, Person.name, Enrollment.roll_no, student_no, Person.sex, Account.pin_hash, Account.picture)
         .join(Enrollment, Enrollment.person_id == Person.id)
         .outerjoin(Account, Account.id == Person.account_id)
-        .where(Enrollment.class_id == cohort.id, *_in_force(today))  # type: ignore[arg-type]
+        .where(Enrollment.class_id == cohort.id, *_in_force(today))  # type: ignore[arg-type]  # SQLAlchemy cannot type a tuple of conditions
         .order_by(Enrollment.roll_no, Person.name)
     ).all()
     locked = set(db.session.scalars(select(Lockout.subject).where(Lockout.school_id == cohort.school_id, Lockout.locked_until > now)))
@@ -142,7 +142,7 @@ def class_lines(actor: Account, school_id: uuid.UUID, *, mine_only: bool = False
             select(Enrollment.class_id, func.count(), func.count().filter(Account.pin_hash.is_(None)))
             .join(Person, Person.id == Enrollment.person_id)
             .outerjoin(Account, Account.id == Person.account_id)
-            .where(Enrollment.school_id == school_id, *_in_force(today))  # type: ignore[arg-type]
+            .where(Enrollment.school_id == school_id, *_in_force(today))  # type: ignore[arg-type]  # SQLAlchemy cannot type a tuple of conditions
             .group_by(Enrollment.class_id)
         )
     }

@@ -145,12 +145,12 @@ def test_plain_http_on_the_https_port_is_sent_to_https(up: Running) -> None:
 
 def test_noise_on_the_https_port_does_no_harm(up: Running) -> None:
     for noise in (b"\x16\x03\x01garbage that is no TLS", b"\x00\x01", b"GET / HTTP/1.1\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", up.settings.https_port), timeout=5) as connection:
-            with suppress(OSError):  # the server may hang up at any time
-                connection.sendall(noise)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(4096):
-                    pass
+        # the server may hang up at any time
+        with socket.create_connection(("127.0.0.1", up.settings.https_port), timeout=5) as connection, suppress(OSError):
+            connection.sendall(noise)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
     assert Browser(up.settings, secure=True).ask("GET", "/healthz")[0] == 200
 
 
