@@ -2,8 +2,14 @@
 
 import mqtt from '../../vendor/mqtt/mqtt.esm.js';
 
-/** Opens the line; `hear(topic, text)` for every message, `changed(live)` when it comes and goes. Returns {publish, live}. */
-export function openLink(credential, hear, changed) {
+const REFUSED = new Set([4, 5]); // MQTT 3.1.1 CONNACK: bad user name or password, not authorised
+const PATIENCE = 5;
+
+/**
+ * Opens the line: `hear(topic, text)` for every message, `changed(live)` when it comes and goes, `stale()` once when the broker keeps
+ * refusing the credential: ask for a new one. Returns {publish, live, close}.
+ */
+export function openLink(credential, hear, changed, stale) {
   const secure = location.protocol === 'https:';
   const port = secure ? credential.wss_port : credential.ws_port;
   const client = mqtt.connect(`${secure ? 'wss' : 'ws'}://${location.hostname}:${port}${credential.ws_path}`, {
@@ -16,16 +22,24 @@ export function openLink(credential, hear, changed) {
     reconnectPeriod: 2000,
     queueQoSZero: false,
     resubscribe: false,
+    reconnectOnConnackError: true, // the bridge may need a moment to make the credential known
   });
   const decoder = new TextDecoder();
+  let live = false;
+  const now = (yes) => { if (yes !== live) { live = yes; changed(yes); } };
   client.on('connect', () => {
-    client.subscribe(['homie/5/#', `zhike/room/${credential.room}/#`], { qos: 1 }, (error) => changed(!error));
+    client.subscribe(['homie/5/#', `zhike/room/${credential.room}/#`], { qos: 1 }, (error) => now(!error));
   });
-  for (const event of ['close', 'offline', 'end']) client.on(event, () => changed(false));
-  client.on('error', () => changed(false));
+  for (const event of ['close', 'offline', 'end']) client.on(event, () => now(false));
+  client.on('error', () => now(false));
+  let refusals = 0;
+  client.on('error', (error) => {
+    refusals = REFUSED.has(error.code) ? refusals + 1 : refusals;
+    if (refusals === PATIENCE) { client.end(true); stale(); }
+  });
   client.on('message', (topic, payload) => hear(topic, typeof payload === 'string' ? payload : decoder.decode(payload)));
   return {
-    live: () => client.connected,
+    live: () => live,
     publish: (topic, message) => new Promise((resolve, reject) => {
       if (!client.connected) { reject(new Error('not connected')); return; }
       const late = setTimeout(() => reject(new Error('late')), 1500);

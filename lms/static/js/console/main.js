@@ -202,7 +202,7 @@ async function connect() {
   if (!desk.content.room) return;
   try {
     const { link: credential } = await call(`${desk.url}/link`, undefined, desk.texts);
-    if (credential) link = openLink(credential, hear, (live) => { drawBanner(); plan(live ? 0 : POLL_MS); });
+    if (credential) link = openLink(credential, hear, (live) => { drawBanner(); plan(live ? 0 : POLL_MS); }, () => setTimeout(connect, 3000));
   } catch {
     setTimeout(connect, 5000); // the web is away; polling says so and goes on
   }

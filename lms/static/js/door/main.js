@@ -18,7 +18,11 @@ async function watch() {
     const response = await fetch(door.dataset.state, { headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(6000) });
     const { version } = await response.json();
     $('offline').hidden = true;
-    if (version !== door.dataset.version && !busy && (parts.length === 0 || $('pad')?.hidden)) { location.replace('/seat'); return; }
+    if (version !== door.dataset.version && !busy && (parts.length === 0 || $('pad')?.hidden)) {
+      const chosen = $('pad') && !$('pad').hidden ? `?who=${$('person').value}` : ''; // who has just tapped a name need not tap it again
+      location.replace(`/seat${chosen}`);
+      return;
+    }
   } catch {
     $('offline').hidden = false;
     wait = 4000;
