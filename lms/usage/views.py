@@ -8,11 +8,23 @@ from datetime import date
 from io import BytesIO
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, render_template, request, send_file
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
+from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, may, require
@@ -25,7 +37,7 @@ from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass, TeachingAssignment
 from lms.usage import board, policies, service
 from lms.usage.evidence import WITNESS_NAMES
-from lms.usage.export import workbook_of
+from lms.usage.forms import changes_of, second_person
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.reasons import Reason
@@ -194,6 +206,20 @@ def record(record_id: uuid.UUID) -> str:
     )
 
 
+@bp.post("/usage/records/<uuid:record_id>/corrections")
+@require(*STAFF)
+def correct(record_id: uuid.UUID) -> BaseResponse:
+    """Correct a record: a new one, with a reason and a second person's signature."""
+    school = roster.school_of(current_school_id())
+    old = service.record_of(school.id, record_id)
+    _need_class(old.class_id, roster.today_of(school))
+    changes = changes_of(request.form, old)
+    second = second_person(request.form.get("second", ""), request.form.get("second_password", ""), school.id)
+    new = service.correct_record(current_account(), second, old.id, changes, request.form.get("reason", ""))
+    flash(_("已更正：新记录写入证据链，原记录保留。"))
+    return redirect(url_for("usage.record", record_id=new.id))
+
+
 @bp.get("/usage/chain")
 @require(*ADMIN)
 def chain() -> str:
@@ -215,6 +241,8 @@ def export() -> Response:
     school = roster.school_of(current_school_id())
     simulated = current_app.config["ZHIKE"].origin == "simulated"
     results = [policies.evaluate(facts, rule) for rule in policies.rules()]
+    from lms.usage.export import workbook_of  # 25 MiB of openpyxl that only an export needs
+
     book = workbook_of(school.organisation.name, results, own, _unit_titles(facts.course), say, simulated=simulated)
     stream = BytesIO()
     book.save(stream)

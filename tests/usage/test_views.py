@@ -20,7 +20,7 @@ from lms.core.models import Account
 from lms.roster.models import Person, School, SchoolClass, Term
 from lms.roster.school import apply_national_days
 from lms.usage import service
-from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher, sign_in
+from tests.factories import PASSWORD, make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
 from tests.usage.makers import at, closed_lesson
 from tests.usage.test_reading import lms
 
@@ -111,6 +111,33 @@ def test_a_record_shows_its_evidence(campus: Campus, client: FlaskClient) -> Non
     assert "终端心跳" in text
     text = page(client, "/usage/chain")
     assert "共 19 环" in text
+
+
+def test_two_people_correct_a_record(campus: Campus, client: FlaskClient) -> None:
+    sign_in(client, campus.teacher)
+    record = next(one for one in campus.records if one.minutes == 12 and one.class_id == campus.classes[0].id)
+    admin = db.session.get(Account, campus.admin.account_id)
+    assert admin is not None
+    url = f"/usage/records/{record.id}"
+    form = {
+        "minutes": "40",
+        "present": "2",
+        "on_leave": "0",
+        "kind": "regular",
+        "reason": "下课铃提前，误点结束",
+        "second": admin.username,
+        "second_password": PASSWORD,
+        "csrf_token": token(client, url),
+    }
+    for wrong in ({"minutes": "many"}, {"kind": "party"}, {"reason": " "}, {"second_password": "guess"}, {"second": "nobody"}, {"minutes": "12"}):
+        assert client.post(f"{url}/corrections", data=form | wrong).status_code == 422, wrong
+    answer = client.post(f"{url}/corrections", data=form)
+    assert answer.status_code == 302, answer.text
+    assert "更正记录，原因：下课铃提前，误点结束" in page(client, answer.location)
+    assert "已被更正" in page(client, url)
+    assert client.post(f"{url}/corrections", data=form).status_code == 409
+    assert page(client, f"/compliance/classes/{campus.classes[0].id}").count("● 计") == 9
+    assert service.verify_chain(campus.school.id).ok
 
 
 def test_a_broken_chain_is_told(campus: Campus, client: FlaskClient) -> None:
