@@ -107,6 +107,26 @@ def start_rest(instance: Instance, app: object, lab: Path | None) -> None:
 
 @main.command()
 @folders
+def prepare(data_dir: Path | None, run_dir: Path | None) -> None:
+    """Make or upgrade tables, certificates and the broker's configuration, for processes that start alone (准备)."""
+    from lms.core.errors import ZhikeError
+    from lms.first_run import has_school, welcome_path
+    from lms.instance import Instance
+
+    instance = Instance(settings_with(data_dir, run_dir))
+    try:
+        app = instance.prepare(warm=False)
+        instance.broker_spec()
+    except (ZhikeError, ValueError) as error:
+        raise click.ClickException(str(getattr(error, "message", error))) from error
+    with app.app_context():
+        path = "" if has_school() else welcome_path(instance.settings)
+    for address in instance.addresses():
+        click.echo(address + path)
+
+
+@main.command()
+@folders
 @click.option("--sockets", default="", hidden=True, help="Descriptors of listening sockets that the supervisor holds.")
 def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
     """Run the web server alone (网页服务)."""

@@ -48,11 +48,15 @@ class Instance:
         self.supervisor = Supervisor(run_dir=settings.run, say=say, environ=self.environ)
         self._sockets: list[socket.socket] = []
 
-    def prepare(self) -> Flask:
-        """Make folders, certificates and tables, or bring old tables up to date; returns an app on the database."""
+    def prepare(self, *, warm: bool = True) -> Flask:
+        """Make folders, certificates and tables, or bring old tables up to date; returns an app on the database.
+
+        ``warm``: start the nursery meanwhile, because :meth:`start` follows.
+        """
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.supervisor.warm_up()
+        if warm:
+            self.supervisor.warm_up()
         app = create_app(settings)
         with app.app_context():
             revision = schema.current(db.engine)
