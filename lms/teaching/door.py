@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -21,7 +21,7 @@ from lms.teaching import rules
 from lms.teaching.access import school_of, today_of
 from lms.teaching.groups import regrant
 from lms.teaching.models import LessonSession, RegisterEntry
-from lms.teaching.register import seat_pupil
+from lms.teaching.register import Place, take_place
 
 PIN_LENGTH = 4
 PICTURES_LENGTH = 3
@@ -35,6 +35,7 @@ class Doorway:
     class_id: uuid.UUID | None = None
     lesson: LessonSession | None = None
     starts: datetime | None = None
+    lesson_id: uuid.UUID | None = None
 
     @property
     def state(self) -> str:
@@ -46,7 +47,7 @@ class Doorway:
     @property
     def version(self) -> str:
         """Changes when the seat's page must change."""
-        return f"{self.state}:{self.lesson.id if self.lesson is not None else self.class_id or ''}"
+        return f"{self.state}:{self.lesson_id or self.class_id or ''}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def doorway(school_id: uuid.UUID, room_id: uuid.UUID) -> Doorway:
         .limit(1)
     )
     if lesson is not None:
-        return Doorway(room_id, lesson.class_id, lesson)
+        return Doorway(room_id, lesson.class_id, lesson, lesson_id=lesson.id)
     slot = rules.slot_now(roster.slots_on(school_id, today_of(school_of(school_id)), room_id=room_id), clock.now())
     if slot is None or _was_taught(school_id, slot.slot_id, slot.starts):
         return Doorway(room_id)
@@ -137,22 +138,26 @@ def come_in(seat: Seat, person_id: uuid.UUID, pin: str) -> tuple[Account, Doorwa
     if not matches(account.pin_hash, pin):
         note_failure(seat.school_id, *subjects)
         raise Invalid("wrong-pin", _l("密码不对，再试一次。"), remedy=_l("忘记密码请举手，老师点一下就能重设。"))
+    seat_id, lesson = seat.id, door.lesson
+    place = Place(seat.school_id, seat.room_id, seat.id, lesson.id, account.id) if lesson is not None else None
     with write():
-        for subject in subjects:
-            lock = db.session.get(Lockout, subject)
-            if lock is not None:
-                db.session.delete(lock)
-        if door.lesson is not None:
-            take_seat(account, seat, door.lesson)
-        audit(account, "sign-in", "seat", seat.id, lesson=str(door.lesson.id) if door.lesson is not None else "")
+        db.session.execute(delete(Lockout).where(Lockout.subject.in_(subjects)).execution_options(synchronize_session=False))
+        if place is not None and lesson is not None:
+            _sit(place, account, lesson)
+        audit(account, "sign-in", "seat", seat_id, lesson=str(door.lesson_id or ""))
     return account, door
 
 
 def take_seat(account: Account, seat: Seat, lesson: LessonSession) -> RegisterEntry:
     """Seat the pupil and widen the group's lease if the group has a robot; joins the open write."""
+    place = Place(seat.school_id, seat.room_id, seat.id, lesson.id, account.id)
     with write():
-        entry = seat_pupil(account, seat, lesson)
-        if entry.group_no is not None:
-            db.session.flush()
-            regrant(account, lesson, entry.group_no)
-        return entry
+        return _sit(place, account, lesson)
+
+
+def _sit(place: Place, account: Account, lesson: LessonSession) -> RegisterEntry:
+    entry = take_place(place, account)
+    if entry.group_no is not None:
+        db.session.flush()
+        regrant(account, lesson, entry.group_no)
+    return entry

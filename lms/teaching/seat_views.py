@@ -158,9 +158,9 @@ def seat_sign_in() -> BaseResponse | str | tuple[str, int]:
             raise
         return _page(here, door.doorway(here.school_id, here.room_id), person_text, error), error.status
     login_user(account)
-    target = url_for("teaching.lesson") if doorway.lesson is not None else url_for("teaching.seat")
+    target = url_for("teaching.lesson" if doorway.state == "lesson" else "teaching.seat")
     if wants_json():
-        return ok(state=doorway.state, next=target, lesson=str(doorway.lesson.id) if doorway.lesson is not None else None, csrf_token=generate_csrf())
+        return ok(state=doorway.state, next=target, lesson=str(doorway.lesson_id) if doorway.lesson_id is not None else None, csrf_token=generate_csrf())
     return redirect(target)
 
 

@@ -243,5 +243,5 @@ def test_signing_in_takes_few_queries(app: Flask, scene: Scene, seat: FlaskClien
     answer = come_in(seat, scene.pupils[0].id, PIN, csrf)
     event.remove(db.engine, "before_cursor_execute", note)
     assert answer.status_code == 200
-    assert len([one for one in seen if not one.startswith(("BEGIN", "PRAGMA"))]) <= 24, seen
+    assert len([one for one in seen if not one.startswith(("BEGIN", "PRAGMA"))]) <= 12, seen
     assert db.session.get(Account, scene.pupils[0].account_id) is not None
