@@ -156,6 +156,19 @@ def drafts(ctx: WorkContext) -> dict[str, Draft]:
     return {row.activity.rpartition("/")[2]: row for row in db.session.scalars(query)}
 
 
+def draft_of(ctx: WorkContext, activity_id: str) -> dict[str, Any] | None:
+    """The pupil's draft of one activity as the page gets it: ``{"version", "content"}``."""
+    found = db.session.execute(
+        select(Draft.version, Draft.content).where(
+            Draft.school_id == ctx.school_id,
+            Draft.person_id == ctx.person_id,
+            Draft.lesson_id == ctx.lesson_id,
+            Draft.activity == ctx.key(activity_id),
+        )
+    ).first()
+    return {"version": found.version, "content": found.content} if found is not None else None
+
+
 def forget_drafts(now: datetime) -> int:
     """Delete drafts older than 30 days (jobs); returns how many."""
     with write() as session:
@@ -231,8 +244,8 @@ def artefacts(lesson_id: uuid.UUID, *, school_id: uuid.UUID | None = None) -> li
 
 def last_work(ctx: WorkContext, activity_id: str) -> Attempt | None:
     """The pupil's newest answer to an activity of this lesson."""
-    return db.session.scalar(
-        select(Attempt)
+    newest = (
+        select(Attempt.id)
         .where(
             Attempt.school_id == ctx.school_id,
             Attempt.person_id == ctx.person_id,
@@ -242,6 +255,7 @@ def last_work(ctx: WorkContext, activity_id: str) -> Attempt | None:
         .order_by(Attempt.created_at.desc(), Attempt.id.desc())
         .limit(1)
     )
+    return db.session.scalar(select(Attempt).where(Attempt.id == newest.scalar_subquery()))  # sorts ids, not answers
 
 
 def anonymous_results(lesson_id: uuid.UUID, activity: Activity, *, school_id: uuid.UUID | None = None) -> dict[str, Any]:

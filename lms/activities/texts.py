@@ -65,6 +65,7 @@ def _robot() -> dict[str, str]:
         "python-awaiting": _("普通 http：程序用简化方式运行，不能在 lambda 或类里指挥机器人。"),
         "pace-fast": _("快进 ×4"),
         "pace-normal": _("正常速度"),
+        "cm": _("厘米"),
         "goal-reach": _("目标：开到绿圈里"),
         "goal-stop_before": _("目标：停在离墙 %(least)s～%(most)s 厘米，不碰墙"),
         "goal-follow": _("目标：沿黑线走"),

@@ -80,11 +80,10 @@ def _step(desk: Desk) -> dict[str, Any]:
     data: dict[str, Any] = {"step": desk.step, "step_version": desk.steps_pushed, "activity": None}
     if step is not None and step.activity_id and desk.package_id:
         page = activities.activity_page(desk.package_id, desk.lesson_slug, step.activity_id)
-        draft = activities.drafts(desk.context).get(step.activity_id)
         last = activities.last_work(desk.context, step.activity_id)
         work = activities.shown_answer(last) if last is not None else None
         data["activity"] = page
-        data["draft"] = {"version": draft.version, "content": draft.content} if draft is not None else None
+        data["draft"] = activities.draft_of(desk.context, step.activity_id)
         data["work"] = {**_reply(last), "answer": last.answer} if last is not None else None
         if page["kind"] in ("robot", "camera"):
             data["kits"] = [kit.__dict__ for kit in kits_of(desk)]

@@ -12,11 +12,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from lms.activities import service as activities
 from lms.activities.models import Attempt
-from lms.core.db import db
+from lms.core.db import db, write
 from lms.labs.models import Device, TerminalPresence
 from lms.teaching import groups
 from lms.teaching import service as teaching
@@ -39,11 +38,14 @@ class Pupil:
     def __init__(self, client: FlaskClient, taught: Taught, index: int = 0) -> None:
         self.client, self.token = client, enter(client, taught.account(index))
 
-    def send(self, method: str, path: str, body: Any, **headers: str) -> TestResponse:
+    def send(self, method: str, path: str, body: Any, **headers: str) -> Any:
         data = body if isinstance(body, str) else json.dumps(body)
         return self.client.open(path, method=method, data=data, content_type="application/json", headers={"X-CSRFToken": self.token, **headers})
 
-    def attempt(self, name: str, answer: Any, key: str | None = None) -> TestResponse:
+    def get(self, path: str) -> Any:
+        return self.client.get(path)
+
+    def attempt(self, name: str, answer: Any, key: str | None = None) -> Any:
         return self.send("POST", "/api/attempts", {"id": key or str(uuid.uuid4()), "activity": name, "answer": answer})
 
 
@@ -53,10 +55,10 @@ def pupil(app: Flask, taught: Taught) -> Pupil:
 
 
 def test_the_page_shows_the_teachers_step_and_no_answer(pupil: Pupil, taught: Taught) -> None:
-    assert "第 0 步" in pupil.client.get("/lesson").text
+    assert "第 0 步" in pupil.get("/lesson").text
     for name, shown, secret in (("quiz", "摄像头给机器的是什么", "每个像素是一个数字"), ("why", "说出一个理由", "参考答案在此"), ("faces", "正对镜头", '"count"')):
         taught.push(name)
-        html = pupil.client.get("/lesson").text
+        html = pupil.get("/lesson").text
         assert shown in html
         assert secret not in html
     assert html.count("dot-past") == 4
@@ -73,9 +75,9 @@ def test_an_answer_is_on_disk_before_the_reply(pupil: Pupil, taught: Taught) -> 
     assert entry is not None
     db.session.refresh(entry)
     assert entry.done == ["quiz"]
-    assert "全对了" in pupil.client.get("/lesson").text
-    assert "每个像素是一个数字" in pupil.client.get("/api/lesson/work/quiz").json["html"]
-    assert pupil.client.get("/api/lesson/work/why").status_code == 404
+    assert "全对了" in pupil.get("/lesson").text
+    assert "每个像素是一个数字" in pupil.get("/api/lesson/work/quiz").json["html"]
+    assert pupil.get("/api/lesson/work/why").status_code == 404
 
 
 def test_another_pupil_may_not_use_the_id(app: Flask, pupil: Pupil, taught: Taught) -> None:
@@ -115,7 +117,7 @@ def test_unknown_activities_and_missing_tokens_are_refused(pupil: Pupil) -> None
     assert pupil.attempt({"a": 1}, QUIZ).status_code == 404  # type: ignore[arg-type]  # what a broken page might send
     reply = pupil.send("POST", "/api/attempts", {}, **{"X-CSRFToken": "wrong"})
     assert (reply.status_code, reply.json["code"]) == (400, "csrf")
-    assert pupil.client.get("/api/lesson/token").json["token"]
+    assert pupil.get("/api/lesson/token").json["token"]
 
 
 def test_staff_and_strangers_are_kept_out(app: Flask, taught: Taught) -> None:
@@ -129,13 +131,13 @@ def test_staff_and_strangers_are_kept_out(app: Flask, taught: Taught) -> None:
 
 def test_forms_work_without_javascript(pupil: Pupil, taught: Taught) -> None:
     taught.push("quiz")
-    html = pupil.client.get("/lesson").text
+    html = pupil.get("/lesson").text
     key = re.search(r'name="id" value="([^"]+)"', html)
     assert key is not None
     form = {"csrf_token": pupil.token, "id": key[1], "activity": "quiz", "q-see": "0", "q-many": " 64 "}
     assert pupil.client.post("/lesson/answer", data=form).status_code == 302
     assert pupil.client.post("/lesson/answer", data=form).status_code == 302, "the same form sent twice"
-    assert "全对了" in pupil.client.get("/lesson").text
+    assert "全对了" in pupil.get("/lesson").text
     for name, fields in (("read", {}), ("why", {"text": "因为\r\n光线太暗"}), ("faces", {"predicted-0": "1", "note-0": "中", "conclusion": "像脸的规律"})):
         taught.push(name)
         sent = pupil.client.post("/lesson/answer", data={"csrf_token": pupil.token, "id": str(uuid.uuid4()), "activity": name, **fields})
@@ -156,11 +158,11 @@ def test_drafts_survive_and_conflicts_tell_the_newer_one(pupil: Pupil, taught: T
     assert pupil.send("PUT", "/api/drafts/why", {"content": [], "version": 0}).status_code == 422
     assert pupil.send("PUT", "/api/drafts/why", {"content": {}, "version": "1"}).status_code == 422
     taught.push("why")
-    assert '"draft":{"version":1,"content":{"text":"一"}}' in pupil.client.get("/lesson").text
+    assert '"draft":{"version":1,"content":{"text":"一"}}' in pupil.get("/lesson").text
 
 
 def test_polling_follows_the_lesson_and_is_a_sign_of_life(pupil: Pupil, taught: Taught) -> None:
-    before = pupil.client.get("/api/lesson/state").json
+    before = pupil.get("/api/lesson/state").json
     taught.push("quiz")
     now = pupil.send("POST", "/api/lesson/heartbeat", {"step": 0, "visible": True, "secure": True}).json
     assert (now["state"], now["step"], now["step_version"] > before["step_version"], now["rev"] > before["rev"]) == ("running", 2, True, True)
@@ -172,43 +174,43 @@ def test_polling_follows_the_lesson_and_is_a_sign_of_life(pupil: Pupil, taught: 
     assert desk is not None
     topic = lesson_state(lesson)
     assert {key: value for key, value in state_of(desk).items() if key in topic and key != "at"} == {key: value for key, value in topic.items() if key != "at"}
-    step = pupil.client.get("/api/lesson/step").json
+    step = pupil.get("/api/lesson/step").json
     assert "摄像头给机器的是什么" in step["html"]
     assert step["token"]
 
 
 def test_raising_and_lowering_the_hand(pupil: Pupil) -> None:
     assert pupil.send("POST", "/api/lesson/help", {"on": True}).json == {"help": True}
-    assert pupil.client.get("/api/lesson/state").json["help"] is True
+    assert pupil.get("/api/lesson/state").json["help"] is True
     pupil.client.post("/lesson/help", data={"csrf_token": pupil.token, "on": "0"})
-    assert pupil.client.get("/api/lesson/state").json["help"] is False
+    assert pupil.get("/api/lesson/state").json["help"] is False
     assert pupil.send("POST", "/api/lesson/help", {"on": 1}).status_code == 422
 
 
 def test_a_recorded_observation_is_told_on_request(pupil: Pupil) -> None:
-    assert pupil.client.get("/api/lesson/observe?activity=faces&recorded=0").json == {"observed": 1}
-    assert pupil.client.get("/api/lesson/observe?activity=faces&recorded=9").status_code == 422
-    assert pupil.client.get("/api/lesson/observe?activity=quiz&recorded=0").status_code == 404
+    assert pupil.get("/api/lesson/observe?activity=faces&recorded=0").json == {"observed": 1}
+    assert pupil.get("/api/lesson/observe?activity=faces&recorded=9").status_code == 422
+    assert pupil.get("/api/lesson/observe?activity=quiz&recorded=0").status_code == 404
 
 
 def test_late_work_is_saved_until_the_record_is_written(pupil: Pupil, taught: Taught) -> None:
     teaching.end_lesson(taught.teacher, taught.lesson)
-    assert "谢谢" in pupil.client.get("/lesson").text
-    assert pupil.client.get("/api/lesson/state").json["state"] == "ended"
+    assert "谢谢" in pupil.get("/lesson").text
+    assert pupil.get("/api/lesson/state").json["state"] == "ended"
     assert pupil.attempt("quiz", QUIZ).json["saved"] is True
     assert activities.attempts(taught.lesson.id)[0].grading["late"] is True
-    assert "谢谢" in pupil.client.get("/lesson/thanks").text
-    assert pupil.client.get("/api/lesson/state").status_code == 401
+    assert "谢谢" in pupil.get("/lesson/thanks").text
+    assert pupil.get("/api/lesson/state").status_code == 401
 
 
 def test_a_robot_of_the_group_is_named_and_the_wheel_goes_round(app: Flask, pupil: Pupil, taught: Taught) -> None:
     lesson = db.session.get_one(LessonSession, taught.lesson.id)
-    with activities.write():
+    with write():
         robot = Device(school_id=taught.school.id, homie_id="car-1", room_id=taught.room.id, kind="robot", title="一号车", sticker="1", state="ready")
         db.session.add_all([robot, Device(school_id=taught.school.id, homie_id="cam-1", room_id=taught.room.id, kind="camera", state="ready")])
     groups.make_groups(taught.teacher, lesson, 3)
     groups.assign_robot(taught.teacher, lesson, 1, robot)
-    found = pupil.client.get("/api/lesson/connection").json
+    found = pupil.get("/api/lesson/connection").json
     assert ([kit["id"] for kit in found["robots"]], [kit["id"] for kit in found["cameras"]]) == (["car-1"], ["cam-1"])
     assert (found["terminal"], found["room"], len(found["mates"]), bool(found["password"])) == ("t-lab1-01", "lab1", 3, True)
     assert "学生" not in json.dumps(found, ensure_ascii=False)
@@ -233,7 +235,7 @@ def test_pages_take_few_queries(app: Flask, pupil: Pupil, taught: Taught) -> Non
 
     assert pupil.attempt("quiz", QUIZ).status_code == 200
     assert counted() <= 3, "account, desk, insert"
-    assert pupil.client.get("/lesson").status_code == 200
+    assert pupil.get("/lesson").status_code == 200
     assert counted() <= 4, "account, desk, draft, last answer"
-    assert pupil.client.get("/api/lesson/state").status_code == 200
+    assert pupil.get("/api/lesson/state").status_code == 200
     assert counted() <= 2

@@ -107,7 +107,7 @@ class Quiz:
                     "prompt": question["prompt"],
                     "given": _words(question, given.get(question["id"])),
                     "part": parts.get(question["id"]),
-                    "explain": question.get("explain", ""),
+                    "explain": question.get("explain", "") if parts.get(question["id"]) is not None else "",  # no hint before an answer
                 }
                 for question in activity.settings["questions"]
             ]

@@ -118,7 +118,7 @@ class Mission {
     const goal = this.results.goal;
     place.dataset.reached = goal ? String(goal.reached) : "";
     const { min_cm: least, max_cm: most } = this.page.goal;
-    place.textContent = `${t(`goal-${this.page.goal.type}`, { least, most })}${goal ? ` · ${goal.note} ${goal.reached ? "✓" : ""}` : ""}`;
+    place.textContent = `${t(`goal-${this.page.goal.type}`, { least, most })}${goal ? ` · ${goal.note.replace("cm", t("cm"))} ${goal.reached ? "✓" : ""}` : ""}`;
   }
 
   showSensors() {
@@ -148,7 +148,8 @@ class Mission {
     const real = this.driver === this.real && this.real;
     place.hidden = !real;
     const off = Boolean(real && !real.mine);
-    this.form.querySelectorAll(".drive-pad button:not(.drive-stop), .run").forEach((button) => (button.disabled = off));
+    this.form.querySelectorAll(".drive-pad button:not(.drive-stop)").forEach((button) => (button.disabled = off));
+    if (this.runner) this.showRun(this.runState);
     if (!real) return;
     if (off) this.letGo();
     const line = place.querySelector(".wheel-line");
@@ -233,7 +234,7 @@ class Mission {
   // ---- by program
 
   async setProgram() {
-    const { EditorView, EditorState, basicSetup, python, keymap, indentWithTab } = await import("/static/vendor/codemirror/codemirror.js");
+    const { EditorView, EditorState, basicSetup, python, keymap, indentWithTab, indentUnit } = await import("/static/vendor/codemirror/codemirror.js");
     if (this.closed) return;
     const changed = EditorView.updateListener.of((update) => {
       if (!update.docChanged) return;
@@ -245,7 +246,7 @@ class Mission {
       parent: this.find(".editor"),
       state: EditorState.create({
         doc: this.before.program || this.page.starter,
-        extensions: [basicSetup, python(), keymap.of([indentWithTab]), EditorState.tabSize.of(4), changed, labels],
+        extensions: [basicSetup, python(), EditorView.lineWrapping, keymap.of([indentWithTab]), EditorState.tabSize.of(4), indentUnit.of("    "), changed, labels],
       }),
     });
     this.on(this.find(".run"), "click", () => this.run());
@@ -305,7 +306,7 @@ class Mission {
   }
 
   say(text) {
-    this.print(`💬 ${text}\n`);
+    this.print(`» ${text}\n`);
     const bubble = this.find(".bubble");
     bubble.textContent = text;
     bubble.hidden = false;
@@ -343,6 +344,7 @@ class Mission {
   }
 
   showRun(state) {
+    this.runState = state;
     const button = this.find(".run");
     button.dataset.state = state;
     button.querySelector(".run-text").textContent = t(`run-${state}`);
