@@ -24,6 +24,7 @@ import click
 
 from labkit import homie
 from labkit.errors import BadDocument, Fault, LabkitError, Malformed
+from labkit.gateway import Gateway, face
 from labkit.lab import load_lab
 from labkit.links import Broker, BrokerAddress, Message
 from labkit.model import Device, State
@@ -104,8 +105,6 @@ as_path = click.Path(path_type=Path)
 @broker_options
 def serve(address: BrokerAddress, lab_file: Path, run_dir: Path, log_level: str) -> None:
     """Run one gateway until SIGTERM or SIGINT."""
-    from labkit.gateway import Gateway
-
     logging.basicConfig(level=log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     gateway = Gateway(load_lab(lab_file), address, run_dir)
     told = threading.Event()
@@ -270,11 +269,11 @@ def watch(voice: Voice, address: BrokerAddress, device: str, seconds: float) -> 
 def drive(voice: Voice, address: BrokerAddress, device: str, linear: float, angular: float, seconds: float) -> None:
     """Drive for a while, then stop and wait for the proof."""
     with Console(address) as console:
-        console.broker.subscribe(homie.value_topic(device, "stop-confirmed"))
+        console.broker.subscribe(homie.value_topic(device, face.STOP_CONFIRMED))
         pause, end = threading.Event(), time.monotonic() + seconds
         while time.monotonic() < end:
-            console.set(device, "linear_x", f"{linear:g}")
-            console.set(device, "angular_z", f"{angular:g}")
+            console.set(device, face.LINEAR, f"{linear:g}")
+            console.set(device, face.ANGULAR, f"{angular:g}")
             pause.wait(min(REPEAT_DRIVE_S, max(0.0, end - time.monotonic())))
         confirmed = _stop_one(console, device)
     _tell_stopped(voice, device, confirmed)
@@ -294,7 +293,7 @@ def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: s
             _stop_room(voice, console, room)
             return
         for device in devices:
-            console.broker.subscribe(homie.value_topic(device, "stop-confirmed"))
+            console.broker.subscribe(homie.value_topic(device, face.STOP_CONFIRMED))
         results = {device: _stop_one(console, device) for device in devices}
     for device, confirmed in results.items():
         _tell_stopped(voice, device, confirmed, leave=False)
@@ -308,14 +307,14 @@ def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: s
 def identify(voice: Voice, address: BrokerAddress, device: str) -> None:
     """Blink."""
     with Console(address) as console:
-        console.set(device, "identify", "identify")
+        console.set(device, face.IDENTIFY, "identify")
     voice.say(f"{device}：已发出", f"{device}: sent", device=device, sent=True)
 
 
 def _stop_one(console: Console, device: str) -> bool:
     """Stop and wait for the proof; what was confirmed before does not count."""
     console.hear(0.1)
-    console.set(device, "stop", "stop")
+    console.set(device, face.STOP, "stop")
     return (
         console.wait_for(lambda m: device in m.topic and not m.retained and m.payload == b"true", CONFIRM_S) is not None
     )

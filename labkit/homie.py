@@ -1,7 +1,7 @@
 """Homie 5: topic tree ↔ model, both ways; no I/O.
 
-Source: the Homie convention 5.0. One deliberate difference: property ids may hold ``_``, because quantities carry their
-ROS 2 names (``linear_x``). Device and node ids keep to ``a-z``, ``0-9`` and ``-``.
+Source: the Homie convention 5.0: ids hold ``a-z``, ``0-9`` and ``-`` only. Profiles name quantities as ROS 2 does
+(``linear_x``); `property_id` gives the name on the wire (``linear-x``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ EMPTY_STRING = b"\x00"
 MAX_DESCRIPTION_BYTES = 256 * 1024
 MAX_PAYLOAD_BYTES = 64 * 1024
 _ID = re.compile(r"[a-z0-9-]+")
-_PROPERTY_ID = re.compile(r"[a-z0-9_-]+")
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE]-?[0-9]+)?")
 _DURATION = re.compile(r"PT(?=.)(\d+H)?(\d+M)?(\d+S)?")
@@ -68,8 +67,13 @@ class Address:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text may be a device or node id."""
+    """Whether a text may be a device, node or property id."""
     return _ID.fullmatch(text) is not None
+
+
+def property_id(name: str) -> str:
+    """A profile's property name as Homie id: ``linear_x`` → ``linear-x``; an id stays as it is."""
+    return name.replace("_", "-")
 
 
 def parse_topic(topic: str) -> Address:
@@ -94,7 +98,7 @@ def _device_topic(device: str, rest: list[str]) -> Address | None:
         return Address(Part(first), device)
     if len(rest) == 2 and first in (Part.ALERT.value, Part.LOG.value) and _ID.fullmatch(rest[1]):
         return Address(Part(first), device, item=rest[1])
-    if len(rest) in (2, 3) and _ID.fullmatch(first) and _PROPERTY_ID.fullmatch(rest[1]):
+    if len(rest) in (2, 3) and _ID.fullmatch(first) and _ID.fullmatch(rest[1]):
         part = Part.VALUE if len(rest) == 2 else {"set": Part.SET, "$target": Part.TARGET}.get(rest[2])
         return Address(part, device, first, rest[1]) if part else None
     return None
@@ -231,7 +235,7 @@ def _parse_property(property_id: str, value: object) -> Property | None:
             settable=data.get("settable") is True,
             retained=data.get("retained") is not False,
         )
-        if not _PROPERTY_ID.fullmatch(property_id):
+        if not _ID.fullmatch(property_id):
             return None
         check_format(item)
     except ValueError:

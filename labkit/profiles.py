@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from labkit import codecs, yamlfile
+from labkit import codecs, homie, yamlfile
 from labkit.errors import BadDocument, Fault, Malformed, Place
 from labkit.model import (
     Action,
@@ -32,7 +32,7 @@ from labkit.model import (
 PROFILE_FILE = "profile.yaml"
 SCHEMA = "profile.schema.json"
 VISION_FIELDS = frozenset({"faces", "hands", "frame", "fps", "stale", "landmarks"})
-_HOMIE_HREF = re.compile(r"homie:[a-z0-9-]+/[a-z0-9_-]+(\?value=[^/#+]+)?")
+_HOMIE_HREF = re.compile(r"homie:[a-z0-9-]+/([a-z0-9-]+)(\?value=[^/#+]+)?")
 
 
 def profiles_dir() -> Path:
@@ -212,8 +212,19 @@ def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, objec
 
 
 def _property_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    named: dict[str, str] = {}
     for item in profile.properties.values():
-        where = ("properties", item.id)
+        where, wire_id = ("properties", item.id), homie.property_id(item.id)
+        other = named.setdefault(wire_id, item.id)
+        if other != item.id:
+            yield document.fault(
+                where, f"{item.id} 与 {other} 的 Homie 名相同", f"{item.id} and {other} have the same Homie id"
+            )
+        for match in filter(None, (_HOMIE_HREF.fullmatch(form.href) for form in item.forms)):
+            if match[1] != wire_id:
+                yield document.fault(
+                    (*where, "forms"), f"{item.id} 的 Homie 名应为 {wire_id}", f"{item.id} should be {wire_id} in Homie"
+                )
         if item.read_only and item.write_only:
             yield document.fault(
                 where, f"{item.id} 不能既 readOnly 又 writeOnly", f"{item.id} cannot be readOnly and writeOnly"

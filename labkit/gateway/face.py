@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from labkit.homie import property_id
 from labkit.lab import Lab, LabDevice
-from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Kind, Node, Property
+from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Kind, Node, Profile, Property
 
-LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear_x", "angular_z", "stop", "identify", "moving"
+LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear-x", "angular-z", "stop", "identify", "moving"
 COMMANDS, STOP_CONFIRMED, REFUSED = "commands", "stop-confirmed", "refused"
 _DATATYPES = {
     "boolean": Datatype.BOOLEAN,
@@ -68,9 +69,13 @@ def sensor(item: Affordance) -> Property:
     if item.type in ("integer", "number") and (item.minimum is not None or item.maximum is not None):
         bounds = f"{_bound(item, item.minimum)}:{_bound(item, item.maximum)}"
     datatype = Datatype.ENUM if item.enum else _DATATYPES[item.type]
-    return Property(
-        item.id, datatype, item.title.zh, item.unit, ",".join(item.enum) or bounds, settable=not item.read_only
-    )
+    form = ",".join(item.enum) or bounds
+    return Property(property_id(item.id), datatype, item.title.zh, item.unit, form, settable=not item.read_only)
+
+
+def affordance(profile: Profile, wire_id: str) -> Affordance | None:
+    """The profile's property that stands under this Homie id."""
+    return next((item for item in profile.properties.values() if property_id(item.id) == wire_id), None)
 
 
 def _bound(item: Affordance, value: float | None) -> str:

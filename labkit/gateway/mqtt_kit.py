@@ -15,7 +15,7 @@ from labkit.homie import Part
 from labkit.lab import LabDevice
 from labkit.model import Device, State, Title, Value
 
-_HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9_-]+)(?:\?value=(.+))?")
+_HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9-]+)(?:\?value=(.+))?")
 
 
 class MqttKit(Robot):
@@ -52,10 +52,10 @@ class MqttKit(Robot):
     def still(self) -> None:
         """The board says itself whether it moves."""
 
-    def publish(self, property_id: str, value: Value, gap_s: float = 0.0) -> None:
+    def publish(self, name: str, value: Value, gap_s: float = 0.0) -> None:
         """Only what the board does not publish itself."""
-        if property_id in (face.COMMANDS, face.STOP_CONFIRMED, face.REFUSED):
-            super().publish(property_id, value, gap_s)
+        if name in (face.COMMANDS, face.STOP_CONFIRMED, face.REFUSED):
+            super().publish(name, value, gap_s)
 
     def send_drive(self, order: DriveOrder) -> bool:
         """Both speeds; the gateway sends zeros when the time is over."""
@@ -133,7 +133,9 @@ class MqttKit(Robot):
         if self._asked_at is None:
             return
         confirm = self.safety.confirm
-        stands = property_id == confirm.property and value == confirm.equals and self._moving is not True
+        stands = (
+            property_id == homie.property_id(confirm.property) and value == confirm.equals and self._moving is not True
+        )
         if stands or (property_id == face.MOVING and value is False):
             self._asked_at = None
             self.proved()
@@ -143,7 +145,7 @@ class MqttKit(Robot):
         if match and match[3]:
             self._board.event(homie.set_topic(self.device.id, match[2], match[1]), match[3].encode())
 
-    def _set(self, property_id: str, payload: str) -> None:
-        form = self.device.profile.properties[property_id].form("writeproperty")
+    def _set(self, name: str, payload: str) -> None:
+        form = self.device.profile.properties[name].form("writeproperty")
         if form:
             self._act(f"{form.href}?value={payload}")

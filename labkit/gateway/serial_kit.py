@@ -97,7 +97,7 @@ class SerialKit(Robot):
 
     def set_property(self, order: SetOrder) -> None:
         """Write one of the kit's own properties, after checking it."""
-        affordance = self.device.profile.properties.get(order.property)
+        affordance = face.affordance(self.device.profile, order.property)
         if affordance is None or affordance.read_only:
             self.noise(f"{order.property} cannot be set")
             return

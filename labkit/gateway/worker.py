@@ -88,9 +88,9 @@ class Worker(threading.Thread):
         """Name the properties that ``publish`` may use."""
         self._properties = {item.id: item for item in properties}
 
-    def publish(self, property_id: str, value: Value, gap_s: float = 0.0) -> None:
-        """Publish a property; with ``gap_s`` at most once in that time, the latest value last."""
-        now = time.monotonic()
+    def publish(self, name: str, value: Value, gap_s: float = 0.0) -> None:
+        """Publish a property by its name or Homie id; with ``gap_s`` at most once in that time, the latest value last."""
+        property_id, now = homie.property_id(name), time.monotonic()
         if now - self._shown.get(property_id, -1e9) < gap_s:
             self._later[property_id] = value
             return

@@ -59,7 +59,7 @@ class MqttCar:
         drive, safety = device.profile.drive, device.profile.safety
         if drive is None or safety is None:
             raise ValueError(f"{device.id}: {device.profile.id} has no drive")
-        self._device, self._drive, self._body, self._faults = device, drive, body, faults
+        self._device, self._body, self._faults = device, body, faults
         deadman_ms = safety.device_deadman_ms if faults.deadman_ms is None else faults.deadman_ms
         self._deadman_s = (deadman_ms or 0) / 1000
         self._random = random.Random(f"car {seed}")
@@ -70,7 +70,8 @@ class MqttCar:
         self._order = itertools.count()
         self._greet = False
         self._up = False
-        self._speeds = {drive.linear: 0.0, drive.angular: 0.0}
+        self._linear, self._angular = homie.property_id(drive.linear), homie.property_id(drive.angular)
+        self._speeds = {self._linear: 0.0, self._angular: 0.0}
         self._stop_at: float | None = None
         self._report_at = 0.0
         self._reported: dict[str, Value] = {}
@@ -198,7 +199,7 @@ class MqttCar:
 
     def _drive_on(self, name: str, value: float, now: float) -> None:
         self._speeds[name] = value
-        linear, angular = self._speeds[self._drive.linear], self._speeds[self._drive.angular]
+        linear, angular = self._speeds[self._linear], self._speeds[self._angular]
         self._body.twist(linear, angular, now, "set")
         self._stop_at = now + self._deadman_s if self._deadman_s and (linear or angular) else None
         self._tell(name, value)
@@ -237,7 +238,7 @@ def _describe(device: LabDevice, drive: Drive) -> Device:
     speeds = {drive.linear, drive.angular}
     own = tuple(_property(item, item.id in speeds) for item in device.profile.properties.values())
     orders = tuple(
-        Property(name, Datatype.ENUM, action.title.zh, format=name, settable=True, retained=False)
+        Property(homie.property_id(name), Datatype.ENUM, action.title.zh, format=name, settable=True, retained=False)
         for name, action in device.profile.actions.items()
     )
     return Device(
@@ -253,4 +254,4 @@ def _property(item: Affordance, settable: bool) -> Property:
     if datatype in (Datatype.INTEGER, Datatype.FLOAT) and (item.minimum is not None or item.maximum is not None):
         low, high = ("" if edge is None else f"{edge:g}" for edge in (item.minimum, item.maximum))
         bounds = f"{low}:{high}"
-    return Property(item.id, datatype, item.title.zh, item.unit, bounds, settable=settable)
+    return Property(homie.property_id(item.id), datatype, item.title.zh, item.unit, bounds, settable=settable)

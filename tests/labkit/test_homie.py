@@ -15,7 +15,6 @@ from labkit.homie import Address, Part
 from labkit.model import Datatype, Device, Node, Property, State
 
 ids = st.from_regex(r"[a-z0-9-]{1,12}", fullmatch=True)
-property_ids = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True)
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=","), min_size=1, max_size=6)
 
@@ -34,7 +33,7 @@ def formats(datatype: Datatype) -> st.SearchStrategy[str]:
 def properties(draw: st.DrawFn) -> Property:
     datatype = draw(st.sampled_from(list(Datatype)))
     return Property(
-        draw(property_ids), datatype, draw(names), draw(st.sampled_from(["", "m/s", "%", "°C"])), draw(formats(datatype)),
+        draw(ids), datatype, draw(names), draw(st.sampled_from(["", "m/s", "%", "°C"])), draw(formats(datatype)),
         draw(st.booleans()), draw(st.booleans()),
     )  # fmt: skip
 
@@ -72,7 +71,7 @@ def test_a_description_survives_both_ways(device: Device) -> None:
 addresses = st.one_of(
     st.builds(Address, st.sampled_from([Part.STATE, Part.DESCRIPTION]), ids),
     st.builds(Address, st.sampled_from([Part.ALERT, Part.LOG]), ids, item=ids),
-    st.builds(Address, st.sampled_from([Part.VALUE, Part.SET, Part.TARGET]), ids, ids, property_ids),
+    st.builds(Address, st.sampled_from([Part.VALUE, Part.SET, Part.TARGET]), ids, ids, ids),
     st.builds(Address, st.just(Part.BROADCAST), item=st.lists(ids, min_size=1, max_size=3).map("/".join)),
 )
 
@@ -199,7 +198,17 @@ def test_unknown_states_are_refused(payload: bytes) -> None:
 
 def test_illegal_properties_are_left_out_and_the_rest_kept() -> None:
     payload = b"""{"homie": "5.1", "version": 2, "more": 1, "nodes": {"n": {"properties": {
-        "ok": {"datatype": "float", "unit": "m"}, "Bad Id": {"datatype": "float"}, "kind": {"datatype": "number"},
-        "choice": {"datatype": "enum"}, "range": {"datatype": "integer", "format": "a:b"}}}}}"""
+        "ok": {"datatype": "float", "unit": "m"}, "Bad Id": {"datatype": "float"}, "linear_x": {"datatype": "float"},
+        "kind": {"datatype": "number"}, "choice": {"datatype": "enum"}, "range": {"datatype": "integer", "format": "a:b"}}}}}"""
     device = homie.parse_description("x", payload)
     assert [p.id for p in device.nodes[0].properties] == ["ok"]
+
+
+def test_a_profiles_name_becomes_an_id_and_an_underscore_is_none() -> None:
+    assert homie.property_id("linear_x") == "linear-x"
+    assert homie.property_id("stop-confirmed") == "stop-confirmed"
+    assert homie.is_id(homie.property_id("angular_z"))
+    assert homie.parse_topic("homie/5/car-1/main/linear-x/set").property == "linear-x"
+    for topic in ("homie/5/car-1/main/linear_x/set", "homie/5/car_1/$state", "homie/5/car-1/no_de/range"):
+        with pytest.raises(Malformed):
+            homie.parse_topic(topic)

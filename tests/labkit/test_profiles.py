@@ -92,6 +92,26 @@ def test_a_mistake_is_named_with_its_line(
     assert f"profile.yaml:{fault.place.line}: " in str(error)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("homie:main/angular-z", "homie:main/angular_z", "应为 homie:节点/属性"),
+        ("homie:main/angular-z", "homie:main/turn", "angular_z 的 Homie 名应为 angular-z"),
+        ("  battery:\n", "  linear-x:\n", "linear-x 与 linear_x 的 Homie 名相同"),
+    ],
+)
+def test_names_on_the_wire_are_ids(tmp_path: Path, old: str, new: str, cause: str) -> None:
+    folder = tmp_path / "zhike-mqtt-car"
+    shutil.copytree(profiles_dir() / "zhike-mqtt-car", folder)
+    file = folder / "profile.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(BadDocument) as caught:
+        load_profile(folder)
+    assert cause in str(caught.value)
+
+
 def test_the_line_is_the_right_one(broken: Callable[[str, str], BadDocument]) -> None:
     text = (profiles_dir() / "makeblock-mbot" / "profile.yaml").read_text(encoding="utf-8").splitlines()
     line = next(number for number, content in enumerate(text, 1) if "lease_ms" in content)
@@ -243,7 +263,9 @@ BOARDS = [pytest.param(p, row, id=str(row["title"])) for p, row in samples() if 
 @pytest.mark.parametrize(("profile", "row"), BOARDS)
 def test_the_boards_samples_fit_its_profile(profile: Profile, row: dict[str, object]) -> None:
     address = homie.parse_topic(str(row["topic"]))
-    item = face.sensor(profile.properties[address.property])
+    affordance = face.affordance(profile, address.property)
+    assert affordance
+    item = face.sensor(affordance)
     payload = str(row["payload"]).encode()
     if row.get("refused"):
         with pytest.raises(Malformed):

@@ -167,7 +167,7 @@ def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
         until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
         lab = Peer(broker.config.tcp_port, listener, "homie/5/#", "zhike/#")
         pupil = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), "homie/5/#", "zhike/#", f"zhike/room/{room.code}/lesson")
-        for topic in (f"homie/5/{seats[1].terminal}/terminal/heartbeat", "homie/5/mbot-1/main/linear_x/set", f"zhike/room/{room.code}/lesson", f"zhike/room/{room.code}/stop"):
+        for topic in (f"homie/5/{seats[1].terminal}/terminal/heartbeat", "homie/5/mbot-1/main/linear-x/set", f"zhike/room/{room.code}/lesson", f"zhike/room/{room.code}/stop"):
             pupil.say(topic, "forged")
         pupil.say(f"homie/5/{seats[0].terminal}/terminal/heartbeat", "mine")
         until(lambda: any(payload == "mine" for _, payload in lab.got))

@@ -113,7 +113,7 @@ def test_the_same_client_connecting_again_takes_over(broker: RunningBroker) -> N
     assert second.connects == ["Success"]
     bridge, _ = broker.admin()
     second.subscribe("homie/5/car-1/#")
-    second.fence(bridge, "homie/5/car-1/main/linear_x/set")
+    second.fence(bridge, "homie/5/car-1/main/linear-x/set")
 
 
 JUNK = [
@@ -177,7 +177,7 @@ def test_rights_survive_kill_nine_and_publishers_find_their_way_back(broker: Run
     bridge, admin = broker.admin()
     assert admin.list_clients() == [ADMIN, "car-1"]
     car.subscribe("homie/5/car-1/#")
-    car.fence(bridge, "homie/5/car-1/main/linear_x/set")
+    car.fence(bridge, "homie/5/car-1/main/linear-x/set")
 
 
 def test_a_changed_admin_password_counts_at_the_next_start(broker: RunningBroker) -> None:

@@ -49,7 +49,7 @@ def test_a_pupil_forges_nothing(school: tuple[RunningBroker, Person]) -> None:
     forged = [
         "homie/5/t-lab1-08/terminal/step",
         "zhike/room/lab1/lesson",
-        "homie/5/car-1/main/linear_x/set",
+        "homie/5/car-1/main/linear-x/set",
         "zhike/room/lab1/stop",
         "homie/5/t-lab1-070/$state",
         "zhike/room/lab1/lease/car-1",

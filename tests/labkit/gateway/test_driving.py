@@ -76,7 +76,7 @@ def test_a_truncated_frame_does_not_keep_the_kit_from_stopping(rig: Rig) -> None
 
 
 def test_trusted_clients_drive_by_set(rig: Rig) -> None:
-    rig.console.publish("homie/5/mbot-1/main/linear_x/set", b"0.2")
+    rig.console.publish("homie/5/mbot-1/main/linear-x/set", b"0.2")
     rig.kit.wait(standing=False, timeout_s=2)
     rig.console.publish("homie/5/mbot-1/main/stop/set", b"stop")
     rig.kit.wait(standing=True, timeout_s=1)

@@ -46,8 +46,9 @@ LEASES = [
     b'{"holder": "t-1", "holders": 7, "until": "2030-01-01T00:00:00Z", "max_linear": 1, "max_angular": 1}',
 ]
 TOPICS = [
-    "homie/5/mbot-1/main/linear_x/set/more",
-    "homie/5/MBOT/main/linear_x/set",
+    "homie/5/mbot-1/main/linear-x/set/more",
+    "homie/5/MBOT/main/linear-x/set",
+    "homie/5/mbot-1/main/linear_x/set",
     "homie/5/mbot-1/main//set",
     "homie/5//wish/drive",
     "homie/5/t lab1/wish/drive",
@@ -77,9 +78,9 @@ def test_malformed_mqtt_is_refused_and_nothing_crashes(rig: Rig) -> None:
     for topic in TOPICS:
         rig.console.publish(topic, b'{"seq": 1, "linear_x": 0.3}')
     for payload in SETS:
-        rig.console.publish("homie/5/mbot-1/main/linear_x/set", payload)
+        rig.console.publish("homie/5/mbot-1/main/linear-x/set", payload)
         rig.console.publish("homie/5/mbot-1/main/nothing/set", payload)
-    rig.console.publish("homie/5/mbot-1/main/linear_x/set", b"0.3", retain=True)
+    rig.console.publish("homie/5/mbot-1/main/linear-x/set", b"0.3", retain=True)
     assert all(not any(motors.values()) for _, motors in rig.kit.moved)
     drives(rig)
     log = rig.log.read_text()

@@ -76,12 +76,12 @@ def test_it_describes_itself_drives_and_stops_by_itself(
     car, bridge, _ = drive_in()
     device = homie.parse_description("car-1", bytes(bridge.expect(f"{BASE}/$description").payload))
     (node,) = device.nodes
-    assert {item.id for item in node.properties if item.settable} == {"linear_x", "angular_z", "stop", "identify"}
+    assert {item.id for item in node.properties if item.settable} == {"linear-x", "angular-z", "stop", "identify"}
     for item in node.properties:
         if item.retained:
             homie.decode(item, last(bridge, item.id))
     since = len(bridge.messages)
-    bridge.publish(f"{BASE}/main/linear_x/set", "0.2", qos=0)
+    bridge.publish(f"{BASE}/main/linear-x/set", "0.2", qos=0)
     on = car.wait_motors("car-1", drives)
     assert (on["left"], on["right"]) == (0.2, 0.2)
     off = car.wait_motors("car-1", stands, since=2)
@@ -89,7 +89,7 @@ def test_it_describes_itself_drives_and_stops_by_itself(
     assert 0.45 <= off["at"] - on["at"] <= 0.65
     wait_value(bridge, "moving", b"true", since)
     wait_value(bridge, "moving", b"false", since)
-    assert float(last(bridge, "linear_x")) == 0
+    assert float(last(bridge, "linear-x")) == 0
 
 
 def test_repeated_wishes_keep_it_going_and_stop_is_confirmed_every_time(
@@ -98,14 +98,14 @@ def test_repeated_wishes_keep_it_going_and_stop_is_confirmed_every_time(
     car, bridge, _ = drive_in()
     for _ in range(6):
         since = len(bridge.messages)
-        bridge.publish(f"{BASE}/main/angular_z/set", "1.0", qos=0)
-        wait_value(bridge, "angular_z", b"1.0", since)
+        bridge.publish(f"{BASE}/main/angular-z/set", "1.0", qos=0)
+        wait_value(bridge, "angular-z", b"1.0", since)
     assert drives(car.motors("car-1")[-1])
     assert car.motors("car-1")[-1]["left"] < 0 < car.motors("car-1")[-1]["right"]
     for _ in range(2):
         since = len(bridge.messages)
         bridge.publish(f"{BASE}/main/stop/set", "stop", qos=0)
-        wait_value(bridge, "linear_x", b"0.0", since)
+        wait_value(bridge, "linear-x", b"0.0", since)
         wait_value(bridge, "moving", b"false", since)
     assert stands(car.motors("car-1")[-1])
 
@@ -113,7 +113,7 @@ def test_repeated_wishes_keep_it_going_and_stop_is_confirmed_every_time(
 def test_a_senseless_wish_moves_nothing(drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]]) -> None:
     car, bridge, _ = drive_in()
     for payload in (b"9", b"nan", b"", b"\xff", b"0,2", b"[1]", b"1e400"):
-        bridge.publish(f"{BASE}/main/linear_x/set", payload)
+        bridge.publish(f"{BASE}/main/linear-x/set", payload)
     bridge.publish(f"{BASE}/main/range/set", "3")
     since = len(bridge.messages)
     bridge.publish(f"{BASE}/main/stop/set", "stop")
@@ -126,7 +126,7 @@ def test_it_stops_by_itself_when_the_broker_dies_and_is_back_with_everything(
     broker: RunningBroker, drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]]
 ) -> None:
     car, bridge, _ = drive_in()
-    bridge.publish(f"{BASE}/main/linear_x/set", "0.1")
+    bridge.publish(f"{BASE}/main/linear-x/set", "0.1")
     on = car.wait_motors("car-1", drives)
     broker.kill()
     off = car.wait_motors("car-1", stands, since=2)
@@ -135,7 +135,7 @@ def test_it_stops_by_itself_when_the_broker_dies_and_is_back_with_everything(
     fresh = broker.person("bridge", "a-generated-admin-password", client_id="fresh")
     fresh.subscribe("homie/5/#")
     wait_state(fresh, "ready")
-    for name in ("linear_x", "angular_z", "moving", "range", "battery"):
+    for name in ("linear-x", "angular-z", "moving", "range", "battery"):
         fresh.expect(f"{BASE}/main/{name}")
     fresh.expect(f"{BASE}/$description")
     assert car.process.poll() is None
@@ -168,7 +168,7 @@ def test_a_board_without_deadman_and_one_that_answers_nothing(
     drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]],
 ) -> None:
     car, bridge, _ = drive_in(faults={"deadman_ms": 0, "deaf": True})
-    bridge.publish(f"{BASE}/main/linear_x/set", "0.05")
+    bridge.publish(f"{BASE}/main/linear-x/set", "0.05")
     car.wait_motors("car-1", drives)
     since = len(bridge.messages)
     bridge.publish(f"{BASE}/main/stop/set", "stop")
