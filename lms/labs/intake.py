@@ -110,7 +110,9 @@ class Intake:
             self._value(device, seen, what, text)
 
     def _value(self, device: str, seen: Seen, what: str, text: str) -> None:
-        if what in COUNTERS and text.isdecimal() and len(text) < 12:
+        if what in COUNTERS:
+            if not _is_count(text):
+                return
             before = seen.values.get(what)
             seen.grown[what] = seen.grown.get(what, 0) + rules.counted(int(before) if before is not None else None, int(text))
         if what == "main/faces" and text.isdecimal() and len(text) < 4:
@@ -150,6 +152,11 @@ def _taken(seen: Seen) -> Seen:
     copy = Seen(seen.state, seen.alert, dict(seen.values), seen.at, seen.beats, seen.first_beat, seen.lesson, dict(seen.grown), seen.faces)
     seen.beats, seen.first_beat, seen.grown, seen.faces, seen.dirty = 0, None, {}, 0, False
     return copy
+
+
+def _is_count(text: str) -> bool:
+    """Whether a counter's reading is one: a gateway clears the topic, a board may send anything."""
+    return text.isdecimal() and len(text) < 12
 
 
 def _json(payload: bytes, kind: type = dict) -> Any:

@@ -1,0 +1,45 @@
+"""What devices say, gathered: nothing that a board may send stops the bridge."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from lms.core import clock
+from lms.labs.intake import Intake
+
+COUNTER = "homie/5/cam-1/main/frames"
+
+
+def grown(intake: Intake) -> int:
+    return intake._seen["cam-1"].grown.get("main/frames", 0)
+
+
+def say(intake: Intake, *payloads: bytes, topic: str = COUNTER) -> Intake:
+    for payload in payloads:
+        intake.take(topic, payload, retained=False, at=clock.now())
+    return intake
+
+
+@pytest.mark.parametrize("odd", [b"", b"many", b"-3", b"1e3", b"9" * 40, b"\xff\xfe", b"NaN", "②".encode()])
+def test_a_counter_goes_on_after_what_is_no_count(odd: bytes) -> None:
+    assert grown(say(Intake(uuid.uuid4()), odd, b"4", odd, b"9", odd, b"2")) == 5 + 2
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "zhike/gateway/gw-1/devices",
+        "zhike/room/lab1/stopped",
+        "zhike/room/lab1/lesson",
+        "homie/5/mbot-1/$state",
+        "homie/5/mbot-1/$alert/battery",
+        "homie/5/cam-1/main/faces",
+        "homie/5/t-lab1-01/terminal/heartbeat",
+        "homie/5/t-lab1-01/terminal/step",
+    ],
+)
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"[1]", b"null", b'{"id": 3}', b"[" * 5000, b"\xff\xfe\x00", b"9" * 5000, b"x" * 70_000])
+def test_nothing_that_is_said_stops_it(topic: str, payload: bytes) -> None:
+    say(Intake(uuid.uuid4()), payload, payload, topic=topic)
