@@ -31,8 +31,8 @@ from lms.roster.models import Enrollment, Person, School
 ATTEMPT: Table = Attempt.__table__  # type: ignore[assignment]  # declared as FromClause
 DRAFT_DAYS = 30
 _INSERT = {
-    "sqlite": sqlite.insert(ATTEMPT).on_conflict_do_nothing(index_elements=["id"]),
-    "postgresql": postgresql.insert(ATTEMPT).on_conflict_do_nothing(index_elements=["id"]),
+    "sqlite": sqlite.insert(ATTEMPT).on_conflict_do_nothing(index_elements=["id"]).execution_options(preserve_rowcount=True),
+    "postgresql": postgresql.insert(ATTEMPT).on_conflict_do_nothing(index_elements=["id"]).execution_options(preserve_rowcount=True),
 }
 
 
