@@ -248,12 +248,14 @@ def api_pin(lesson_id: uuid.UUID) -> Response:
 @bp.post(f"{BASE}/unlock")
 @require(*STAFF)
 def api_unlock(lesson_id: uuid.UUID) -> Response:
-    """Lift the locks of a pupil and of every seat of the room: {"person": id}."""
-    lesson = _lesson(lesson_id)
-    person = _person(lesson, _id(_body(), "person"))
+    """Lift the lock of a pupil and of every seat of the room: {"person": id}; of the seats alone: {"seats": true}."""
+    lesson, data = _lesson(lesson_id), _body()
     room = room_of(lesson)
-    seats = [f"seat:{seat.id}" for seat in roster.seats_of(room.id)] if room is not None else []
-    unlock(current_account(), f"account:{person.account_id}", *seats)
+    subjects = [f"seat:{seat.id}" for seat in roster.seats_of(room.id)] if room is not None else []
+    if not data.get("seats"):
+        subjects.insert(0, f"account:{_person(lesson, _id(data, 'person')).account_id}")
+    if subjects:
+        unlock(current_account(), *subjects)
     return _state(lesson)
 
 

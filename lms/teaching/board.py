@@ -56,7 +56,7 @@ def step_began(lesson: LessonSession) -> datetime:
 def console_state(lesson: LessonSession) -> dict[str, Any]:
     """Everything that changes on the console, with names: for the lesson's teachers only.
 
-    ``lesson``, ``counts``, ``pupils`` (one a line of the register), ``seats``, ``groups``, ``robots``.
+    ``lesson``, ``counts``, ``pupils`` (one a line of the register), ``locked_seats``, ``groups``, ``devices``.
     """
     now = clock.now()
     pupils = _pupils(lesson, now)
@@ -65,6 +65,7 @@ def console_state(lesson: LessonSession) -> dict[str, Any]:
         "lesson": lesson_line(lesson),
         "counts": _counts(pupils),
         "pupils": pupils,
+        "locked_seats": _locked_seats(lesson, now),
         "groups": [
             {"number": group.number, "device": str(group.device_id) if group.device_id else None, "driver": str(group.driver_id) if group.driver_id else None}
             for group in groups_of(lesson)
@@ -141,6 +142,15 @@ def _locked(accounts: list[uuid.UUID], now: datetime) -> set[uuid.UUID]:
     subjects = {f"account:{account_id}": account_id for account_id in accounts}
     query = select(Lockout.subject).where(Lockout.subject.in_(subjects), Lockout.locked_until > now)
     return {subjects[subject] for subject in db.session.scalars(query)}
+
+
+def _locked_seats(lesson: LessonSession, now: datetime) -> list[str]:
+    """Seats of the lesson's room at which too many wrong PINs were typed."""
+    if lesson.room_id is None:
+        return []
+    seats = {f"seat:{seat_id}": str(seat_id) for seat_id in db.session.scalars(select(Seat.id).where(Seat.room_id == lesson.room_id))}
+    locked = select(Lockout.subject).where(Lockout.school_id == lesson.school_id, Lockout.subject.startswith("seat:"), Lockout.locked_until > now)
+    return sorted(seats[subject] for subject in db.session.scalars(locked) if subject in seats)
 
 
 def _activity_of_step(lesson: LessonSession) -> str | None:

@@ -153,13 +153,11 @@ def assign_robot(actor: Account, lesson: LessonSession, group_no: int, device: D
 
 
 def _release(actor: Account, lesson: LessonSession, group: LessonGroup) -> None:
-    """Take one group's robot back: all leases go, the other groups' are granted again."""
-    others = [(one, db.session.get(Device, one.device_id)) for one in groups_of(lesson) if one.device_id is not None and one.id != group.id]
-    labs.release_leases(actor, lesson.id)
+    """Take one group's robot back; the other groups drive on."""
+    for lease in labs.open_leases(lesson.id):
+        if lease.group_no == group.number:
+            labs.release_lease(actor, lease)
     group.device_id = None
-    for other, robot in others:
-        if robot is not None:
-            _lend(actor, lesson, other, robot)
 
 
 def _lend(actor: Account, lesson: LessonSession, group: LessonGroup, device: Device) -> None:
@@ -168,6 +166,8 @@ def _lend(actor: Account, lesson: LessonSession, group: LessonGroup, device: Dev
     for other in groups_of(lesson):
         if other.device_id == device.id and other.id != group.id:
             other.device_id = None
+    if group.device_id not in (None, device.id):
+        _release(actor, lesson, group)
     group.device_id = device.id
     terminals = _terminals(lesson, group.number)
     holder = terminals.get(group.driver_id, "") if group.driver_id is not None else ""

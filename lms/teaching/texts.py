@@ -59,6 +59,7 @@ def console_texts() -> dict[str, str]:
         "pin_new": _("{name} 的新密码"),
         "pin_pictures": _("图片口令"),
         "unlocked": _("已解锁"),
+        "unlock": _("解锁"),
         "rest_done": _("其余同学都记为“到”。"),
         "group": _("第 {n} 组"),
         "no_group": _("未分组"),

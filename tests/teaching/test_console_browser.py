@@ -244,8 +244,9 @@ def test_projector_follows_the_console_without_names(site: Site) -> None:
     expect(projector.locator("h1")).to_have_text(steps[0].title)
     console.click("#next")
     expect(projector.locator("h1")).to_have_text(steps[1].title, timeout=1500)
-    projector.click("#results")
-    projector.wait_for_timeout(500)
+    console.click("#show-results")
+    expect(projector.locator("#results")).to_have_attribute("aria-pressed", "true")
+    expect(projector.locator(".p-results")).to_be_visible()
     assert not [pupil.name for pupil in site.scene.pupils if pupil.name in projector.content()]
     console.click("#pause")
     expect(projector.locator(".p-body.is-paused")).to_be_visible()

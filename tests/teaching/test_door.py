@@ -144,7 +144,8 @@ def test_five_wrong_pins_lock_account_and_seat_until_the_teacher_unlocks(app: Fl
     elsewhere = seat_client(app, scene, scene.seats[1])
     assert come_in(elsewhere, pupil.id).status_code == 429  # this account everywhere
     assert come_in(elsewhere, friend.id).status_code == 200  # others at other seats are not
-    assert service.console_state(lesson)["counts"]["locked"] == 1
+    state = service.console_state(lesson)
+    assert (state["counts"]["locked"], state["locked_seats"]) == (1, [str(scene.seats[0].id)])
     teacher = browser(app)
     sign_in(teacher, scene.teacher)
     assert send(teacher, token(teacher, "/today"), lesson, "unlock", person=str(pupil.id)).status_code == 200

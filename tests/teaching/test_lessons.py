@@ -13,6 +13,7 @@ from lms.core.clock import FixedClock
 from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import AuditEntry, OutboxMessage
+from lms.labs import service as labs
 from lms.labs.models import DeviceLease, StopEvent
 from lms.teaching import service
 from lms.teaching.models import LessonEvent, LessonSession, RegisterEntry
@@ -383,6 +384,36 @@ def test_groups_robots_and_the_wheel(scene: Scene) -> None:
         service.pass_wheel(scene.actor, lesson, 2, scene.pupils[5].id)
     state = service.console_state(lesson)
     assert {group["number"]: group["device"] for group in state["groups"]} == {1: None, 2: str(robots[0].id)}
+
+
+def test_taking_one_robot_back_leaves_the_others_driving(scene: Scene) -> None:
+    lesson = scene.open()
+    one, two, three = add_robots(scene, 3)
+    for number in range(4):
+        with write():
+            service.seat_pupil(account_of(scene.pupils[number]), scene.seats[number], lesson)
+    service.make_groups(scene.actor, lesson, 2)
+
+    def said(since: int) -> list[tuple[str, bool]]:
+        """Lease topics published since then: device, and whether a lease was given."""
+        query = select(OutboxMessage).where(OutboxMessage.seq > since, OutboxMessage.topic.contains("/lease/")).order_by(OutboxMessage.seq)
+        return [(row.topic.rsplit("/", 1)[1], bool(row.payload)) for row in db.session.scalars(query)]
+
+    def newest() -> int:
+        return db.session.scalar(select(func.max(OutboxMessage.seq))) or 0
+
+    service.assign_robot(scene.actor, lesson, 1, one)
+    service.assign_robot(scene.actor, lesson, 2, two)
+    before = newest()
+    service.assign_robot(scene.actor, lesson, 1, None)
+    assert said(before) == [(one.homie_id, False)]
+    assert [(lease.group_no, lease.device_id) for lease in labs.open_leases(lesson.id)] == [(2, two.id)]
+    before = newest()
+    service.assign_robot(scene.actor, lesson, 1, None)  # it has none any more
+    assert said(before) == []
+    service.assign_robot(scene.actor, lesson, 2, three)  # another robot for a group that has one
+    assert said(before) == [(two.homie_id, False), (three.homie_id, True)]
+    assert [(lease.group_no, lease.device_id) for lease in labs.open_leases(lesson.id)] == [(2, three.id)]
 
 
 def test_console_state_names_every_pupil_once(scene: Scene, fixed_clock: FixedClock) -> None:

@@ -23,6 +23,7 @@ let reached = true;
 let spoken = performance.now();
 let poller = 0;
 let asking = false;
+let told = false;
 
 const desk = {
   ...page,
@@ -89,8 +90,10 @@ async function refresh() {
     accept(await call(`${desk.url}/state`, undefined, desk.texts, []));
     reach(true);
   } catch (problem) {
-    if (problem.status === 401 || problem.status === 403) toastProblem(problem);
-    reach(false);
+    const shut = problem.status === 401 || problem.status === 403;
+    if (shut && !told) toastProblem(problem);
+    told = shut;
+    reach(shut);
   } finally {
     asking = false;
     plan(link?.live() && reached ? POLL_LIVE_MS : POLL_MS);
@@ -257,6 +260,7 @@ function buttons() {
   on('deal', async (button) => { const answer = await act(button, 'robots', { deal: true }); if (answer) toast(fill(desk.texts.dealt, { n: answer.dealt })); });
   on('turn', () => { const turned = $('turn').getAttribute('aria-pressed') !== 'true'; turn(turned); });
   on('save-note', async (button) => { if (await act(button, 'note', { note: $('note').value })) toast(desk.texts.saved); });
+  on('show-results', () => projector?.postMessage({ results: true }));
   on('open-projector', () => window.open(page.projector, `zhike-projector-${page.state.lesson.id}`));
   for (const button of document.querySelectorAll('[data-close]')) button.addEventListener('click', () => button.closest('dialog').close());
 }

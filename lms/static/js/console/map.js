@@ -32,6 +32,11 @@ function cell(pupil, seat, desk, now, ghost) {
   pupil.locked ? make('span', { class: 'c-locked' }, icon('#tabler-lock', 14)) : null);
 }
 
+/** A seat at which too many wrong PINs were typed: one tap opens it again. */
+function unlockButton(desk, seat) {
+  return make('button', { type: 'button', class: 'c-unlock', 'aria-label': `${seat.label} ${desk.texts.unlock}`, onclick: (event) => desk.act(event.currentTarget, 'unlock', { seats: true }) }, icon('#tabler-lock', 16), desk.texts.unlock);
+}
+
 const keyOf = (pupil, desk, now, ghost) => [pupil.person, pupil.state, pupil.visible, pupil.group, pupil.locked, ghost, pupil.step < desk.state.lesson.step, stateText(pupil, desk.texts, now)].join('|');
 
 function placed(desk, pupils) {
@@ -62,9 +67,10 @@ export function drawMap(desk, pupils, now) {
       const sitting = (bySeat.get(seat.id) || []).sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
       const ghost = ghosts.get(seat.id);
       const shown = sitting.length ? sitting : ghost ? [ghost] : [];
-      const key = shown.map((pupil) => keyOf(pupil, desk, now, pupil === ghost)).join('/') || 'empty';
+      const locked = desk.state.locked_seats.includes(seat.id);
+      const key = `${locked}${shown.map((pupil) => keyOf(pupil, desk, now, pupil === ghost)).join('/') || 'empty'}`;
       box.classList.toggle('is-shared', shown.length > 1);
-      patch(box, key, () => [make('span', { class: 'c-seat-label' }, seat.label), ...shown.map((pupil) => cell(pupil, seat, desk, now, pupil === ghost))]);
+      patch(box, key, () => [make('span', { class: 'c-seat-label' }, seat.label), ...shown.map((pupil) => cell(pupil, seat, desk, now, pupil === ghost)), locked ? unlockButton(desk, seat) : null].filter(Boolean));
     }
     patch($('loose'), loose.map((pupil) => keyOf(pupil, desk, now)).join('/'), () => loose.map((pupil) => cell(pupil, null, desk, now)));
     $('loose-box').hidden = loose.length === 0;

@@ -78,7 +78,7 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'f' || event.key === 'F') document.getElementById('full').click();
   if (event.key === 'r' || event.key === 'R') results.click();
 });
-if (typeof BroadcastChannel === 'function') new BroadcastChannel(`zhike-${screen.dataset.lesson}`).addEventListener('message', refresh);
+if (typeof BroadcastChannel === 'function') new BroadcastChannel(`zhike-${screen.dataset.lesson}`).addEventListener('message', (event) => { if (event.data.results) results.click(); else refresh(); });
 addEventListener('resize', fit);
 setInterval(tick, 500);
 refresh();
