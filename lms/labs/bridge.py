@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from flask import Flask
+from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import func, select, update
 
 from labkit.broker import BrokerAdmin, BrokerError, ClientSpec, RoleSpec
@@ -165,6 +165,7 @@ class Bridge:
         if reason.is_failure:
             log.warning("broker refused the bridge", extra={"reason": str(reason)})
             return
+        self._intake.reconnected()
         client.subscribe([("homie/5/#", 1), ("zhike/gateway/+/devices", 1), ("zhike/room/+/stopped", 1), ("zhike/room/+/lesson", 1)])
         self._fresh.set()
         self._connected.set()

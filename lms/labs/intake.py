@@ -17,6 +17,8 @@ from lms.labs.models import Device, DeviceLessonSummary, StopEvent, TerminalPres
 from lms.roster.models import Room, Seat
 
 KEPT_VALUES = 24  # newest readings kept of one device
+KEPT_ALERTS = 100  # of one device; a gateway may hold one for each of its boards
+MAX_ALERT = 120
 MAX_VALUE = 200  # characters of one reading; longer ones (landmarks) are not kept
 WEB_GRACE = timedelta(seconds=30)
 COUNTERS = {"main/commands", "main/frames"}
@@ -27,7 +29,7 @@ class Seen:
     """What is known of one Homie device since the last store."""
 
     state: str = ""
-    alert: str | None = None
+    alerts: dict[str, str] = field(default_factory=dict)  # alert id → text, as long as it stands
     values: dict[str, str] = field(default_factory=dict)
     at: datetime | None = None
     beats: int = 0
@@ -65,6 +67,14 @@ class Intake:
         with self._lock:
             return bool(self._stops or self._new_descriptions or any(seen.dirty for seen in self._seen.values()))
 
+    def reconnected(self) -> None:
+        """Connected anew: what still stands is told again, an alert that was cleared meanwhile is not."""
+        with self._lock:
+            for seen in self._seen.values():
+                if seen.alerts:
+                    seen.alerts.clear()
+                    seen.dirty = True
+
     def lesson_published(self, topic: str, payload: str) -> None:
         """The bridge's own lesson state, so that counts go to the right lesson."""
         self.take(topic, payload.encode(), retained=True, at=None)
@@ -83,7 +93,7 @@ class Intake:
                         self._described[entry["device"]] = {**entry, "gateway": parts[2]}
                         self._new_descriptions.add(entry["device"])
             elif topic.startswith(f"{rules.HOMIE}/") and len(parts) >= 4:
-                self._homie(parts[2], "/".join(parts[3:]), payload.decode("utf-8", "replace"), retained, at)
+                self._homie(parts[2], "/".join(parts[3:]), payload.decode("utf-8", "replace").replace("\x00", ""), retained, at)
 
     def _room(self, room: str, what: str, body: Any, at: datetime | None) -> None:
         if what == "lesson":
@@ -101,8 +111,8 @@ class Intake:
             seen.at = at
         if what == "$state":
             seen.state = text[:12]
-        elif what.startswith("$alert"):
-            seen.alert = text[:120]
+        elif what.startswith("$alert/"):
+            _note_alert(seen, what.removeprefix("$alert/"), text)
         elif what == "terminal/heartbeat" and not retained:
             seen.beats += 1
             seen.first_beat = seen.first_beat or at
@@ -130,6 +140,7 @@ class Intake:
             self._new_descriptions.clear()
             stops, self._stops = self._stops, []
             lessons = dict(self._lessons)
+            alerts = {device: dict(seen.alerts) for device, seen in self._seen.items() if seen.alerts}
         rooms = {room.code: room for room in db.session.scalars(select(Room).where(Room.school_id == self._school_id))}
         for device, entry in described.items():
             _store_description(device, entry, rooms)
@@ -143,13 +154,34 @@ class Intake:
             elif name in devices:
                 room_id = devices[name].room_id
                 _store_device(devices[name], seen, lessons.get(codes[room_id], "") if room_id in codes else "")
+        for row in devices.values():
+            if not changed.keys().isdisjoint((row.homie_id, row.gateway)) or row.homie_id in described:
+                row.alert = _alert_of(row, alerts, devices)
         late = [report for report in stops if not _store_stop(report, rooms, devices, lessons, now)]
         with self._lock:
             self._stops += late
 
 
+def _note_alert(seen: Seen, alert: str, text: str) -> None:
+    """Keep an alert until its topic is cleared by an empty payload (Homie 5, alerts)."""
+    if not text:
+        seen.alerts.pop(alert, None)
+    elif alert in seen.alerts or len(seen.alerts) < KEPT_ALERTS:
+        seen.alerts[alert] = text[:MAX_ALERT]
+
+
+def _alert_of(row: Device, alerts: dict[str, dict[str, str]], devices: dict[str, Device]) -> str:
+    """What stands about a device: its own alerts, and its gateway's ``<device>-<alert>`` (a board of its own has no other voice when lost)."""
+    told = dict(alerts.get(row.homie_id, {}))
+    for alert, text in alerts.get(row.gateway, {}).items():
+        named = [name for name, other in devices.items() if other.gateway == row.gateway and alert.startswith(f"{name}-")]
+        if named and max(named, key=len) == row.homie_id:
+            told[alert] = text
+    return "；".join(text for _, text in sorted(told.items()))[:MAX_ALERT]
+
+
 def _taken(seen: Seen) -> Seen:
-    copy = Seen(seen.state, seen.alert, dict(seen.values), seen.at, seen.beats, seen.first_beat, seen.lesson, dict(seen.grown), seen.faces)
+    copy = Seen(seen.state, {}, dict(seen.values), seen.at, seen.beats, seen.first_beat, seen.lesson, dict(seen.grown), seen.faces)
     seen.beats, seen.first_beat, seen.grown, seen.faces, seen.dirty = 0, None, {}, 0, False
     return copy
 
@@ -189,8 +221,6 @@ def _store_description(name: str, entry: dict[str, Any], rooms: dict[str, Room])
 
 def _store_device(row: Device, seen: Seen, lesson: str) -> None:
     row.state, row.seen_at = seen.state or row.state, seen.at or row.seen_at
-    if seen.alert is not None:
-        row.alert = seen.alert
     row.values = {**row.values, **seen.values}
     lesson_id = _uuid(lesson)
     if lesson_id is None or seen.at is None:

@@ -282,6 +282,32 @@ def test_late_web_finds_the_stop_that_the_console_published(app: Flask) -> None:
     assert service.stop_report("s2")["reported"]
 
 
+def test_alerts_stand_on_their_device_until_cleared(app: Flask) -> None:
+    from lms.labs.intake import Intake
+
+    school = make_school()
+    room, _ = make_room(school)
+    intake = Intake(school.id)
+
+    def say(topic: str, text: str) -> dict[str, str]:
+        """One retained message; then the alert of each device."""
+        intake.take(topic, text.encode(), retained=True, at=clock.now())
+        with write():
+            intake.store(clock.now())
+        return {row.homie_id: row.alert for row in db.session.scalars(select(Device))}
+
+    boards = [{"device": name, "profile": "zhike-mqtt-car", "kind": "robot", "room": room.code, "sticker": name[-1]} for name in ("car-1", "car-1-b")]
+    say("homie/5/gw-lab1/$alert/car-1-lost", "小车 1：失去连接")  # before the list of devices
+    assert say("zhike/gateway/gw-lab1/devices", json.dumps(boards)) == {"car-1": "小车 1：失去连接", "car-1-b": ""}
+    assert say("homie/5/gw-lab1/$alert/car-1-b-lost", "小车 1b：失去连接")["car-1-b"] == "小车 1b：失去连接"
+    assert say("homie/5/car-1/$alert/battery", "电量只剩 9%")["car-1"] == "电量只剩 9%；小车 1：失去连接"
+    assert say("homie/5/gw-lab2/$alert/car-1-lost", "别的网关")["car-1"] == "电量只剩 9%；小车 1：失去连接"
+    assert say("homie/5/gw-lab1/$alert/car-1-lost", "") == {"car-1": "电量只剩 9%", "car-1-b": "小车 1b：失去连接"}
+    assert say("homie/5/car-1/$alert/battery", "")["car-1"] == ""
+    intake.reconnected()  # cleared while nobody listened: the broker has nothing to tell any more
+    assert say("homie/5/gw-lab1/$state", "ready") == {"car-1": "", "car-1-b": ""}
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"[", b"[" * 60000, b"null", b'{"id": 5}', b'{"id":"x","confirmed":{"a":1}}', b"NaN", b"9" * 100000])
 def test_malformed_messages_are_dropped(app: Flask, payload: bytes) -> None:
     from lms.labs.intake import Intake
