@@ -219,12 +219,24 @@ def release_leases(actor: Account | None, lesson_id: uuid.UUID) -> None:
     """Nobody drives any more: leases end with the lesson."""
     with write():
         for lease in open_leases(lesson_id):
-            lease.released_at = clock.now()
-            device = db.session.get_one(Device, lease.device_id)
-            room = db.session.get(Room, device.room_id)
-            if room is not None:
-                to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), None, retain=True)
+            _end_lease(lease)
         audit(actor, "release-leases", "lesson", lesson_id)
+
+
+def release_lease(actor: Account, lease: DeviceLease) -> None:
+    """Take one robot back; the other robots of the lesson drive on. One that has ended already stays as it is."""
+    with write():
+        if lease.released_at is None:
+            _end_lease(lease)
+            audit(actor, "release-lease", "device", lease.device_id, group=lease.group_no, lesson=str(lease.lesson_id))
+
+
+def _end_lease(lease: DeviceLease) -> None:
+    lease.released_at = clock.now()
+    device = db.session.get_one(Device, lease.device_id)
+    room = db.session.get(Room, device.room_id)
+    if room is not None:
+        to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), None, retain=True)
 
 
 def stop_room(actor: Account | None, room: Room, lesson_id: uuid.UUID | None, stop_id: str | None = None) -> StopEvent:
