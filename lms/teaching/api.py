@@ -31,6 +31,7 @@ from lms.usage.models import UsageRecord
 
 STAFF = ("teacher", "school_admin")
 BASE = "/api/lessons/<uuid:lesson_id>"
+KEPT_TOKENS = 4
 
 
 def _lesson(lesson_id: uuid.UUID) -> LessonSession:
@@ -40,6 +41,15 @@ def _lesson(lesson_id: uuid.UUID) -> LessonSession:
 def _token(lesson: LessonSession) -> str:
     """This browser's controller token; a word that fits no lesson where it has none."""
     return str(session.get(f"steer:{lesson.id.hex}", "-"))
+
+
+def take_wheel(lesson: LessonSession) -> None:
+    """Steer the lesson from this browser; its cookie remembers the last few lessons only."""
+    token = service.take_over(current_account(), lesson)
+    old = [key for key in session if str(key).startswith("steer:") and key != f"steer:{lesson.id.hex}"]
+    for key in sorted(old)[:-KEPT_TOKENS]:  # UUIDv7: by time
+        session.pop(key)
+    session[f"steer:{lesson.id.hex}"] = token
 
 
 def controller_of(lesson: LessonSession) -> str:
@@ -143,7 +153,7 @@ def api_take_over(lesson_id: uuid.UUID) -> Response:
     if controller_of(lesson) == "other" and _body().get("if_free"):
         return _state(lesson)
     if controller_of(lesson) != "mine":
-        session[f"steer:{lesson.id.hex}"] = service.take_over(current_account(), lesson)
+        take_wheel(lesson)
     return _state(_lesson(lesson_id))
 
 

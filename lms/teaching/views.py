@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from flask import redirect, render_template, request, session, url_for
+from flask import redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_babel import format_date
 from flask_babel import lazy_gettext as _l
@@ -20,7 +20,6 @@ from lms.roster import service as roster
 from lms.teaching import api, board, plan, pupil_views, rules, seat_views, service, texts
 from lms.teaching.access import school_of, steered, today_of
 from lms.teaching.blueprint import bp
-from lms.teaching.models import LessonSession
 from lms.teaching.publishing import room_of
 
 __all__ = ["api", "bp", "pupil_views", "seat_views"]
@@ -76,14 +75,9 @@ def open_today() -> Response:
         kind=form.get("kind") or "regular",
         with_terminals=False if form.get("without_terminals") else None,
     )
-    claim(lesson)
-    return redirect(url_for("teaching.console", lesson_id=lesson.id))
-
-
-def claim(lesson: LessonSession) -> None:
-    """Let this browser steer a lesson that nobody steers yet."""
     if not lesson.controller:
-        session[f"steer:{lesson.id.hex}"] = service.take_over(current_account(), lesson)
+        api.take_wheel(lesson)
+    return redirect(url_for("teaching.console", lesson_id=lesson.id))
 
 
 def _slot(slot_id: uuid.UUID) -> roster.DaySlot:
@@ -196,7 +190,7 @@ def units_page(lesson_id: uuid.UUID) -> Response:
 def reopen_page(lesson_id: uuid.UUID) -> Response:
     """Go on with a lesson that ended less than ten minutes ago."""
     lesson = service.reopen(current_account(), steered(current_account(), lesson_id))
-    session[f"steer:{lesson.id.hex}"] = service.take_over(current_account(), lesson)
+    api.take_wheel(lesson)
     return redirect(url_for("teaching.console", lesson_id=lesson.id))
 
 

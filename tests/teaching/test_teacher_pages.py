@@ -259,3 +259,13 @@ def test_english_pages_render(scene: Scene, teacher: FlaskClient) -> None:
     teacher.set_cookie("zhike_locale", "en")
     for path in ("/today", f"/console/{lesson.id}", f"/projector/{lesson.id}", f"/register/{lesson.id}", f"/lessons/{lesson.id}"):
         assert teacher.get(path).status_code == 200
+
+
+def test_the_cookie_remembers_only_the_last_lessons(scene: Scene, teacher: FlaskClient) -> None:
+    csrf = token(teacher, "/today")
+    for _turn in range(7):
+        lesson = service.open_lesson(scene.actor, scene.cohort.id, None, None, "", title="开放课")
+        assert send(teacher, csrf, lesson, "take-over").get_json()["controller"] == "mine"
+        service.end_lesson(scene.actor, lesson)
+    with teacher.session_transaction() as session:
+        assert len([key for key in session if key.startswith("steer:")]) == 5
