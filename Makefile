@@ -129,7 +129,7 @@ test-postgres: install assets  ## tests of lms/ on PostgreSQL (a throwaway clust
 
 .PHONY: e2e
 e2e: install system assets  ## lessons in a real browser over HTTPS
-	$(BIN)/pytest $(wildcard tests/e2e) tests/house/test_pages.py
+	$(BIN)/pytest tests/e2e
 
 .PHONY: bench
 bench: install system-demo assets  ## speed and memory into build/bench.json

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import yaml
 from flask import Blueprint, Flask, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -27,7 +28,7 @@ from lms.core.models import Account, Organisation
 from lms.core.resources import bundled
 from lms.core.stages import SCHOOL_TYPES, STAGE_NAMES, STAGES, school_year
 from lms.core.views import begin_session
-from lms.courses.service import install_bundled
+from lms.courses.service import install_folder
 from lms.roster import rules
 from lms.roster.calendar import default_term
 from lms.roster.classes import create_class
@@ -127,6 +128,13 @@ def found(plan: Founding) -> Account:
     if account is None:
         raise RuntimeError("the administrator was not made")
     return account
+
+
+def install_packages(admin: Account) -> None:
+    """Install the course packages that come with the program; not the demonstration catalogue, which proves nothing at a real school."""
+    for path in sorted(bundled("courses").glob("*/course.yaml")):
+        if yaml.safe_load(path.read_text("utf-8")).get("kind", "package") == "package":
+            install_folder(admin, admin.organisation_id, path.parent)
 
 
 def read_plan(form: Mapping[str, str]) -> Founding:
@@ -233,7 +241,7 @@ def welcome() -> BaseResponse | str | tuple[str, int]:
         return _page(request.form, refusal), refusal.status
     begin_session(account)
     try:
-        install_bundled(account.organisation_id, bundled("courses"))
+        install_packages(account)
     except ZhikeError as refusal:  # the school stands without them; they can be installed again
         flash(_("课程包没有装好：%(why)s", why=refusal.message), "error")
     return redirect(url_for("first_run.ready"))

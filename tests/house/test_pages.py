@@ -1,0 +1,122 @@
+"""Every staff page in a real browser: no script error, nothing from outside, nothing that the content policy blocks, accessible."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, sync_playwright
+from werkzeug.serving import make_server
+
+from lms.config import Settings
+from lms.core import clock, tls
+from lms.core.db import db
+from lms.core.models import Account
+from lms.roster.models import Person
+from tests import factories as make
+
+AXE = Path(__file__).resolve().parents[2] / "lms" / "static" / "vendor" / "axe" / "axe.min.js"
+ADMIN_PAGES = ("/me", "/me/password", "/trust", "/admin/accounts", "/admin/journal", "/admin/system")
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """Address of the app on a free port of this machine."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium at the size of a school notebook."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def watch(page: Page, address: str) -> list[str]:
+    """Collect what goes wrong on the page from now on."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    page.on(
+        "console", lambda message: faults.append(f"{page.url}: {message.text}") if message.type == "error" else None
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((address, "data:", "blob:")) else faults.append(f"outside: {request.url}")
+        ),
+    )
+    return faults
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds serious."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found: list[dict[str, Any]] = page.evaluate(
+        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']}).then(result => result.violations)"
+    )
+    return [
+        f"{page.url} {fault['id']}: {fault['nodes'][0]['html'][:160]}" for fault in found if fault["impact"] in SERIOUS
+    ]
+
+
+def sign_in(page: Page, address: str, person: Person) -> None:
+    """Through the door that people use."""
+    account = db.session.get(Account, person.account_id)
+    assert account is not None
+    db.session.rollback()
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=username]", account.username)
+    page.fill("[name=password]", make.PASSWORD)
+    page.click("button[type=submit].btn-primary")
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+@pytest.mark.parametrize("role", ["teacher", "school_admin"])
+def test_pages_of_the_menu(page: Page, address: str, role: str, settings: Settings) -> None:
+    tls.ensure(settings.data_dir / "tls", "lab", clock.now())
+    school = make.make_school()
+    cohort = make.make_class(school)
+    make.make_pupils(school, cohort, 4)
+    make.make_room(school)
+    person = make.make_teacher(school, cohort) if role == "teacher" else make.make_admin(school)
+    faults = watch(page, address)
+    page.goto(f"{address}/sign-in")
+    found = violations(page)
+    sign_in(page, address, person)
+    links = page.eval_on_selector_all("nav a.nav-link", "links => links.map(link => link.href)")
+    assert links
+    for target in [*links, *(address + path for path in ADMIN_PAGES if role == "school_admin")]:
+        answer = page.goto(target)
+        assert answer is not None
+        assert answer.status == 200, target
+        found += violations(page)
+    assert "\n".join(faults + found) == ""
+
+
+def test_english_shows_no_missing_page(page: Page, address: str) -> None:
+    person = make.make_admin(make.make_school())
+    sign_in(page, address, person)
+    page.click("button[name=locale][value=en]")
+    assert page.get_attribute("html", "lang") == "en"
+
+
+def test_the_keyboard_reaches_the_content(page: Page, address: str) -> None:
+    sign_in(page, address, make.make_admin(make.make_school()))
+    page.goto(f"{address}/me")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main"
