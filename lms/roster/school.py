@@ -18,7 +18,7 @@ from lms.core.models import Account, Organisation
 from lms.core.stages import CLASS_HOUR_MINUTES, SCHOOL_TYPES, STAGES
 from lms.roster.access import get_row, need_admin, school_of
 from lms.roster.calendar import Calendar, DayFact, FlagFact, days_between, monday_of, national_days_between
-from lms.roster.models import CalendarDay, FlaggedWeek, Period, School, SchoolStage, Term
+from lms.roster.models import CalendarDay, FlaggedWeek, Period, School, SchoolClass, SchoolStage, Term
 from lms.roster.rules import CLASS_STYLES
 
 LOCALITIES = ("城区", "镇区", "乡村")
@@ -93,6 +93,8 @@ def change_school(
     need_admin(actor, school_id)
     with write():
         school = school_of(school_id)
+        if system != school.system and db.session.scalar(select(SchoolClass.id).where(SchoolClass.school_id == school_id).limit(1)):
+            raise Refused("system-fixed", _l("已经有班级，不能再改学制。"), remedy=_l("学制决定班级在几年级；确需更改，请联系系统管理员。"))
         school.organisation.name = name.strip()
         school.organisation.code = code.strip()
         school.school_type, school.locality, school.class_style = school_type, locality, class_style

@@ -60,6 +60,8 @@ def test_an_empty_school_says_what_to_do_on_every_page(client: FlaskClient, admi
     for name in PAGES:
         answer = client.get(f"/school/{name}")
         assert answer.status_code == 200, name
+        ids = re.findall(r'\bid="([^"]+)"', answer.text)
+        assert len(ids) == len(set(ids)), name
     assert "开课前还要做" in client.get("/school/profile").text
     assert "还没有班级" in client.get("/school/classes").text
     assert "还没有教室" in client.get("/school/rooms").text
@@ -136,6 +138,8 @@ def test_profile_stages_and_periods_are_saved(client: FlaskClient, admin: Person
     form = {"name": "新名学校", "code": "310", "school_type": "九年一贯制", "locality": "乡村", "system": "6-3", "class_style": "cohort"}
     assert "新名学校" in post(client, page, page, **form)
     assert "请从列表中选择" in post(client, page, page, **{**form, "locality": "月球"})
+    make_class(school)
+    assert "不能再改学制" in post(client, page, page, **{**form, "system": "5-4"})
     stage = {"solution_config": "2", "class_hour_minutes": "35", "admitted_on": "2026-06-10", "training_until": "2026-12-01", "participates": "1"}
     assert "还有 7 天到期" in post(client, "/school/stages/primary", page, **stage)
     assert "一课时应在" in post(client, "/school/stages/primary", page, **{**stage, "class_hour_minutes": "5"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lms.roster.intake.sheets import EMPTY, Cell, Row, Sheet
+from lms.roster.intake.cells import EMPTY, Cell, Row, Sheet
 from lms.roster.rules import ClassNameError, parse_class_name, squeeze
 
 SYNONYMS: Final[dict[str, tuple[str, ...]]] = {

@@ -15,9 +15,9 @@ from flask import current_app
 from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import NotFound
+from lms.roster.intake.cells import Cell
 from lms.roster.intake.headers import Column, Line, Table
 from lms.roster.intake.pupils import Options
-from lms.roster.intake.sheets import Cell
 
 KEEP_SECONDS: Final = 3600
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lms.roster.intake.cells import EMPTY, Cell
 from lms.roster.intake.headers import Line
-from lms.roster.intake.sheets import EMPTY, Cell
 from lms.roster.intake.verdicts import (
     CHANGED,
     ERROR,

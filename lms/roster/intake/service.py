@@ -21,10 +21,11 @@ from lms.core.errors import Invalid, Refused
 from lms.core.models import Account
 from lms.roster.access import need_admin, school_of
 from lms.roster.intake import pending as waiting
+from lms.roster.intake.cells import Cell, Sheet
 from lms.roster.intake.headers import SYNONYMS, Table, find_header, understand
 from lms.roster.intake.pending import Pending
 from lms.roster.intake.pupils import Judged, Options, hash_registry, judge
-from lms.roster.intake.sheets import MAX_ROWS, Cell, Sheet, read_sheets
+from lms.roster.intake.sheets import MAX_ROWS, read_sheets
 from lms.roster.intake.slots import JudgedSlot, judge_slots
 from lms.roster.intake.snapshot import known_pupils, known_staff, shape_of, slot_world
 from lms.roster.intake.staff import JudgedStaff, judge_staff

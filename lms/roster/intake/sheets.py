@@ -9,7 +9,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
@@ -17,6 +16,7 @@ from xml.etree.ElementTree import ParseError
 from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import Invalid
+from lms.roster.intake.cells import EMPTY, Cell, Row, Sheet
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 80 * 1024 * 1024
@@ -43,34 +43,6 @@ _UNREADABLE = (
     RecursionError,
 )
 """What openpyxl and xlrd raise on files that are broken inside; each becomes the same refusal."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell as text; ``kind``: text | number | date | bool | formula (without a stored result) | error | empty."""
-
-    text: str = ""
-    kind: str = "empty"
-
-
-EMPTY: Final = Cell()
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row with its number in the sheet (from 1)."""
-
-    number: int
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A sheet that is not empty."""
-
-    name: str
-    hidden: bool
-    rows: tuple[Row, ...]
 
 
 def read_sheets(data: bytes, file_name: str) -> list[Sheet]:

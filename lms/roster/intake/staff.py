@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lms.roster.intake.cells import Cell
 from lms.roster.intake.headers import Line
-from lms.roster.intake.sheets import Cell
 from lms.roster.intake.verdicts import (
     CHANGED,
     ERROR,

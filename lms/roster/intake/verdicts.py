@@ -10,8 +10,8 @@ from dataclasses import field as made
 from datetime import date
 from typing import Any, Final
 
+from lms.roster.intake.cells import Cell
 from lms.roster.intake.headers import Line
-from lms.roster.intake.sheets import Cell
 from lms.roster.rules import ClassNameError, Cohort, class_name, cohort_of, parse_class_name, squeeze
 
 NEW, CHANGED, UNCHANGED, ERROR = "new", "changed", "unchanged", "error"
