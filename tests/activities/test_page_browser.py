@@ -47,7 +47,7 @@ class Served:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     assert (VENDOR / "pyodide" / "pyodide.mjs").exists(), "run `make assets` first"
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright:  # like every browser test here: two ways of starting it cannot share a process
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -147,7 +147,8 @@ def test_an_answer_that_waits_survives_a_reload(page: Page, served: Served, taug
     expect(page.locator("#queue")).to_contain_text("等着交", timeout=15000)
     kept = page.evaluate("Object.keys(localStorage).filter(key => key.includes(':attempt:')).map(key => JSON.parse(localStorage[key]).id)")
     page.unroute("**/api/attempts")
-    page.reload()
+    with page.expect_response("**/api/attempts", timeout=15000):
+        page.reload()
     expect(page.locator("#queue")).to_be_hidden(timeout=15000)
     assert page.evaluate("Object.keys(localStorage).filter(key => key.includes(':attempt:'))") == []
     db.session.rollback()

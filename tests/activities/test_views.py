@@ -1,0 +1,65 @@
+"""The teacher's pages of work: a class with all its attempts, one answer; only for who teaches the class."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from lms.activities import service
+from lms.core.db import db
+from lms.core.models import Account
+from lms.courses import service as courses
+from lms.teaching.desk import desk_of
+from tests.activities.lessons import Browser, Taught, browser, teach
+from tests.activities.test_service import ANSWERS
+from tests.factories import make_admin, make_class, make_teacher
+
+
+@pytest.fixture
+def taught(app: Flask, tmp_path: Path) -> Taught:
+    return teach(tmp_path)
+
+
+def enter(app: Flask, account: Account) -> Browser:
+    client = browser(app)
+    with client.session_transaction() as session:
+        session["_user_id"], session["_fresh"] = account.get_id(), True
+    return client
+
+
+def answer_everything(taught: Taught) -> dict[str, uuid.UUID]:
+    """One answer of the first pupil to every activity; ids by activity."""
+    desk = desk_of(taught.account())
+    assert desk is not None
+    lesson: Any = courses.lesson_of(taught.package_id, "01-all")
+    return {name: service.save_attempt(desk.context, uuid.uuid4(), lesson.activities[name], answer).id for name, answer in ANSWERS.items()}
+
+
+def test_the_teacher_sees_the_class_and_each_answer(app: Flask, taught: Taught) -> None:
+    made = answer_everything(taught)
+    teacher = enter(app, taught.teacher)
+    page = teacher.get(f"/classes/{taught.cohort.id}/work").text
+    for words in ("学生01", "学生03", "小测验", "待评", "5 次作答"):
+        assert words in page
+    assert "0 次作答" in teacher.get(f"/classes/{taught.cohort.id}/work?lesson={uuid.uuid4()}").text
+    shown = {"read": "已读", "quiz": "八八六十四", "why": "因为小明说光线太暗", "faces": "正对镜头", "stop": "robot.stop()"}
+    for name, words in shown.items():
+        answer = teacher.get(f"/work/{made[name]}")
+        assert answer.status_code == 200
+        assert words in answer.text
+
+
+def test_only_who_teaches_the_class_sees_its_work(app: Flask, taught: Taught) -> None:
+    made = answer_everything(taught)
+    stranger = make_teacher(taught.school, make_class(taught.school, number=2), name="李老师")
+    for path in (f"/classes/{taught.cohort.id}/work", f"/work/{made['why']}"):
+        assert enter(app, db.session.get_one(Account, stranger.account_id)).get(path).status_code == 403
+        assert enter(app, db.session.get_one(Account, make_admin(taught.school).account_id)).get(path).status_code == 200
+        assert enter(app, taught.account(1)).get(path).status_code == 403
+        assert browser(app).get(path).status_code == 302
+    assert enter(app, taught.teacher).get(f"/classes/{uuid.uuid4()}/work").status_code == 404
+    assert enter(app, taught.teacher).get(f"/work/{uuid.uuid4()}").status_code == 404
