@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from lms.config import get_settings
 from lms.core.db import db
 from lms.demo import run as demo_run
@@ -29,8 +31,6 @@ from lms.instance import Instance
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.teaching import service as teaching
-from sqlalchemy import select
-
 from tests.bench.closed_loop import Client, load
 from tests.bench.memory import pss_mib
 
