@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Request, Response, WebSocket, expect
+from playwright.sync_api import Browser, Page, Request, Response, ViewportSize, WebSocket, expect
 
 from tests.e2e.lab import PASSWORD, Lab, Seated
 
-SCREEN = {"width": 1366, "height": 768}
+SCREEN: ViewportSize = {"width": 1366, "height": 768}
 STATUS_OK = 200
 
 

@@ -22,12 +22,13 @@ from lms.teaching.models import LessonSession, RegisterEntry
 from lms.usage import service as usage
 from lms.usage.models import UsageRecord
 from tests.chaos.motors import changes, moving, still_after
-from tests.e2e.lab import HOST, NAMES, Lab
+from tests.e2e.lab import HOST, NAMES, ROBOTS, Lab
 from tests.e2e.people import Pupil, Staff, Teacher, pictures
 
 FOLLOW_S = 8.0  # all processes, four browsers and the test share one machine here
 LEASE_S = 0.5
 STOP_S = 1.0
+LISTED_S = 2.5  # 2 s, and a little for the browser
 
 
 def test_teacher_and_three_pupils_take_a_lesson_to_its_end(lab: Lab, chromium: Browser, tmp_path: Path) -> None:
@@ -181,6 +182,32 @@ def driving(lab: Lab, teacher: Teacher, pupils: list[Pupil]) -> None:
     assert took < STOP_S
     driver.let_go()
     until(lambda: stops_reported(lab) == [[]], "the stop is not in the journal, or names a robot that did not stop")
+    teacher.page.locator("#stop-close").click()
+    hung_gateway(lab, teacher, driver, robot)
+
+
+def hung_gateway(lab: Lab, teacher: Teacher, driver: Pupil, robot: str) -> None:
+    """Nobody answers the red button: every robot is listed within two seconds; the one that drove stands by its own lease."""
+    driver.grip()
+    until(lambda: moving(lab.run_dir, robot), "the robot does not drive")
+    gateway = pid(lab, "gateway")
+    os.kill(gateway, signal.SIGSTOP)
+    hung = time.monotonic()
+    try:
+        teacher.stop_all()
+        pressed = time.monotonic()
+        expect(teacher.page.locator("#stop-panel.c-stop-bad")).to_be_visible()
+        listed = time.monotonic() - pressed
+        expect(teacher.page.locator("#stop-list li")).to_have_count(len(ROBOTS))
+        stood = still_after(lab.run_dir, robot, hung)
+        print(f"gateway hung: {robot} stood after {stood} s, all robots listed after {listed:.2f} s")
+        assert listed < LISTED_S
+        assert stood is not None
+        assert stood < LEASE_S + STOP_S
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    expect(teacher.page.locator("#stop-panel.c-stop-good")).to_be_visible(timeout=10_000)  # it answers after all
+    driver.let_go()
     teacher.page.locator("#stop-close").click()
 
 

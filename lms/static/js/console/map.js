@@ -23,7 +23,7 @@ function cell(pupil, seat, desk, now, ghost) {
     type: 'button',
     class: `c-pupil is-${state}${behind ? ' is-behind' : ''}${!pupil.visible && state === 'here' ? ' is-hidden' : ''}`,
     'data-person': pupil.person,
-    'aria-label': `${seat ? seat.label : pupil.roll} ${pupil.name} ${text}`,
+    'aria-label': [seat ? seat.label : pupil.roll, pupil.name, text, pupil.group].filter(Boolean).join(' '),
     onclick: () => desk.pick(pupil.person),
   },
   make('span', { class: 'c-name' }, pupil.name),

@@ -28,10 +28,11 @@ function card(desk, group, robots, pupils) {
 }
 
 function blink(desk, robot) {
+  const battery = robot.battery !== null && robot.battery !== undefined ? `${Math.round(robot.battery)}%` : '';
   return make('button', {
-    type: 'button', class: 'c-icon-button', title: robot.title, 'aria-label': robot.title,
+    type: 'button', class: 'c-icon-button', title: robot.title, 'aria-label': `${robot.title} ${battery}`.trim(),
     onclick: async (event) => { if (await desk.act(event.currentTarget, 'identify', { device: robot.id })) toast(fill(desk.texts.blink, { name: robot.sticker || robot.title })); },
-  }, icon('#tabler-bulb', 18), robot.battery !== null && robot.battery !== undefined ? make('small', {}, `${Math.round(robot.battery)}%`) : null,
+  }, icon('#tabler-bulb', 18), battery ? make('small', {}, battery) : null,
   make('span', { class: `c-dot is-${robot.moving ? 'moving' : robot.state}` }));
 }
 
