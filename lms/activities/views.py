@@ -12,15 +12,25 @@ from sqlalchemy import select
 
 from lms.activities import service
 from lms.activities.models import Attempt
+from lms.core import clock
+from lms.core.audit import access
 from lms.core.auth import current_account, may, require
 from lms.core.db import db
 from lms.core.errors import NotAllowed, NotFound
+from lms.core.jobs import every
 from lms.core.models import Account
 from lms.courses.rules import render
 from lms.courses.service import MEDIA
 from lms.roster.models import Person, SchoolClass, TeachingAssignment
 
 bp = Blueprint("activities", __name__, template_folder="templates")
+
+
+def _forget() -> None:
+    service.forget_drafts(clock.now())
+
+
+every(59, "forget-drafts", _forget)
 
 
 @bp.record_once
@@ -61,6 +71,7 @@ def class_work(class_id: uuid.UUID) -> str:
     cohort = _class_for(current_account(), class_id)
     lesson_id = request.args.get("lesson", type=uuid.UUID)
     report = service.class_report(class_id, lesson_id, school_id=cohort.school_id)
+    access(current_account(), "class-work", "school_class", class_id, people=len(report.lines))
     return render_template("activities/class_work.html", cohort=cohort, report=report, lesson_id=lesson_id)
 
 
@@ -73,6 +84,7 @@ def work(attempt_id: uuid.UUID) -> str:
     if attempt is None or (attempt.school_id != account.organisation_id and not may(account, ("school_admin",), attempt.school_id)):
         raise NotFound("work", _l("没有这份作业。"))
     cohort = _class_for(account, attempt.class_id)
+    access(account, "work", "attempt", attempt.id)
     shown = service.shown_answer(attempt)
     media = MEDIA.format(hash=attempt.content_hash, lesson=attempt.activity.rpartition("/")[0])
     pupil = db.session.scalar(select(Person.name).where(Person.id == attempt.person_id))

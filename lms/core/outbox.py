@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import delete
+
+from lms.core import clock
 from lms.core.db import db, write
 from lms.core.models import OutboxMessage
+
+KEPT_DAYS = 7
 
 
 def to_mqtt(school_id: uuid.UUID, topic: str, payload: dict[str, Any] | None, *, retain: bool = False) -> None:
@@ -15,3 +21,9 @@ def to_mqtt(school_id: uuid.UUID, topic: str, payload: dict[str, Any] | None, *,
     text = "" if payload is None else json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str)
     with write():
         db.session.add(OutboxMessage(school_id=school_id, destination="mqtt", topic=topic, payload=text, retain=retain))
+
+
+def forget_delivered() -> None:
+    """Delete what was delivered a week ago."""
+    with write() as session:
+        session.execute(delete(OutboxMessage).where(OutboxMessage.delivered_at < clock.now() - timedelta(days=KEPT_DAYS)))

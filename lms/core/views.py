@@ -32,6 +32,7 @@ from lms.core.i18n import COOKIE, LOCALES
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.core.models import Account, Organisation
+from lms.core.outbox import forget_delivered
 
 __all__ = ["admin_views", "bp", "ops_views"]
 
@@ -45,6 +46,7 @@ HOMES = (
 )
 
 every(30, "forget-lockouts", forget_old_failures)
+every(59, "forget-delivered", forget_delivered)
 
 
 @bp.record_once

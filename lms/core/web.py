@@ -112,7 +112,7 @@ def _after(response: Response) -> Response:
     headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
     rule = request.url_rule.rule if request.url_rule else "-"  # the rule, not the address: no names, no ids
     if request.endpoint and request.endpoint.endswith("static"):
-        headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}" + (", immutable" if "v" in request.args else "")
+        headers["Cache-Control"] = _keeping()
     else:
         headers.setdefault("Cache-Control", "no-store")
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
@@ -129,6 +129,13 @@ def _after(response: Response) -> Response:
         },
     )
     return response
+
+
+def _keeping() -> str:
+    """How long browsers keep a static file: for ever with a stamp; our own modules import each other without one, so they are asked for."""
+    if "v" in request.args:
+        return f"public, max-age={STATIC_SECONDS}, immutable"
+    return f"public, max-age={STATIC_SECONDS}" if request.path.startswith("/static/vendor/") else "no-cache"
 
 
 def _stamp(endpoint: str, values: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from lms.core import clock
 from lms.core.auth import current_school_id, require
 from lms.core.db import db
+from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.labs import service
 from lms.roster.models import Room
@@ -27,6 +28,13 @@ STATES = {
 @bp.record_once
 def _menu(state: BlueprintSetupState) -> None:
     offer(state.app, Entry("labs.devices", _l("设备"), "robot", ("teacher", "school_admin"), 40))
+
+
+def _forget() -> None:
+    service.forget_old(clock.now())
+
+
+every(59, "forget-labs", _forget)
 
 
 @bp.get("/devices")
