@@ -267,6 +267,7 @@ def lost(found: dict[str, Any]) -> bool:
     return bool(
         found["errors"]
         or found["present"] != found["pupils"]
+        or not found["attempts_sent"]
         or found["attempts_saved"] != found["attempts_sent"]
         or not found["chain_ok"]
         or not found["usage_record"]
