@@ -117,7 +117,7 @@ def quiz(teacher: Teacher, pupils: list[Pupil], window: Page) -> None:
     expect(window.locator(".p-results")).to_contain_text("3 人已交")
     nameless(window)
     window.locator("#results").click()
-    expect(teacher.page.locator("#count-done")).to_have_text("3")
+    expect(teacher.page.locator("#count-done")).to_have_text("3", timeout=10_000)  # told by the poll, every six seconds
 
 
 def text(lab: Lab, teacher: Teacher, pupils: list[Pupil], window: Page) -> None:

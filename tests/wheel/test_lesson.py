@@ -15,7 +15,7 @@ __all__ = ["installed", "wheel"]  # pytest finds its fixtures by these names
 LIMIT_S = 420
 
 
-def test_the_wheel_runs_a_lesson(installed: Path, tmp_path: Path) -> None:  # noqa: F811 (the fixture)
+def test_the_wheel_runs_a_lesson(installed: Path, tmp_path: Path) -> None:
     environ = {"PATH": f"{installed / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path), "LANG": "C.UTF-8", **port_environ()}
     command = ("lms", "demo", "--once", "--pupils", "3", "--report", "r.json", "--run-dir", "run")
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=LIMIT_S)
