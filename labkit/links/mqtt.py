@@ -82,6 +82,7 @@ class Broker:
         self._on_connect = on_connect
         self._topics: dict[str, int] = {}
         self._up = threading.Event()
+        self._answered = threading.Event()
         self._refused = ""
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True
@@ -105,8 +106,9 @@ class Broker:
         self._client.loop_start()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until connected; raises LinkDown with the broker's reason."""
-        if not self._up.wait(timeout_s):
+        """Wait until connected; raises LinkDown: at once with the broker's reason when it refuses, else after the time."""
+        self._answered.wait(timeout_s)
+        if not self.up:
             where = f"{self._address.host}:{self._address.port}"
             raise LinkDown(
                 f"连不上 MQTT 代理 {where}{'：' + self._refused if self._refused else ''}",
@@ -154,12 +156,14 @@ class Broker:
     ) -> None:
         if reason.is_failure:
             self._refused = str(reason)
+            self._answered.set()
             log.error("the broker refuses the connection: %s", reason)
             return
         self._refused = ""
         for topic, qos in list(self._topics.items()):
             client.subscribe(topic, qos)
         self._up.set()
+        self._answered.set()
         log.info("connected to %s:%d", self._address.host, self._address.port)
         self._on_connect()
 
@@ -168,6 +172,8 @@ class Broker:
     ) -> None:
         was_up = self._up.is_set()
         self._up.clear()
+        if was_up:
+            self._answered.clear()
         if was_up and reason.is_failure:
             log.warning("connection to the broker lost (%s); trying again every %d to %d s", reason, *RETRY_S)
 

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
@@ -39,13 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stale-after", type=float, default=2.0, help="几秒没有新画面算中断")
     options = parser.parse_args(arguments)
     try:
-        from labkit.vision.detect import Detector
         from labkit.vision.source import LatestFrame, Source
+
+        if find_spec("mediapipe") is None:
+            raise ImportError("no MediaPipe")
     except ImportError as error:
-        _fail(
-            "no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}"
-        )
-        return EXIT_NO_VISION
+        return _no_vision(error)
     try:
         source = Source(options.url)
     except LabkitError as error:
@@ -54,14 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     frames = LatestFrame(source, max(0.2, options.stale_after))
     threading.Thread(target=_watch_stdin, args=(stop, frames), daemon=True).start()
-    detector = Detector(min(max(options.width, 64), 1920))
-    with contextlib.suppress(BrokenPipeError):
-        _watch(frames, detector, min(max(options.fps, 0.1), 60.0), stop)
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            _watch(frames, min(max(options.width, 64), 1920), min(max(options.fps, 0.1), 60.0), stop)
+    except ImportError as error:
+        return _no_vision(error)
     frames.close()
     return 0
 
 
-def _watch(frames: LatestFrame, detector: Detector, fps: float, stop: threading.Event) -> None:
+def _watch(frames: LatestFrame, width: int, fps: float, stop: threading.Event) -> None:
+    detector: Detector | None = None
     seen: deque[float] = deque()
     number, due = 0, time.monotonic()
     while not stop.is_set():
@@ -73,6 +76,8 @@ def _watch(frames: LatestFrame, detector: Detector, fps: float, stop: threading.
             continue
         if picture is None:
             return
+        if detector is None:
+            detector = _detector(width)
         number += 1
         now = time.monotonic()
         seen.append(now)
@@ -84,11 +89,23 @@ def _watch(frames: LatestFrame, detector: Detector, fps: float, stop: threading.
         stop.wait(due - time.monotonic())
 
 
+def _detector(width: int) -> Detector:
+    """Loads the models, which takes a second or two: only a camera that has given a picture is worth it."""
+    from labkit.vision.detect import Detector
+
+    return Detector(width)
+
+
 def _watch_stdin(stop: threading.Event, frames: LatestFrame) -> None:
     while sys.stdin.buffer.read(4096):
         pass
     stop.set()
     frames.wake()
+
+
+def _no_vision(error: ImportError) -> int:
+    _fail("no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}")
+    return EXIT_NO_VISION
 
 
 def _fail(code: str, zh: str, en: str) -> None:
