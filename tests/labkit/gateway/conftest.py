@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,12 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     running.stop()
 
 
-@pytest.fixture
-def make_rig(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
-    """A lab with mbot-1 and, if wanted, more devices; its retained topics are cleared afterwards."""
+@contextmanager
+def rigs_on(broker: RunningBroker, folder: Path) -> Iterator[Callable[..., Rig]]:
+    """Makes labs with mbot-1 and, if wanted, more devices; ends them and clears their retained topics afterwards."""
     rigs: list[Rig] = []
 
-    def make(*more: str, folder: Path = tmp_path) -> Rig:
+    def make(*more: str) -> Rig:
         rigs.append(Rig(broker, folder, [MBOT, *more]))
         return rigs[-1]
 
@@ -34,10 +35,16 @@ def make_rig(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Ri
     for rig in rigs:
         rig.end()
         rig.kit.close()
-        for topic in {m.topic for m in list(rig.console.messages)}:
-            rig.console.publish(topic, b"", retain=True)
+        rig.console.publish_all(((topic, b"") for topic in {m.topic for m in list(rig.console.messages)}), retain=True)
         rig.console.leave()
         broker.people.remove(rig.console)
+
+
+@pytest.fixture
+def make_rig(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Labs of this test."""
+    with rigs_on(broker, tmp_path) as make:
+        yield make
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 
-from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
+from tests.labkit.gateway.conftest import rigs_on
 from tests.labkit.gateway.rig import Rig
 
 SIMULATED = [
@@ -22,40 +23,40 @@ SIMULATED = [
 ]
 
 
-@pytest.fixture
-def simulate(tmp_path: Path) -> Iterator[Callable[[Rig, list[str]], None]]:
-    """Start the simulators of a rig's lab; its kits appear at the gateway's ports. All of them end with the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(rig: Rig, kits: list[str]) -> None:
-        url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
-        words = ["--lab", str(rig.lab), "--run-dir", str(tmp_path / "sim"), "--broker", url, "--username", ADMIN]
-        with (tmp_path / "simulator.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "labkit.cli", "simulate", *words],
-                env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
-                stderr=log,
-            )
-        started.append(process)
-        for kit in kits:
-            (tmp_path / "dev" / kit).symlink_to(tmp_path / "sim" / "dev" / kit)
-
-    yield begin
-    for process in started:
+@contextmanager
+def simulated(rig: Rig, kits: list[str]) -> Iterator[None]:
+    """Run the simulators of a rig's lab; its kits appear at the gateway's ports."""
+    url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
+    run_dir = rig.folder / "sim"
+    words = ["--lab", str(rig.lab), "--run-dir", str(run_dir), "--broker", url, "--username", ADMIN]
+    with (rig.folder / "simulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labkit.cli", "simulate", *words],
+            env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD},
+            stderr=log,
+        )
+    for kit in kits:
+        (rig.folder / "dev" / kit).symlink_to(run_dir / "dev" / kit)
+    try:
+        yield
+    finally:
         process.terminate()
-        assert process.wait(10) == 0
+        ended = process.wait(10)
+    assert ended == 0
 
 
-@pytest.fixture
-def fleet(make_rig: Callable[..., Rig], simulate: Callable[[Rig, list[str]], None], tmp_path: Path) -> Rig:
+@pytest.fixture(scope="class")
+def fleet(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """All kinds of robots and a camera, served and ready."""
-    camera = f'{{id: cam-1, profile: generic-camera, sticker: "C1", url: "file://{tmp_path}/clip.avi", simulate: {{}}}}'
-    rig = make_rig(*SIMULATED, camera)
-    simulate(rig, ["mbot-9", "uno-1"])
-    rig.serve()
-    for device in ("mbot-9", "uno-1", "car-1"):
-        rig.until(f"homie/5/{device}/$state", b"ready", 45)
-    return rig
+    folder = tmp_path_factory.mktemp("fleet")
+    camera = f'{{id: cam-1, profile: generic-camera, sticker: "C1", url: "file://{folder}/clip.avi", simulate: {{}}}}'
+    with rigs_on(broker, folder) as make:
+        rig = make(*SIMULATED, camera)
+        with simulated(rig, ["mbot-9", "uno-1"]):
+            rig.serve()
+            for device in ("mbot-9", "uno-1", "car-1"):
+                rig.until(f"homie/5/{device}/$state", b"ready", 45)
+            yield rig
 
 
 def motion(rig: Rig, device: str) -> list[tuple[float, float]]:
@@ -64,74 +65,74 @@ def motion(rig: Rig, device: str) -> list[tuple[float, float]]:
     return [(row["left"], row["right"]) for row in map(json.loads, lines)]
 
 
-def test_every_robot_drives_and_its_stop_is_confirmed(fleet: Rig) -> None:
-    devices = ["mbot-9", "uno-1", "car-1"]
-    for number, device in enumerate(devices):
-        fleet.lease(holder=f"t-lab1-0{number}", device=device, max_linear=0.2)
-        for _ in range(3):
-            fleet.wish(terminal=f"t-lab1-0{number}", linear_x=0.15, angular_z=0.5, ms=500)
-    for device in devices:
-        fleet.until(f"homie/5/{device}/main/moving", b"true")
-    report = fleet.room_stop()
-    assert sorted(report["confirmed"]) == ["car-1", "mbot-1", "mbot-9", "uno-1"], report
-    for device in devices:
-        fleet.until(f"homie/5/{device}/main/moving", b"false")
-        fleet.until(f"homie/5/{device}/main/stop-confirmed", b"true")
-        fleet.wait(lambda d=device: int(fleet.value("commands", d) or 0) >= 2, "commands")  # type: ignore[misc]  # a lambda's defaults have no types
-        speeds = motion(fleet, device)
-        assert any(right > left > 0 for left, right in speeds), speeds
-        assert speeds[-1] == (0, 0)
+class TestFleet:
+    """One lab for all of them: what a test disturbs it puts right again."""
+
+    def test_every_robot_drives_and_its_stop_is_confirmed(self, fleet: Rig) -> None:
+        devices = ["mbot-9", "uno-1", "car-1"]
+        for number, device in enumerate(devices):
+            fleet.lease(holder=f"t-lab1-0{number}", device=device, max_linear=0.2)
+            for _ in range(3):
+                fleet.wish(terminal=f"t-lab1-0{number}", linear_x=0.15, angular_z=0.5, ms=500)
+        for device in devices:
+            fleet.until(f"homie/5/{device}/main/moving", b"true")
+        report = fleet.room_stop()
+        assert sorted(report["confirmed"]) == ["car-1", "mbot-1", "mbot-9", "uno-1"], report
+        for device in devices:
+            fleet.until(f"homie/5/{device}/main/moving", b"false")
+            fleet.until(f"homie/5/{device}/main/stop-confirmed", b"true")
+            fleet.wait(lambda d=device: int(fleet.value("commands", d) or 0) >= 2, "commands")  # type: ignore[misc]  # a lambda's defaults have no types
+            speeds = motion(fleet, device)
+            assert any(right > left > 0 for left, right in speeds), speeds
+            assert speeds[-1] == (0, 0)
+
+    def test_sensors_and_camera_are_published(self, fleet: Rig) -> None:
+        for device, property_id in (("mbot-9", "range"), ("mbot-9", "line"), ("uno-1", "range"), ("uno-1", "battery"),
+                                    ("car-1", "range")):  # fmt: skip
+            fleet.wait(lambda d=device, p=property_id: fleet.value(p, d) is not None, f"no {property_id} of {device}")  # type: ignore[misc]  # as above
+        fleet.until("homie/5/cam-1/$state", b"ready", 30)
+        fleet.until("homie/5/cam-1/main/stale", b"false")
+        seen = {m.payload for m in fleet.console.messages if m.topic == "homie/5/cam-1/main/faces"}
+        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"1", "no face seen", 15)
+        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"0", "a face that never goes", 15)
+        assert seen <= {b"0", b"1"}
+
+    def test_a_lost_board_is_told_and_listed(self, fleet: Rig) -> None:
+        fleet.console.publish("homie/5/car-1/$state", b"lost", retain=True)
+        fleet.wait(lambda: bool(fleet.last("homie/5/gw-lab1/$alert/car-1-lost")), "no alert")
+        rows = fleet.room_stop()["unconfirmed"]
+        assert [(r["device"], r["sticker"], r["code"]) for r in rows] == [("car-1", "03", "lost")]
+        fleet.console.publish("homie/5/car-1/$state", b"ready", retain=True)
+        fleet.until("homie/5/gw-lab1/$alert/car-1-lost", b"")
+
+    def test_the_list_of_devices_is_published(self, fleet: Rig) -> None:
+        rows = json.loads(fleet.last("zhike/gateway/gw-lab1/devices") or b"[]")
+        assert {r["device"]: (r["kind"], r["room"], r["sticker"], r["parent"]) for r in rows} == {
+            "mbot-1": ("robot", "lab1", "07", "gw-lab1"),
+            "mbot-9": ("robot", "lab1", "09", "gw-lab1"),
+            "uno-1": ("robot", "lab1", "21", "gw-lab1"),
+            "car-1": ("robot", "lab1", "03", ""),
+            "cam-1": ("camera", "lab1", "C1", "gw-lab1"),
+        }
 
 
-def test_sensors_and_camera_are_published(fleet: Rig) -> None:
-    for device, property_id in (("mbot-9", "range"), ("mbot-9", "line"), ("uno-1", "range"), ("uno-1", "battery"),
-                                ("car-1", "range")):  # fmt: skip
-        fleet.wait(lambda d=device, p=property_id: fleet.value(p, d) is not None, f"no {property_id} of {device}")  # type: ignore[misc]  # as above
-    fleet.until("homie/5/cam-1/$state", b"ready", 30)
-    fleet.until("homie/5/cam-1/main/stale", b"false")
-    seen = {m.payload for m in fleet.console.messages if m.topic == "homie/5/cam-1/main/faces"}
-    fleet.wait(lambda: fleet.value("faces", "cam-1") == b"1", "no face seen", 15)
-    fleet.wait(lambda: fleet.value("faces", "cam-1") == b"0", "a face that never goes", 15)
-    assert seen <= {b"0", b"1"}
-
-
-def test_a_lost_board_is_told_and_listed(fleet: Rig) -> None:
-    fleet.console.publish("homie/5/car-1/$state", b"lost", retain=True)
-    fleet.wait(lambda: bool(fleet.last("homie/5/gw-lab1/$alert/car-1-lost")), "no alert")
-    rows = fleet.room_stop()["unconfirmed"]
-    assert [(r["device"], r["sticker"], r["code"]) for r in rows] == [("car-1", "03", "lost")]
-
-
-def test_the_list_of_devices_is_published(fleet: Rig) -> None:
-    rows = json.loads(fleet.last("zhike/gateway/gw-lab1/devices") or b"[]")
-    assert {r["device"]: (r["kind"], r["room"], r["sticker"], r["parent"]) for r in rows} == {
-        "mbot-1": ("robot", "lab1", "07", "gw-lab1"),
-        "mbot-9": ("robot", "lab1", "09", "gw-lab1"),
-        "uno-1": ("robot", "lab1", "21", "gw-lab1"),
-        "car-1": ("robot", "lab1", "03", ""),
-        "cam-1": ("camera", "lab1", "C1", "gw-lab1"),
-    }
-
-
-def test_a_board_that_browns_out_is_set_up_again_and_drives(
-    make_rig: Callable[..., Rig], simulate: Callable[[Rig, list[str]], None]
-) -> None:
+def test_a_board_that_browns_out_is_set_up_again_and_drives(make_rig: Callable[..., Rig]) -> None:
     faults = "{seed: 1, faults: {brown_out_s: 0.4}}"
     rig = make_rig(f'{{id: uno-2, profile: arduino-firmata-car, sticker: "22", url: "sim://pty", simulate: {faults}}}')
-    simulate(rig, ["uno-2"])
-    rig.serve()
-    rig.until("homie/5/uno-2/$state", b"ready", 45)
-    rig.lease(device="uno-2")
+    with simulated(rig, ["uno-2"]):
+        rig.serve()
+        rig.until("homie/5/uno-2/$state", b"ready", 45)
+        rig.lease(device="uno-2")
 
-    def drive_until(done: Callable[[], bool]) -> None:
-        for _ in range(150):
-            rig.wish(linear_x=0.2, ms=500)
-            if done():
-                return
-            threading.Event().wait(0.1)
-        pytest.fail(rig.log.read_text()[-3000:])
+        def drive_until(done: Callable[[], bool]) -> None:
+            for _ in range(150):
+                rig.wish(linear_x=0.2, ms=500)
+                if done():
+                    return
+                threading.Event().wait(0.1)
+            pytest.fail(rig.log.read_text()[-3000:])
 
-    restarts = rig.log.read_text().count("started anew")
-    drive_until(lambda: rig.log.read_text().count("started anew") > restarts)
-    before = len(motion(rig, "uno-2"))
-    drive_until(lambda: any(speed != (0, 0) for speed in motion(rig, "uno-2")[before:]))
+        restarts = rig.log.read_text().count("started anew")
+        drive_until(lambda: rig.log.read_text().count("started anew") > restarts)
+        before = len(motion(rig, "uno-2"))
+        drive_until(lambda: any(speed != (0, 0) for speed in motion(rig, "uno-2")[before:]))

@@ -119,8 +119,10 @@ def test_serial_garbage_is_refused_and_nothing_crashes(rig: Rig, seed: int) -> N
 
 def test_a_flood_of_wishes_is_thinned_to_the_kits_pace(rig: Rig) -> None:
     rig.lease()
-    for _ in range(200):
-        rig.wish(linear_x=0.2, ms=300)
+    wishes = [json.dumps({"seq": seq, "linear_x": 0.2, "ms": 300}) for seq in range(1, 201)]
+    rig.console.publish_all(("homie/5/t-lab1-01/wish/drive", wish) for wish in wishes)
+    with rig.kit.changed:
+        assert rig.kit.changed.wait_for(lambda: any(any(motors.values()) for _, motors in rig.kit.moved), 3)
     rig.kit.wait(standing=True, timeout_s=3)
     report = rig.room_stop()
     assert report["confirmed"] == ["mbot-1"]
