@@ -29,7 +29,6 @@ from lms.labs import service as labs
 from lms.roster import service as roster
 from lms.roster.models import Person
 from lms.supervisor import Spec
-from lms.teaching import closing
 from lms.teaching import service as teaching
 from lms.teaching.access import note_event
 from lms.teaching.models import LessonSession, RegisterEntry
@@ -154,11 +153,11 @@ def run_once(demo: Demo, minutes: float, say: Callable[[str], None]) -> None:
         demo.stopping.wait(max(0.0, pause_s - (time.monotonic() - began)))
     say("下课：机器人停车，学生退出 …")
     teacher.end()
-    teacher.close()
     with demo.app.app_context():
         _until(lambda: _all_stopped(demo), STOP_S)
-        closing.close(demo.lesson_id)
         db.session.remove()
+    teacher.write_record()
+    teacher.close()
 
 
 def _settled(demo: Demo, step: int) -> bool:

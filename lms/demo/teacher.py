@@ -41,6 +41,10 @@ class Teacher:
         """End the lesson."""
         return self._post("end", {})
 
+    def write_record(self) -> dict[str, Any]:
+        """Have the usage record written now."""
+        return self._post("close", {})
+
     def close(self) -> None:
         """Leave the console."""
         self._browser.close()

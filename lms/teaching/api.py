@@ -13,7 +13,7 @@ from lms.activities import service as activities
 from lms.core.audit import audit
 from lms.core.auth import current_account, require, unlock
 from lms.core.db import db
-from lms.core.errors import Invalid, NotFound
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.web import ok
 from lms.courses.service import MEDIA
 from lms.labs import service as labs
@@ -136,6 +136,17 @@ def api_end(lesson_id: uuid.UUID) -> Response:
     if lesson.state in rules.LIVE:
         service.check_controller(lesson, _token(lesson))
     return _state(service.end_lesson(current_account(), lesson))
+
+
+@bp.post(f"{BASE}/close")
+@require(*STAFF)
+def api_close(lesson_id: uuid.UUID) -> Response:
+    """Write the record of an ended lesson now, without waiting for the ten minutes."""
+    lesson = _lesson(lesson_id)
+    if lesson.state in rules.LIVE:
+        raise Refused("lesson-running", _l("这节课还在上。"), remedy=_l("请先下课。"))
+    service.close(lesson.id)
+    return _state(_lesson(lesson_id))
 
 
 @bp.post(f"{BASE}/reopen")

@@ -244,6 +244,17 @@ def test_reopening_from_the_page(scene: Scene, teacher: FlaskClient) -> None:
     assert service.push_step(scene.actor, lesson, 1).step == 1
 
 
+def test_the_record_is_written_at_once_on_the_teachers_word(scene: Scene, teacher: FlaskClient) -> None:
+    lesson = scene.open()
+    csrf = token(teacher, "/today")
+    assert send(teacher, csrf, lesson, "close").status_code == 409  # it is still running
+    service.end_lesson(scene.actor, lesson)
+    for _ in range(2):  # pressed twice: one record
+        assert send(teacher, csrf, lesson, "close").get_json()["lesson"]["state"] == "closed"
+    assert db.session.scalars(select(UsageRecord)).one().lesson_id == lesson.id
+    assert send(teacher, csrf, lesson, "reopen").status_code == 409
+
+
 def test_the_admin_sees_the_schools_day(app: Flask, scene: Scene, fixed_clock: FixedClock) -> None:
     slot = scene.day_slot(scene.slot(3))
     fixed_clock.at = slot.starts

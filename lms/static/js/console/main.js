@@ -254,6 +254,7 @@ function buttons() {
   on('end-no', () => $('end-dialog').close());
   on('end-yes', async (button) => { if (await act(button, 'end')) $('end-dialog').close(); });
   on('reopen', (button) => act(button, 'reopen'));
+  on('close-now', (button) => act(button, 'close'));
   on('take-over', (button) => act(button, 'take-over'));
   on('mark-rest', async (button) => { if (await act(button, 'register', { rest: 'hand' })) toast(desk.texts.rest_done); });
   on('make-groups', (button) => act(button, 'groups', { size: Number($('group-size').value) }));
