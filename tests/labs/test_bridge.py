@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,17 @@ def broker(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterat
     made.kill()
 
 
-def run_bridge(app: Flask, school_id: Any, port: int) -> tuple[Bridge, threading.Thread]:
-    bridge = Bridge(app, school_id, "127.0.0.1", port)
+@contextmanager
+def bridged(app: Flask, school_id: Any, broker: Broker) -> Iterator[None]:
+    """A bridge at work."""
+    bridge = Bridge(app, school_id, "127.0.0.1", broker.config.tcp_port)
     thread = threading.Thread(target=bridge.run)
     thread.start()
-    return bridge, thread
+    try:
+        yield
+    finally:
+        bridge.stop()
+        thread.join(15)
 
 
 class Peer:
@@ -125,8 +132,7 @@ def test_lesson_reaches_terminal_and_its_life_reaches_the_tables(app: Flask, bro
     service.open_terminals(room, lesson_id)
     service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running", "step": 0})
     gateway = service.gateway_credential(school.id, "gw-lab1")
-    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
-    try:
+    with bridged(app, school.id, broker):
         until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
         seat = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), f"zhike/room/{room.code}/lesson")
         until(lambda: any(str(lesson_id) in payload for _, payload in seat.got))
@@ -151,9 +157,6 @@ def test_lesson_reaches_terminal_and_its_life_reaches_the_tables(app: Flask, bro
         assert until(lambda: db.session.scalar(select(DeviceLessonSummary).where(DeviceLessonSummary.device_id == device.id))).stop_confirmed is True
         for peer in (seat, lab):
             peer.end()
-    finally:
-        bridge.stop()
-        thread.join(15)
 
 
 def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
@@ -162,8 +165,7 @@ def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
     lesson_id = new_id()
     service.open_terminals(room, lesson_id)
     listener = service.gateway_credential(school.id, "gw-lab1")
-    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
-    try:
+    with bridged(app, school.id, broker):
         until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
         lab = Peer(broker.config.tcp_port, listener, "homie/5/#", "zhike/#")
         pupil = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), "homie/5/#", "zhike/#", f"zhike/room/{room.code}/lesson")
@@ -178,9 +180,6 @@ def test_pupil_can_forge_nothing(app: Flask, broker: Broker) -> None:
         assert not [payload for _, payload in pupil.got if payload == "secret"]
         for peer in (lab, pupil):
             peer.end()
-    finally:
-        bridge.stop()
-        thread.join(15)
 
 
 def test_pupil_cannot_take_over_another_client(app: Flask, broker: Broker) -> None:
@@ -188,8 +187,7 @@ def test_pupil_cannot_take_over_another_client(app: Flask, broker: Broker) -> No
     room, seats = make_room(school)
     lesson_id = new_id()
     service.open_terminals(room, lesson_id)
-    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
-    try:
+    with bridged(app, school.id, broker):
         until(lambda: provisioned(seats[0].terminal))
         mine = service.terminal_credential(seats[0], room, lesson_id)
         refused = threading.Event()
@@ -204,9 +202,6 @@ def test_pupil_cannot_take_over_another_client(app: Flask, broker: Broker) -> No
         peer = Peer(broker.config.tcp_port, mine, f"zhike/room/{room.code}/lesson")
         until(lambda: peer.got)  # the bridge is still there and publishes
         peer.end()
-    finally:
-        bridge.stop()
-        thread.join(15)
 
 
 def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Broker) -> None:
@@ -215,8 +210,7 @@ def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Br
     lesson_id = new_id()
     service.open_terminals(room, lesson_id)
     service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running", "step": 4})
-    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
-    try:
+    with bridged(app, school.id, broker):
         until(lambda: provisioned(seats[0].terminal))
         broker.kill()
         for left in broker.config.data_dir.glob("*"):
@@ -236,9 +230,6 @@ def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Br
             return arrived
 
         assert until(reached, 40)
-    finally:
-        bridge.stop()
-        thread.join(15)
 
 
 def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
@@ -246,8 +237,7 @@ def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
     room, seats = make_room(school)
     lesson_id = new_id()
     service.open_terminals(room, lesson_id)
-    bridge, thread = run_bridge(app, school.id, broker.config.tcp_port)
-    try:
+    with bridged(app, school.id, broker):
         until(lambda: provisioned(seats[0].terminal))
         peer = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), f"zhike/room/{room.code}/lesson")
         dropped = threading.Event()
@@ -255,9 +245,6 @@ def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
         service.retire_credentials(lesson_id)
         assert dropped.wait(15)
         peer.end()
-    finally:
-        bridge.stop()
-        thread.join(15)
 
 
 def test_late_web_finds_the_stop_that_the_console_published(app: Flask) -> None:
