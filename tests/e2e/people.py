@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,17 @@ from tests.e2e.lab import PASSWORD, Lab, Seated
 
 SCREEN: ViewportSize = {"width": 1366, "height": 768}
 STATUS_OK = 200
+WATCH_MS = 15_000
+WATCH = """([selector, text, limit]) => {
+  window.noticed = new Promise((tell, fail) => {
+    setTimeout(() => fail(new Error(`no ${selector} ${text}`)), limit);
+    new MutationObserver((_, watcher) => {
+      if (!document.querySelector(selector)?.textContent.includes(text)) return;
+      watcher.disconnect();
+      tell(Date.now());
+    }).observe(document.body, {subtree: true, childList: true, attributes: true});
+  });
+}"""
 
 
 class Person:
@@ -31,6 +43,14 @@ class Person:
 
     def _linked(self, socket: WebSocket) -> None:
         self.sockets.append(socket.url)
+
+    def watch(self, selector: str, text: str = "") -> None:
+        """Have the page itself note when an element with this text appears: looking from outside is too coarse."""
+        self.page.evaluate(WATCH, [selector, text, WATCH_MS])
+
+    def noticed(self) -> float:
+        """When it appeared, as :func:`time.monotonic`."""
+        return monotonic(self.page.evaluate("() => window.noticed"))
 
     def open(self, path: str) -> None:
         """Go to a page of the school."""
@@ -66,6 +86,13 @@ class Teacher(Staff):
         """The next step, for everybody."""
         self.page.locator("#next").click()
 
+    def press(self, button: str) -> float:
+        """Press a button; the moment of the click, as :func:`time.monotonic`."""
+        moment = f"window.pressed = new Promise((tell) => document.querySelector('{button}').addEventListener('click', () => tell(Date.now()), {{once: true, capture: true}}))"
+        self.page.evaluate(f"() => {{ {moment} }}")
+        self.page.locator(button).click()
+        return monotonic(self.page.evaluate("() => window.pressed"))
+
     def projector(self) -> Page:
         """The window for the class."""
         with self.context.expect_page() as opened:
@@ -83,10 +110,6 @@ class Teacher(Staff):
         expect(self.page.locator("#groups .c-group-card .is-driver").first).to_be_visible()
         self.page.locator("#deal").click()
         expect(self.page.locator("#groups select")).to_have_count(3)
-
-    def stop_all(self) -> None:
-        """The red button."""
-        self.page.locator("#stop").click()
 
     def end(self) -> None:
         """End the lesson, after the question."""
@@ -176,6 +199,11 @@ class Pupil(Person):
         button.click()
         expect(self.page.locator(".console")).to_contain_text(re.compile("走了 2 步"))
         expect(button).to_have_attribute("data-state", "idle")
+
+
+def monotonic(browser_ms: float) -> float:
+    """A moment of ``Date.now()`` on this machine as :func:`time.monotonic` would have told it."""
+    return browser_ms / 1000 - time.time() + time.monotonic()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import { call, uuid } from './api.js';
 import { $, fill, icon, make } from './dom.js';
 
-const REPORT_MS = 1900; // the gateway answers within 1.7 s: whom nobody has confirmed is listed within two
+const REPORT_MS = 1800; // the gateway answers within 1.7 s: whom nobody has confirmed is listed within two
 const ASK_MS = 600;
 
 /** `desk`: {room, url, texts, link(), robots()}. Returns {press, heard}. */
