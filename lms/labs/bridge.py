@@ -1,16 +1,19 @@
 """The bridge (桥): between the broker and the database, one process a school.
 
-It provisions broker clients (again after every reconnect), publishes the outbox in order, and takes presence, readings and
-stop reports from MQTT into tables, committing at most once a second: latest values and one summary a device and lesson.
+It provisions broker clients (again after every reconnect), publishes the outbox in order, repeats a stop that no gateway has
+answered (it may have been killed in that moment), and takes presence, readings and stop reports from MQTT into tables,
+committing at most once a second: latest values and one summary a device and lesson.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
 import uuid
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +27,19 @@ from lms.config import kept_secret
 from lms.core import clock
 from lms.core.db import db, write
 from lms.core.models import OutboxMessage
+from lms.labs import rules
 from lms.labs.intake import Intake
-from lms.labs.models import BrokerCredential
+from lms.labs.models import BrokerCredential, StopEvent
 from lms.labs.service import password_of
+from lms.roster.models import Room
 
 log = logging.getLogger("lms.labs.bridge")
 
 POLL_S = 0.1
 COMMIT_S = 1.0
 BATCH = 200
+REPEAT_STOP = timedelta(seconds=4)  # a gateway answers within 1.7 s
+REPEAT_FOR = timedelta(minutes=1)
 ADMIN = "bridge"
 
 
@@ -54,6 +61,7 @@ class Bridge:
         self._fresh = threading.Event()  # a new connection: everything is provisioned and published again
         self._retained: dict[str, str] = {}
         self._delivered: set[int] = set()
+        self._repeated: dict[str, datetime] = {}
         self._school_id = school_id
         self._intake = Intake(school_id)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="lms-bridge", protocol=mqtt.MQTTv311)
@@ -82,6 +90,7 @@ class Bridge:
                     if (clock.now() - last_commit).total_seconds() >= COMMIT_S:
                         last_commit = clock.now()
                         self._commit()
+                        self._repeat_stops(last_commit)
                     db.session.remove()
                 self._commit()
             finally:
@@ -150,6 +159,18 @@ class Bridge:
                 self._retained[row.topic] = row.payload
                 self._intake.lesson_published(row.topic, row.payload)
             self._delivered.add(row.seq)
+
+    def _repeat_stops(self, now: datetime) -> None:
+        """Say a stop of the last minute again, with its id, until a gateway has answered it."""
+        query = select(StopEvent.stop_id, StopEvent.created_at, Room.code).join(Room, Room.id == StopEvent.room_id)
+        query = query.where(StopEvent.school_id == self._school_id, StopEvent.reported_at.is_(None), StopEvent.created_at > now - REPEAT_FOR)
+        waiting = {stop_id: (self._repeated.get(stop_id, at), code) for stop_id, at, code in db.session.execute(query)}
+        self._repeated = {stop_id: at for stop_id, at in self._repeated.items() if stop_id in waiting}
+        for stop_id, (said, code) in waiting.items():
+            if now - said >= REPEAT_STOP and self._connected.is_set():
+                self._repeated[stop_id] = now
+                self._client.publish(rules.stop_topic(code), json.dumps({"id": stop_id, "by": "system", "at": now.isoformat()}), qos=1)
+                log.warning("no gateway has answered a stop", extra={"stop": stop_id, "room": code})
 
     def _commit(self) -> None:
         done = frozenset(self._delivered)

@@ -40,10 +40,14 @@ def settings_of(folder: Path, broker: str, database_url: str) -> Settings:
 
 
 class Lesson:
-    """A lesson that goes on in a thread of its own; :meth:`finish` gives its report."""
+    """A lesson that goes on in a thread of its own; :meth:`finish` gives its report.
 
-    def __init__(self, demo: run.Demo, minutes: float) -> None:
+    ``at_end`` is called when the teacher reaches for the button that ends it.
+    """
+
+    def __init__(self, demo: run.Demo, minutes: float, at_end: Callable[[Lesson], object]) -> None:
         self.demo = demo
+        self._at_end = at_end
         self.run_dir = demo.instance.settings.run
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._teach, args=(minutes,), name="lesson")
@@ -51,9 +55,14 @@ class Lesson:
 
     def _teach(self, minutes: float) -> None:
         try:
-            run.run_once(self.demo, minutes, print)
+            run.run_once(self.demo, minutes, self._hear)
         except BaseException as error:  # noqa: BLE001 (raised again in the test's own thread)
             self._failure = error
+
+    def _hear(self, line: str) -> None:
+        print(line)
+        if line.startswith("下课"):
+            self._at_end(self)
 
     def pid(self, name: str) -> int:
         """Process id by the file that the supervisor keeps."""
@@ -95,12 +104,12 @@ class Lesson:
 
 
 @contextmanager
-def lesson(settings: Settings, pupils: int, minutes: float) -> Iterator[Lesson]:
+def lesson(settings: Settings, pupils: int, minutes: float, at_end: Callable[[Lesson], object] = lambda lesson: None) -> Iterator[Lesson]:
     """A lesson under way; whatever happens, no process stays behind."""
     with Instance(settings, say=print) as instance:
         demo = run.start(instance, pupils, 1, print)
         try:
-            yield Lesson(demo, minutes)
+            yield Lesson(demo, minutes, at_end)
         finally:
             run.leave(demo)
             with demo.app.app_context():

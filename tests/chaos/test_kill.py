@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,20 @@ def test_nothing_is_lost_when_a_process_is_killed(victim: str, broker: str, tmp_
         assert [robot for robot, seconds in after.items() if seconds is None or seconds > LEASE_S + MARGIN_S] == [], after
     for robot in lab.robots():
         assert_short_drives(tmp_path / "run", robot)
+
+
+def test_the_gateway_is_killed_as_the_lesson_ends(tmp_path: Path, database_url: str) -> None:
+    """The stop of the end falls into the moment in which nobody listens; it is confirmed all the same."""
+    with lesson(settings_of(tmp_path / "run", "auto", database_url), PUPILS, 0.0, at_end=shoot_gateway) as taught:
+        found = taught.finish()
+    assert found["restarts"] == {"gateway": 1}
+    assert_complete(found)
+    for robot in lab.robots():
+        assert_short_drives(tmp_path / "run", robot)
+
+
+def shoot_gateway(taught: Lesson) -> None:
+    os.kill(taught.pid("gateway"), signal.SIGKILL)
 
 
 def stood(taught: Lesson, robot: str, moment: float) -> bool:
