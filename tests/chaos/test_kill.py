@@ -40,18 +40,19 @@ def test_nothing_is_lost_when_a_process_is_killed(victim: str, broker: str, tmp_
         assert_short_drives(tmp_path / "run", robot)
 
 
-def test_the_gateway_is_killed_as_the_lesson_ends(tmp_path: Path, database_url: str) -> None:
-    """The stop of the end falls into the moment in which nobody listens; it is confirmed all the same."""
-    with lesson(settings_of(tmp_path / "run", "auto", database_url), PUPILS, 0.0, at_end=shoot_gateway) as taught:
+@pytest.mark.parametrize("victim", ["gateway", "broker"])
+def test_a_process_is_killed_as_the_lesson_ends(victim: str, tmp_path: Path, database_url: str) -> None:
+    """The stop of the end falls into the moment in which nobody carries or hears it; it is confirmed all the same."""
+
+    def shoot(taught: Lesson) -> None:
+        os.kill(taught.pid(victim), signal.SIGKILL)
+
+    with lesson(settings_of(tmp_path / "run", "auto", database_url), PUPILS, 0.0, at_end=shoot) as taught:
         found = taught.finish()
-    assert found["restarts"] == {"gateway": 1}
+    assert found["restarts"] == {victim: 1}
     assert_complete(found)
     for robot in lab.robots():
         assert_short_drives(tmp_path / "run", robot)
-
-
-def shoot_gateway(taught: Lesson) -> None:
-    os.kill(taught.pid("gateway"), signal.SIGKILL)
 
 
 def stood(taught: Lesson, robot: str, moment: float) -> bool:
