@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 VENDOR := lms/static/vendor
 MODULES := node_modules/.package-lock.json
 DEMO ?=
+# Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
+PARALLEL ?= -n 2 --dist loadfile
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -119,13 +121,14 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 
 .PHONY: test
 test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
-	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/bench
+	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos
+	$(BIN)/pytest tests/chaos
 	$(MAKE) test-postgres
 	$(MAKE) e2e
 
 .PHONY: test-postgres
 test-postgres: install assets  ## tests of lms/ on PostgreSQL (a throwaway cluster in a temporary folder)
-	$(BIN)/python -m tests.postgres $(BIN)/pytest tests/core tests/house $(wildcard tests/roster tests/courses tests/usage tests/labs tests/activities tests/teaching)
+	$(BIN)/python -m tests.postgres $(BIN)/pytest $(PARALLEL) --ignore-glob="*browser*" --ignore=tests/house/test_wheel.py tests/core tests/house $(wildcard tests/roster tests/courses tests/usage tests/labs tests/activities tests/teaching)
 
 .PHONY: e2e
 e2e: install system assets  ## lessons in a real browser over HTTPS
