@@ -118,7 +118,7 @@ def _staff_named(username: str) -> list[Account]:
 
 
 def begin_session(account: Account) -> None:
-    """Sign an account in with a fresh session (no fixation); it lives twelve idle hours."""
+    """Sign an account in with a fresh session (no fixation); it lives twelve hours."""
     session.clear()
     login_user(account)
     session.permanent = True

@@ -160,7 +160,9 @@ def init_web(app: Flask) -> None:
         WTF_CSRF_SSL_STRICT=False,  # some school proxies cut the Referer; the token stands
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),  # idle time of staff; lessons end pupils' sessions
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),  # of staff, from sign-in; lessons end pupils' sessions
+        # A cookie goes out only when the session changed: an answer that was on its way would else bring the old one back.
+        SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.session_interface = TwoDoorSessions()
     if app.config["ZHIKE"].trusted_proxies:
