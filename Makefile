@@ -15,6 +15,9 @@ MODULES := node_modules/.package-lock.json
 DEMO ?=
 # Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
 PARALLEL ?= -n 2 --dist loadfile
+ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_roles core/test_schema core/test_sign_in core/test_web \
+  courses/test_service roster/test_service roster/test_intake roster/test_pages usage/test_service usage/test_views,tests/$(name).py) \
+  tests/labs tests/activities tests/teaching
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -127,8 +130,8 @@ test: install system assets check  ## everything: checks, tests on SQLite and Po
 	$(MAKE) e2e
 
 .PHONY: test-postgres
-test-postgres: install assets  ## tests of lms/ on PostgreSQL (a throwaway cluster in a temporary folder)
-	$(BIN)/python -m tests.postgres $(BIN)/pytest $(PARALLEL) --ignore-glob="*browser*" --ignore=tests/house/test_wheel.py tests/core tests/house $(wildcard tests/roster tests/courses tests/usage tests/labs tests/activities tests/teaching)
+test-postgres: install assets  ## what touches the database, on PostgreSQL (a throwaway cluster in a temporary folder)
+	$(BIN)/python -m tests.postgres $(BIN)/pytest $(PARALLEL) --ignore-glob="*browser*" $(ON_POSTGRES)
 
 .PHONY: e2e
 e2e: install system assets  ## lessons in a real browser over HTTPS
