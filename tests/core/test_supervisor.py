@@ -101,9 +101,13 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 
 def test_sigterm_stops_everything(tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib\nfrom lms.supervisor import Spec, Supervisor\n"
+        "import signal, pathlib, threading\nfrom lms.supervisor import Spec, Supervisor\n"
         f"with Supervisor([Spec('sleeper', {SLEEPER!r})], run_dir=pathlib.Path({str(tmp_path)!r})) as s:\n"
-        "    s.start_all()\n    print(s.pid('sleeper'), flush=True)\n    s.wait()\n"
+        "    s.start_all()\n    pause = threading.Event()\n"
+        "    def tell():\n"  # once the signal is heard
+        "        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:\n            pause.wait(0.01)\n"
+        "        print(s.pid('sleeper'), flush=True)\n"
+        "    threading.Thread(target=tell).start()\n    s.wait()\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert supervisor.stdout is not None
