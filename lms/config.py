@@ -42,8 +42,8 @@ class Settings:
     """Addresses of proxies, comma-separated, whose X-Forwarded headers are believed."""
     web_workers: int = 2
     """Web worker processes."""
-    web_threads: int = 16
-    """Threads of each web worker."""
+    web_threads: int = 4
+    """Threads of each web worker; more of them hinder each other before they help."""
     broker: str = "auto"
     """``auto`` (Mosquitto where installed), ``mosquitto`` or ``embedded``."""
     mqtt_port: int = 18830

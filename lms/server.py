@@ -25,7 +25,7 @@ from lms.core.process import die_with_parent
 log = logging.getLogger("lms.web")
 
 KEEP_ALIVE_S = 90
-GREETING_S = 10
+GREETING_S = 5
 TLS_RECORD = b"\x16"
 HOST = re.compile(rb"\r\nhost:\s*([A-Za-z0-9.\-\[\]:]+)\r\n", re.IGNORECASE)
 TARGET = re.compile(rb"^[A-Z]+ (/[\x21-\x7e]*) HTTP/1")
@@ -48,7 +48,7 @@ class SecureConnection(TConn):
     initialized: bool
 
     def init(self) -> None:
-        """Greet by TLS, or redirect; runs in a worker thread, where blocking is allowed, and ends within ten seconds."""
+        """Greet by TLS, or redirect; runs in a worker thread, where blocking is allowed, and ends within five seconds."""
         if self.initialized:
             return
         self.initialized = True
