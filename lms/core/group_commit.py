@@ -29,6 +29,7 @@ class _Job:
         self.work = work
         self.result: Any = None
         self.error: BaseException | None = None
+        self.saved = False
         self.leads = False
         self.woken = threading.Event()
 
@@ -54,6 +55,8 @@ class GroupCommit:
             self._lead()
         if job.error is not None:
             raise job.error
+        if not job.saved:  # the leader was torn out of its work: nobody may believe that this is on disk
+            raise RuntimeError("the shared commit was cut off")
         result: T = job.result
         return result
 
@@ -96,6 +99,8 @@ class GroupCommit:
         with self._engine.connect().execution_options(zhike_write=True) as connection, connection.begin():
             for job in batch:
                 way(connection, job)
+        for job in batch:
+            job.saved = True
 
 
 def _plainly(connection: Connection, job: _Job) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
 from sqlalchemy import Connection, func, select, text
 
 from lms.core.db import db, write
-from lms.core.group_commit import write_together
+from lms.core.group_commit import KEY, write_together
 from lms.core.models import InstanceState
 
 
@@ -63,3 +64,48 @@ def test_is_committed_when_it_returns(app: Flask) -> None:
     _put("kept-1")
     with db.engine.connect() as other:
         assert other.execute(text("SELECT value FROM instance_state WHERE key = 'kept-1'")).scalar() == "1"
+
+
+def test_nobody_believes_a_commit_that_was_cut_off(app: Flask) -> None:
+    def work(connection: Connection) -> str:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        write_together(work)
+    _put("after-1")  # and the turn is free again
+    assert db.session.get(InstanceState, "after-1") is not None
+
+
+def test_a_follower_of_a_leader_that_was_cut_off_is_told(app: Flask) -> None:
+    entered, go = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def first(connection: Connection) -> None:
+        entered.set()
+        go.wait(10)
+
+    def cut(connection: Connection) -> None:
+        raise SystemExit
+
+    def run(work: Callable[[Connection], None]) -> None:
+        with app.app_context():
+            try:
+                write_together(work)
+            except (SystemExit, RuntimeError) as error:
+                told.append(type(error).__name__)
+            db.session.remove()
+
+    threads = [threading.Thread(target=run, args=(first,))]
+    threads[0].start()
+    assert entered.wait(10)
+    threads += [threading.Thread(target=run, args=(cut,)), threading.Thread(target=run, args=(lambda connection: None,))]
+    for thread in threads[1:]:
+        thread.start()
+    group = app.extensions[KEY]
+    pause = threading.Event()
+    while len(group._waiting) < 2:
+        pause.wait(0.01)
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(told) == ["RuntimeError", "SystemExit"]
