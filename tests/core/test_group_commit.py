@@ -77,6 +77,8 @@ def test_nobody_believes_a_commit_that_was_cut_off(app: Flask) -> None:
 
 
 def test_a_follower_of_a_leader_that_was_cut_off_is_told(app: Flask) -> None:
+    if "zhike_writers" not in app.extensions:
+        pytest.skip("PostgreSQL groups commits by itself: nobody follows")
     entered, go = threading.Event(), threading.Event()
     told: list[str] = []
 
