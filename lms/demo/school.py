@@ -100,15 +100,16 @@ def make_school(extra_minutes: int, say: Callable[[str], None]) -> DemoSchool:
 
 
 def _set_bells(school: School, now: datetime, extra_minutes: int) -> None:
-    """The primary stage's bells ring so that a lesson is on now."""
-    bells, _running = demo_bells(now, 40, extra_minutes=extra_minutes)
+    """One bell for the whole school, which shares its lab and teachers; it rings so that a lesson is on now."""
+    bells, _running = demo_bells(now, 45, extra_minutes=extra_minutes)
     with write():
-        for period in roster.periods_of(school.id, "primary"):
-            db.session.delete(period)
-        db.session.flush()
-        db.session.add_all(
-            Period(school_id=school.id, stage="primary", ordinal=bell.ordinal, starts_at=bell.starts_at, ends_at=bell.ends_at) for bell in bells
-        )
+        for stage in CONFIGURATION:
+            for period in roster.periods_of(school.id, stage):
+                db.session.delete(period)
+            db.session.flush()
+            db.session.add_all(
+                Period(school_id=school.id, stage=stage, ordinal=bell.ordinal, starts_at=bell.starts_at, ends_at=bell.ends_at) for bell in bells
+            )
 
 
 def _lab(school: School) -> Room:

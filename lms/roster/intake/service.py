@@ -153,7 +153,12 @@ def apply(actor: Account | None, school_id: uuid.UUID, token: str, *, good_only:
             raise Refused("import-stale", _l("名单在预览之后被改过，没有导入任何内容。"), remedy=_l("请重新预览后再确认。"))
         counts = Counter(each.verdict.status for each in judged)
         if counts[ERROR] and not good_only:
-            raise Refused("import-errors", _l("有 %(n)s 行有问题，没有导入任何内容。", n=counts[ERROR]), remedy=_l("请改正后重新导入，或选择“只导入没有问题的行”。"))
+            raise Refused(
+                "import-errors",
+                _l("有 %(n)s 行有问题，没有导入任何内容。", n=counts[ERROR]),
+                remedy=_l("请改正后重新导入，或选择“只导入没有问题的行”。"),
+                where="; ".join(f"{each.verdict.sheet}!{each.verdict.row} {each.verdict.problems[0].code}" for each in judged if each.verdict.problems)[:300],
+            )
         _store(actor, school_id, pending, [each for each in judged if each.verdict.status != ERROR])
         audit(
             actor,
