@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,7 +24,7 @@ def test_periods_follow_one_another_and_one_runs(extra: int) -> None:
         now = moment.astimezone(ZoneInfo(demo_zone(moment)))
         bells, running = demo_bells(now, 45, extra_minutes=extra)
         assert len(bells) == PERIODS
-        assert all(one.ends_at < other.starts_at for one, other in zip(bells, bells[1:], strict=False)), now
+        assert all(one.ends_at < other.starts_at for one, other in pairwise(bells)), now
         assert running.starts_at <= now.time() < running.ends_at
 
 
