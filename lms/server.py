@@ -7,8 +7,10 @@ import logging
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Sequence
 from copy import copy
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ log = logging.getLogger("lms.web")
 
 KEEP_ALIVE_S = 90
 GREETING_S = 5
+COURTESY_S = 0.005
 TLS_RECORD = b"\x16"
 HOST = re.compile(rb"\r\nhost:\s*([A-Za-z0-9.\-\[\]:]+)\r\n", re.IGNORECASE)
 TARGET = re.compile(rb"^[A-Z]+ (/[\x21-\x7e]*) HTTP/1")
@@ -77,10 +80,29 @@ class SecureConnection(TConn):
 
 
 class TwoDoorWorker(ThreadWorker):
-    """gunicorn's threaded worker with one TLS listener beside the plain one; gunicorn itself knows only all or none."""
+    """gunicorn's threaded worker with one TLS listener beside the plain one; gunicorn itself knows only all or none.
+
+    A browser keeps its connection for the whole lesson, and whichever worker wakes first would take them all: the workers therefore
+    tell each other how many they hold (``zhike_crowd``, shared memory), and who holds more lets the others go first.
+    """
+
+    seat: int
+    courtesy = threading.Event()  # never set: waiting for it is a pause
 
     def accept(self, listener: Any) -> None:
         """Take a connection; on the HTTPS port it becomes a TLS one."""
+        crowd = self.cfg.zhike_crowd
+        if self.nr_conns > min(crowd):
+            self.courtesy.wait(COURTESY_S)
+        self._take(listener)
+        crowd[self.seat] = self.nr_conns
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Serve what has come, then tell how many connections are left."""
+        super().wait_for_and_dispatch_events(timeout)
+        self.cfg.zhike_crowd[self.seat] = self.nr_conns
+
+    def _take(self, listener: Any) -> None:
         if listener.getsockname()[1] != self.cfg.zhike_https_port:
             super().accept(listener)
             return
@@ -140,11 +162,13 @@ class WebServer(BaseApplication):
             "errorlog": "-",
             "control_socket_disable": True,
             "when_ready": _when_ready,
+            "pre_fork": _pre_fork,
             "post_fork": _post_fork,
             "child_exit": _child_exit,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
+        self.cfg.zhike_crowd = RawArray("i", settings.web_workers)
         self.cfg.zhike_https_port = -1
         if self.tls:
             self.cfg.zhike_https_port = settings.https_port
@@ -170,9 +194,16 @@ def _when_ready(arbiter: Any) -> None:
     gc.freeze()  # what was made before the fork stays shared
 
 
+def _pre_fork(arbiter: Any, worker: Any) -> None:
+    taken = {other.seat for other in arbiter.WORKERS.values()}
+    seats = range(len(worker.cfg.zhike_crowd))
+    worker.seat = next((seat for seat in seats if seat not in taken), 0)
+
+
 def _post_fork(arbiter: Any, worker: Any) -> None:
     die_with_parent(worker.ppid)
 
 
 def _child_exit(arbiter: Any, worker: Any) -> None:
+    worker.cfg.zhike_crowd[worker.seat] = 0
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
