@@ -43,27 +43,29 @@ def check_password(password: str, username: str) -> None:
         raise Invalid(f"password-{found[0]}", WEAKNESS_TEXTS[found[0]], where="password", clause="GB/T 22239")
 
 
-def change_password(account: Account, old: str, new: str) -> None:
-    """A person changes the own password; every other session of the account ends."""
+def change_password(account: Account, old: str, new: str) -> Account:
+    """A person changes the own password; every other session of the account ends. Returns the account as it is now."""
     if not matches(account.password_hash, old):
         raise Invalid("password-old", _l("原来的密码不对。"), where="old")
     check_password(new, account.username)
     if old == new:
         raise Invalid("password-same", _l("新密码不能和原来的一样。"), where="password")
     hashed = hash_password(new)
-    with write():
-        account.password_hash = hashed
-        account.must_change = False
-        account.epoch += 1
+    with write() as session:
+        kept = session.get_one(Account, account.id)
+        kept.password_hash = hashed
+        kept.must_change = False
+        kept.epoch += 1
         audit(account, "change-password", "account", account.id)
+    return kept
 
 
 def end_sessions(actor: Account, account: Account) -> None:
     """Sign an account out everywhere; one's own, or by who may manage it."""
     if actor.id != account.id:
         _need_power(actor, account.organisation_id)
-    with write():
-        account.epoch += 1
+    with write() as session:
+        session.get_one(Account, account.id).epoch += 1
         audit(actor, "end-sessions", "account", account.id, school_id=account.organisation_id)
 
 

@@ -15,7 +15,8 @@ from argon2.exceptions import VerificationError
 from flask import Flask
 from flask_babel import lazy_gettext as _l
 from flask_login import LoginManager, current_user
-from sqlalchemy import delete, select
+from sqlalchemy import RowMapping, bindparam, delete, event, select
+from sqlalchemy.orm.attributes import set_committed_value
 
 from lms.core import clock
 from lms.core.db import db, write, write_apart
@@ -202,14 +203,54 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+_ACCOUNT = select(Account.__table__).where(Account.__table__.c.id == bindparam("account"))
+_GRANTS = (
+    select(RoleGrant.__table__, *(column.label(f"organisation__{column.name}") for column in Organisation.__table__.columns))
+    .join(Organisation.__table__, Organisation.__table__.c.id == RoleGrant.__table__.c.organisation_id)
+    .where(RoleGrant.__table__.c.account_id == bindparam("account"))
+)
+_READ_ONLY = "zhike_read_only"
+
+
 @login_manager.user_loader  # type: ignore[untyped-decorator]  # flask_login has no types
 def _load(token: str) -> Account | None:
     key, _, epoch = token.partition(".")
     try:
-        account = db.session.get(Account, uuid.UUID(hex=key))
+        account = signed_in(uuid.UUID(hex=key))
     except ValueError:
         return None
     return account if account is not None and account.active and str(account.epoch) == epoch else None
+
+
+def signed_in(account_id: uuid.UUID) -> Account | None:
+    """Who acts: the account with its grants as a copy apart from the session, since every request needs it; to change it, load it."""
+    connection = db.session.connection()
+    row = connection.execute(_ACCOUNT, {"account": account_id}).mappings().first()
+    if row is None:
+        return None
+    account = Account(**row)
+    rows = connection.execute(_GRANTS, {"account": account_id}).mappings() if account.kind == "staff" else ()
+    set_committed_value(account, "grants", [_grant(account, found) for found in rows])
+    account.__dict__[_READ_ONLY] = True
+    return account
+
+
+def _grant(account: Account, row: RowMapping) -> RoleGrant:
+    own = {name: value for name, value in row.items() if not name.startswith("organisation__")}
+    grant = RoleGrant(**own)
+    organisation = Organisation(**{name.removeprefix("organisation__"): value for name, value in row.items() if name.startswith("organisation__")})
+    set_committed_value(grant, "organisation", organisation)
+    set_committed_value(grant, "account", account)
+    return grant
+
+
+def _refuse_lost_change(account: Account, value: object, before: object, initiator: object) -> None:
+    if _READ_ONLY in account.__dict__:
+        raise RuntimeError("the signed-in account is a copy: load it to change it")
+
+
+for _attribute in Account.__mapper__.column_attrs:
+    event.listen(getattr(Account, _attribute.key), "set", _refuse_lost_change)
 
 
 def init_auth(app: Flask) -> None:

@@ -163,7 +163,7 @@ def password() -> BaseResponse | str | tuple[str, int]:
             return render_template(
                 "core/password.html", account=account, error=_("两次输入的新密码不一样。"), where="again"
             ), 422
-        accounts.change_password(account, request.form.get("old", ""), request.form.get("password", ""))
+        account = accounts.change_password(account, request.form.get("old", ""), request.form.get("password", ""))
     except ZhikeError as refusal:
         return render_template(
             "core/password.html", account=account, error=refusal.message, where=refusal.where

@@ -111,7 +111,7 @@ _NAMED = _query().where(LessonSession.id == bindparam("lesson"))
 def desk_of(account: Account, lesson_id: uuid.UUID | None = None) -> Desk | None:
     """The pupil's place in the lesson that runs (or ended and has no record yet), or in the lesson named; None in no lesson."""
     facts: dict[str, Any] = {"school": account.organisation_id, "account": account.id}
-    row = db.session.execute(_NAMED if lesson_id else _NOW, facts | ({"lesson": lesson_id} if lesson_id else {})).first()
+    row = db.session.connection().execute(_NAMED if lesson_id else _NOW, facts | ({"lesson": lesson_id} if lesson_id else {})).first()
     if row is None:
         return None
     found = dict(row._mapping)
