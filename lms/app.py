@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
+from typing import Any
 
-from flask import Flask
+from flask import Flask, has_request_context, request
 
 from lms.config import Settings, get_settings, kept_secret
 from lms.core.auth import init_auth
@@ -15,6 +16,25 @@ from lms.core.menu import init_menu
 from lms.core.web import init_web
 
 FEATURES = ("core", "roster", "courses", "usage", "labs", "activities", "teaching")
+
+
+class Zhike(Flask):
+    """Flask that remembers the addresses every page repeats: those of static files and of pages without parameters."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._addresses: dict[tuple[str, str, str], str] = {}
+
+    def url_for(self, /, endpoint: str, **values: Any) -> str:
+        """As Flask's own."""
+        kept = (not values and not endpoint.startswith(".")) or (endpoint == "static" and list(values) == ["filename"])
+        if not kept or not has_request_context():
+            return super().url_for(endpoint, **values)
+        key = (request.script_root, endpoint, values.get("filename", ""))
+        found = self._addresses.get(key)
+        if found is None:
+            found = self._addresses[key] = super().url_for(endpoint, **values)
+        return found
 
 
 def load_models() -> None:
@@ -36,7 +56,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     """
     settings = settings or get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    app = Flask("lms", template_folder="templates", static_folder="static")
+    app = Zhike("lms", template_folder="templates", static_folder="static")
     app.testing = testing
     app.config["ZHIKE"] = settings
     app.config["SECRET_KEY"] = settings.secret_key or kept_secret(settings.data_dir / "keys" / "session")

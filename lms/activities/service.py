@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, Integer, Select, Table, cast, delete, func, select
+from sqlalchemy import ColumnElement, Integer, String, Table, bindparam, cast, delete, func, select, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lms.activities import fields
@@ -312,15 +312,13 @@ def shown_answer(attempt: Attempt) -> dict[str, Any]:
     return {"activity": activity, "attempt": attempt, "template": f"activities/answers/{attempt.kind}.html", "shown": shown}
 
 
-@dataclass(frozen=True)
-class Try:
-    """One attempt in a report, without its content."""
+class Try(NamedTuple):
+    """One attempt in a report, without its content. ``id`` as the database spells it, good for the address of its page."""
 
-    id: uuid.UUID
+    id: str
     score: float | None
     max_score: float
     done: bool
-    at: datetime
 
 
 @dataclass(frozen=True)
@@ -337,7 +335,7 @@ class Column:
 class Line:
     """A pupil's row in a report: ``tries`` by activity key; ``percent`` of the points of what was scored, None before."""
 
-    person_id: uuid.UUID
+    person_id: str
     name: str
     roll_no: int
     tries: dict[str, list[Try]]
@@ -353,34 +351,48 @@ class ClassReport:
     attempts: int
 
 
+_PUPILS = (
+    select(type_coerce(Person.id, String), Person.name, Enrollment.roll_no)
+    .join(Enrollment, Enrollment.person_id == Person.id)
+    .where(Enrollment.school_id == bindparam("school"), Enrollment.class_id == bindparam("cohort"), Enrollment.ends_on.is_(None))
+    .order_by(Enrollment.roll_no)
+)
+# Ids stay as the database spells them: a class has thousands of attempts, and a report only links to them.
+_TRIES = (
+    select(
+        type_coerce(Attempt.person_id, String),
+        Attempt.activity,
+        Attempt.kind,
+        Attempt.content_hash,
+        type_coerce(Attempt.id, String),
+        Attempt.score,
+        Attempt.max_score,
+        Attempt.done,
+    )
+    .where(Attempt.school_id == bindparam("school"), Attempt.class_id == bindparam("cohort"))
+    .order_by(Attempt.created_at, Attempt.id)
+)
+_TRIES_OF_LESSON = _TRIES.where(Attempt.lesson_id == bindparam("lesson"))
+
+
 def class_report(class_id: uuid.UUID, lesson_id: uuid.UUID | None = None, *, school_id: uuid.UUID) -> ClassReport:
     """Pupils of the class with every attempt, in two queries however many there are; ``lesson_id`` narrows it to one lesson."""
-    pupils = db.session.execute(_pupils(class_id, school_id)).all()
-    where = [Attempt.school_id == school_id, Attempt.class_id == class_id]
-    if lesson_id is not None:
-        where.append(Attempt.lesson_id == lesson_id)
-    query = select(
-        Attempt.id, Attempt.person_id, Attempt.activity, Attempt.kind, Attempt.content_hash, Attempt.score, Attempt.max_score, Attempt.done, Attempt.created_at
-    )
+    connection, facts = db.session.connection(), {"school": school_id, "cohort": class_id}
+    rows = connection.execute(_TRIES_OF_LESSON, facts | {"lesson": lesson_id}) if lesson_id else connection.execute(_TRIES, facts)
     columns: dict[str, Column] = {}
-    tries: dict[uuid.UUID, dict[str, list[Try]]] = {}
+    tries: dict[tuple[str, str], list[Try]] = {}
     count = 0
-    for row in db.session.execute(query.where(*where).order_by(Attempt.created_at, Attempt.id)):
-        if row.activity not in columns:
-            columns[row.activity] = Column(row.activity, _title(school_id, row.content_hash, row.activity), row.kind, row.max_score)
-        tries.setdefault(row.person_id, {}).setdefault(row.activity, []).append(Try(row.id, row.score, row.max_score, row.done, row.created_at))
+    for person_id, key, kind, content_hash, *rest in rows:
+        one = Try._make(rest)
+        if key not in columns:
+            columns[key] = Column(key, _title(school_id, content_hash, key), kind, one.max_score)
+        tries.setdefault((person_id, key), []).append(one)
         count += 1
-    lines = [Line(person_id, name, roll_no, tries.get(person_id, {}), _percent(tries.get(person_id, {}).values())) for person_id, name, roll_no in pupils]
+    lines = []
+    for person_id, name, roll_no in connection.execute(_PUPILS, facts):
+        own = {key: tries[person_id, key] for key in columns if (person_id, key) in tries}
+        lines.append(Line(person_id, name, roll_no, own, _percent(own.values())))
     return ClassReport(sorted(columns.values(), key=lambda column: column.key), lines, count)
-
-
-def _pupils(class_id: uuid.UUID, school_id: uuid.UUID) -> Select[uuid.UUID, str, int]:
-    return (
-        select(Person.id, Person.name, Enrollment.roll_no)
-        .join(Enrollment, Enrollment.person_id == Person.id)
-        .where(Enrollment.school_id == school_id, Enrollment.class_id == class_id, Enrollment.ends_on.is_(None))
-        .order_by(Enrollment.roll_no)
-    )
 
 
 def _title(school_id: uuid.UUID, content_hash: str, key: str) -> str:

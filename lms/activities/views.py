@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from lms.activities import service
 from lms.activities.models import Attempt
@@ -46,6 +48,18 @@ def _markdown(text: str, media: str = "") -> Markup:
     return Markup(html)
 
 
+_TEACHES = (
+    select(TeachingAssignment.id)
+    .join(Person, Person.id == TeachingAssignment.teacher_id)
+    .where(
+        TeachingAssignment.school_id == bindparam("school"),
+        TeachingAssignment.class_id == bindparam("cohort"),
+        Person.account_id == bindparam("account"),
+    )
+    .limit(1)
+)
+
+
 def _class_for(account: Account, class_id: uuid.UUID) -> SchoolClass:
     """The class if the account teaches it or administers its school; raises NotFound or NotAllowed."""
     cohort = db.session.get(SchoolClass, class_id)
@@ -53,13 +67,8 @@ def _class_for(account: Account, class_id: uuid.UUID) -> SchoolClass:
         raise NotFound("class", _l("没有这个班级。"))
     if may(account, ("school_admin",), cohort.school_id):
         return cohort
-    query = (
-        select(TeachingAssignment.id)
-        .join(Person, Person.id == TeachingAssignment.teacher_id)
-        .where(TeachingAssignment.school_id == cohort.school_id, TeachingAssignment.class_id == class_id, Person.account_id == account.id)
-        .limit(1)
-    )
-    if db.session.scalar(query) is None:
+    facts = {"school": cohort.school_id, "cohort": class_id, "account": account.id}
+    if db.session.connection().execute(_TEACHES, facts).first() is None:
         raise NotAllowed("not-your-class", _l("您不教这个班。"), remedy=_l("请管理员在任课表里加上您。"))
     return cohort
 
@@ -72,15 +81,30 @@ def class_work(class_id: uuid.UUID) -> str:
     lesson_id = request.args.get("lesson", type=uuid.UUID)
     report = service.class_report(class_id, lesson_id, school_id=cohort.school_id)
     access(current_account(), "class-work", "school_class", class_id, people=len(report.lines))
-    return render_template("activities/class_work.html", cohort=cohort, report=report, lesson_id=lesson_id)
+    cells = [[_cell(line.tries.get(column.key, ())) for column in report.columns] for line in report.lines]
+    return render_template("activities/class_work.html", cohort=cohort, report=report, cells=cells, lesson_id=lesson_id)
 
 
-@bp.get("/work/<uuid:attempt_id>")
+def _cell(tries: Sequence[service.Try]) -> Markup:
+    """A pupil's tries at an activity as links: built here, a template would take longer over thousands of them than the queries do."""
+    waiting = _("待评")
+    return Markup(
+        "".join(
+            f'<a class="try{" try-done" if one.done else ""}" href="/work/{one.id}">{waiting if one.score is None else format(one.score, "g")}</a> '
+            for one in tries
+        )
+    )
+
+
+@bp.get("/work/<attempt_id>")
 @require("teacher", "school_admin")
-def work(attempt_id: uuid.UUID) -> str:
+def work(attempt_id: str) -> str:
     """One answer as the teacher sees it."""
     account = current_account()
-    attempt = db.session.get(Attempt, attempt_id)
+    try:
+        attempt = db.session.get(Attempt, uuid.UUID(attempt_id))
+    except ValueError:
+        attempt = None
     if attempt is None or (attempt.school_id != account.organisation_id and not may(account, ("school_admin",), attempt.school_id)):
         raise NotFound("work", _l("没有这份作业。"))
     cohort = _class_for(account, attempt.class_id)

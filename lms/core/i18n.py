@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from babel import Locale
 from flask import Flask, current_app, has_request_context, request
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, Domain, get_locale
 from flask_login import current_user
 
 LOCALES = {"zh_CN": "中文", "en": "English"}
@@ -34,4 +35,23 @@ def init_i18n(app: Flask) -> None:
     app.config["BABEL_DEFAULT_TIMEZONE"] = app.config["ZHIKE"].timezone
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
     Babel(app, locale_selector=choose_locale)
+    with app.app_context():
+        _keep_catalogues(app.extensions["babel"].instance.domain_instance)
     app.jinja_env.globals["get_locale"] = get_locale
+
+
+def _keep_catalogues(domain: Domain) -> None:
+    """Look a catalogue up by language; Flask-Babel spells the whole locale out for every string of a page."""
+    load = domain.get_translations
+    kept: dict[str, Any] = {}
+
+    def get_translations() -> Any:
+        locale = get_locale()
+        if locale is None:
+            return load()
+        found = kept.get(locale.language)
+        if found is None:
+            found = kept[locale.language] = load()
+        return found
+
+    domain.get_translations = get_translations
