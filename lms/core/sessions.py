@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 
 PLAIN, SECURE = "zhike", "zhike_s"
 
 
 class TwoDoorSessions(SecureCookieSessionInterface):
     """Flask's signed cookie; over HTTPS it is Secure. Browsers refuse to let plain HTTP overwrite a Secure cookie, hence two names."""
+
+    def __init__(self) -> None:
+        self._serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Flask's own, made once: the key of a running app does not change."""
+        if self._serializer is None:
+            self._serializer = super().get_signing_serializer(app)
+        return self._serializer
 
     def get_cookie_name(self, app: Flask) -> str:
         """Name of the cookie of this door."""

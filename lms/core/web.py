@@ -28,6 +28,7 @@ log = logging.getLogger("lms.web")
 
 FREE_ENDPOINTS = ("core.password", "core.sign_out", "core.locale", "core.healthz", "core.readyz", "core.metrics")
 STATIC_SECONDS = 7 * 86400
+SLOW_S = 1.0
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -118,7 +119,9 @@ def _after(response: Response) -> Response:
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     REQUESTS.labels(rule, request.method, response.status_code).inc()
     SECONDS.labels(rule).observe(seconds)
-    log.info(
+    usual = response.status_code < 400 and seconds < SLOW_S  # forty terminals would fill the disk with what the metrics count anyway
+    log.log(
+        logging.DEBUG if usual else logging.INFO,
         "request",
         extra={
             "request": g.get("request_id", ""),
