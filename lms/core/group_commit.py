@@ -7,6 +7,7 @@ gets a transaction of its own.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class GroupCommit:
         self._mutex = threading.Lock()
         self._waiting: deque[_Job] = deque()
         self._led = False
+        self._kept: Connection | None = None
+        self._pid = 0
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` and return its result once it is on disk; raises what ``work`` raised."""
@@ -96,11 +99,22 @@ class GroupCommit:
                     job.error = job.error or worse
 
     def _run(self, batch: list[_Job], way: Callable[[Connection, _Job], None]) -> None:
-        with self._engine.connect().execution_options(zhike_write=True) as connection, connection.begin():
-            for job in batch:
-                way(connection, job)
+        connection = self._connection()
+        try:
+            with connection.begin():
+                for job in batch:
+                    way(connection, job)
+        except BaseException:
+            connection.close()
+            raise
         for job in batch:
             job.saved = True
+
+    def _connection(self) -> Connection:
+        """The leader's connection: there is one leader at a time, and taking one from the pool for each commit would lengthen the turn."""
+        if self._kept is None or self._kept.closed or self._pid != os.getpid():  # a forked worker must not use its parent's
+            self._kept, self._pid = self._engine.connect().execution_options(zhike_write=True), os.getpid()
+        return self._kept
 
 
 def _plainly(connection: Connection, job: _Job) -> None:

@@ -8,13 +8,14 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, logout_user
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import accounts, admin_views, ops_views
 from lms.core.audit import audit
 from lms.core.auth import (
+    begin,
     check_lock,
     clear_failures,
     current_account,
@@ -120,7 +121,7 @@ def _staff_named(username: str) -> list[Account]:
 def begin_session(account: Account) -> None:
     """Sign an account in with a fresh session (no fixation); it lives twelve hours."""
     session.clear()
-    login_user(account)
+    begin(account)
     session.permanent = True
 
 

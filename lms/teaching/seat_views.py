@@ -8,11 +8,11 @@ from typing import Any
 from flask import Response, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, logout_user
 from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response as BaseResponse
 
-from lms.core.auth import current_account
+from lms.core.auth import begin, current_account
 from lms.core.db import db
 from lms.core.errors import Invalid, NotFound, ZhikeError
 from lms.core.web import ok, wants_json
@@ -157,7 +157,7 @@ def seat_sign_in() -> BaseResponse | str | tuple[str, int]:
         if wants_json() or error.status == 404:
             raise
         return _page(here, door.doorway(here.school_id, here.room_id), person_text, error), error.status
-    login_user(account)
+    begin(account)
     target = url_for("teaching.lesson" if doorway.state == "lesson" else "teaching.seat")
     if wants_json():
         return ok(state=doorway.state, next=target, lesson=str(doorway.lesson_id) if doorway.lesson_id is not None else None, csrf_token=generate_csrf())
@@ -183,7 +183,7 @@ def _enter(here: Seat, lesson: LessonSession) -> bool:
     except NotFound:  # a pupil of another class stayed signed in at this computer
         logout_user()
         return False
-    login_user(account)
+    begin(account)
     return True
 
 
