@@ -28,7 +28,7 @@ log = logging.getLogger("lms.web")
 
 KEEP_ALIVE_S = 90
 GREETING_S = 5
-COURTESY_S = 0.005
+COURTESY_S = 0.002
 TLS_RECORD = b"\x16"
 HOST = re.compile(rb"\r\nhost:\s*([A-Za-z0-9.\-\[\]:]+)\r\n", re.IGNORECASE)
 TARGET = re.compile(rb"^[A-Z]+ (/[\x21-\x7e]*) HTTP/1")
@@ -92,7 +92,7 @@ class TwoDoorWorker(ThreadWorker):
     def accept(self, listener: Any) -> None:
         """Take a connection; on the HTTPS port it becomes a TLS one."""
         crowd = self.cfg.zhike_crowd
-        if self.nr_conns > min(crowd):
+        if self.nr_conns > min(crowd) + 1:
             self.courtesy.wait(COURTESY_S)
         self._take(listener)
         crowd[self.seat] = self.nr_conns
