@@ -194,7 +194,7 @@ def measure(folder: Path) -> dict[str, Any]:
     with Instance(settings, say=lambda line: None) as instance:
         demo = demo_run.start(instance, 40, 60, lambda line: print(line, flush=True), devices=False)
         try:
-            until(lambda: len(demo.tally.settled) == 40, 120)
+            until(lambda: len(demo.tally.settled) == 40, 120, lambda: f"{len(demo.tally.settled)} of 40 pupils sit: {demo.tally.errors}")
             idle = memory(instance)
             bench = prepare(demo, http)
             rows = blocks(bench)
@@ -212,12 +212,12 @@ def measure(folder: Path) -> dict[str, Any]:
     }
 
 
-def until(check: Any, seconds: float) -> None:
-    """Wait for a condition; raises TimeoutError."""
+def until(check: Callable[[], bool], seconds: float, says: Callable[[], str]) -> None:
+    """Wait for a condition; raises TimeoutError with what ``says`` tells."""
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
-            raise TimeoutError
+            raise TimeoutError(says())
         pause.wait(0.1)
 
 
