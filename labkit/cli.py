@@ -5,97 +5,40 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong call.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import queue
 import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from labkit import homie
+from labkit import commands, homie
+from labkit.commands.console import Console, Speaking, Voice, as_path, broker_options, pass_voice
 from labkit.errors import BadDocument, Fault, LabkitError, Malformed
 from labkit.gateway import Gateway, face
 from labkit.lab import load_lab
-from labkit.links import Broker, BrokerAddress, Message
+from labkit.links import BrokerAddress
 from labkit.model import Device, State
 from labkit.profiles import load_profile, load_profiles
 
-CONNECT_S = 5.0
 LOOK_S = 0.8
 REPEAT_DRIVE_S = 0.2
 CONFIRM_S = 2.0
 
 
-@dataclass(frozen=True)
-class Voice:
-    """How to speak: language, and JSON instead of sentences."""
-
-    lang: str = "zh"
-    as_json: bool = False
-
-    def say(self, zh: str, en: str, **facts: object) -> None:
-        """One line for people, or one JSON object with the facts."""
-        if self.as_json:
-            click.echo(json.dumps(facts, ensure_ascii=False, default=str))
-        else:
-            click.echo(en if self.lang == "en" else zh)
-
-    def fail(self, error: LabkitError) -> None:
-        """Say what went wrong on standard error and end with 1."""
-        if self.as_json:
-            click.echo(json.dumps({"error": error.code, "zh": error.zh, "en": error.en}, ensure_ascii=False))
-        click.echo(error.message(self.lang), err=True)
-        sys.exit(1)
-
-
-pass_voice = click.make_pass_decorator(Voice)
-
-
-@click.group(help="实验室设备：网关、查看、驾驶、停止、检查设备档案。")
+@click.group(cls=Speaking, help="实验室设备：网关、查看、驾驶、停止、检查设备档案。")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", envvar="LABKIT_LANG", help="语言 / language")
 @click.option("--json", "as_json", is_flag=True, help="输出 JSON")
 @click.pass_context
 def main(context: click.Context, lang: str, as_json: bool) -> None:
     """The lab's devices."""
     context.obj = Voice(lang, as_json)
-
-
-def broker_options(command: Callable[..., None]) -> Callable[..., None]:
-    """``--broker --username --password --ca`` as one argument ``address``."""
-
-    @functools.wraps(command)
-    def run(broker: str, username: str, password: str, ca: str, **rest: Any) -> None:
-        try:
-            command(address=BrokerAddress.parse(broker, username, password, ca), **rest)
-        except LabkitError as error:
-            click.get_current_context().find_object(Voice).fail(error)  # type: ignore[union-attr]  # main() always sets one
-
-    wrapped: Callable[..., None] = run
-    for option in (
-        click.option(
-            "--broker", default="mqtt://127.0.0.1:1883", envvar="LABKIT_BROKER", show_default=True, help="代理地址"
-        ),
-        click.option("--username", default="", envvar="LABKIT_USERNAME", help="代理用户名"),
-        click.option(
-            "--password", default="", envvar="LABKIT_PASSWORD", help="代理密码（最好用环境变量 LABKIT_PASSWORD）"
-        ),
-        click.option("--ca", default="", help="学校 CA 证书文件（mqtts 用）"),
-    ):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-as_path = click.Path(path_type=Path)
 
 
 @main.command(help="启动网关：连接设备并把它们变成 Homie 设备，直到收到 SIGTERM。")
@@ -162,53 +105,6 @@ def check(voice: Voice, folders: tuple[Path, ...]) -> None:
         for name in checked:
             click.echo(f"{name}: {'ok' if voice.lang == 'en' else '通过'}")
     sys.exit(1 if faults else 0)
-
-
-class Console:
-    """A short-lived trusted client for the commands below."""
-
-    def __init__(self, address: BrokerAddress) -> None:
-        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.broker = Broker(address, f"labkit-{uuid.uuid4().hex[:12]}", self.messages.put, lambda: None)
-
-    def __enter__(self) -> Console:
-        self.broker.start()
-        try:
-            self.broker.wait(CONNECT_S)
-        except LabkitError:
-            self.broker.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.broker.flush(1.0)
-        self.broker.stop()
-
-    def hear(self, seconds: float) -> list[Message]:
-        """All messages of the next seconds."""
-        heard, end = [], time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            try:
-                heard.append(self.messages.get(timeout=left))
-            except queue.Empty:
-                break
-        return heard
-
-    def wait_for(self, fits: Callable[[Message], bool], seconds: float) -> Message | None:
-        """The first message that fits."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            try:
-                message = self.messages.get(timeout=left)
-            except queue.Empty:
-                return None
-            if fits(message):
-                return message
-        return None
-
-    def set(self, device: str, property_id: str, payload: str) -> None:
-        """Write to a device's ``/set`` topic."""
-        self.broker.publish(homie.set_topic(device, property_id), payload.encode(), qos=1, retain=False)
 
 
 @main.command("list", help="列出代理上的 Homie 设备和状态。")
@@ -363,6 +259,8 @@ def _tell_stopped(voice: Voice, device: str, confirmed: bool, leave: bool = True
     if leave and not confirmed:
         sys.exit(1)
 
+
+commands.add_to(main)
 
 if __name__ == "__main__":
     main()
