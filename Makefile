@@ -27,7 +27,7 @@ MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
   { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || ls /usr/sbin/$$command /usr/lib/postgresql/*/bin/$$command; } >/dev/null 2>&1 \
   || echo "$$pair" | cut -d= -f2; done)
 DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
-TEST_PACKAGES = $(call MISSING,chromium=chromium NotoSansCJK=fonts-noto-cjk initdb=postgresql)
+TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
 
 .PHONY: help
 help:  ## this list
