@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from urllib.parse import unquote, urlsplit
@@ -30,6 +31,7 @@ from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.mqtt_car import Login, MqttCar
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import Firmware, SerialKit
+from labkit.simulate.table import Table, table_id
 
 log = logging.getLogger("labkit.simulate")
 
@@ -53,9 +55,13 @@ class Fleet:
         self._kits: list[SerialKit] = []
         self._cars: list[MqttCar] = []
         self._logs: list[MotorLog] = []
+        self._bodies: dict[str, dict[str, Body]] = {}
+        self._tables: list[Table] = []
         try:
             for device in lab.devices:
                 self._add(device)
+            for room, bodies in self._bodies.items():
+                self._set_table(room, bodies)
         except BaseException:
             self._close()
             raise
@@ -85,6 +91,8 @@ class Fleet:
                         kit.tick(now)
                     for car in self._cars:
                         car.tick(now)
+                    for table in self._tables:
+                        table.tick(now)
         self._close()
 
     def _close(self) -> None:
@@ -92,6 +100,8 @@ class Fleet:
             car.close()
         for kit in self._kits:
             kit.close()
+        for table in self._tables:
+            table.close()
         for motors in self._logs:
             motors.close()
 
@@ -108,6 +118,7 @@ class Fleet:
         self._logs.append(motors)
         start = Pose(*settings.start) if settings.start else free_pose(self._arena, seed)
         body = Body(self._arena, start, device.profile.drive, seed, motors, now)
+        self._bodies.setdefault(device.room, {})[device.id] = body
         if device.scheme == "mqtt":
             self._cars.append(MqttCar(device, body, faults, seed, self._broker, lambda: self._login(device.id)))
         else:
@@ -123,6 +134,13 @@ class Fleet:
             )
         firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
         return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000)
+
+    def _set_table(self, room: str, bodies: dict[str, Body]) -> None:
+        """Show the room's table to pages; where boards have credentials of their own, only if the table has one too."""
+        login = self._login(table_id(room))
+        if login.password or not self._credentials.exists():
+            address = replace(self._broker, username=login.username, password=login.password)
+            self._tables.append(Table(room, self._arena, bodies, address))
 
     def _login(self, device_id: str) -> Login:
         """The board's own credentials, read anew each time because the school may renew them."""
