@@ -91,6 +91,8 @@ def _start_devices(instance: Instance, app: Flask, school: DemoSchool, say: Call
     path = lab.write_lab(folder, camera=has_vision())
     with app.app_context():
         passwords = {name: labs.board_credential(school.school_id, name).password for name in lab.boards()}
+        table = labs.table_credential(school.school_id, lab.ROOM)
+        passwords[table.username] = table.password
         db.session.remove()
     lab.write_boards(folder, passwords)
     say(f"正在启动模拟设备：{len(lab.robots())} 台机器人{'、1 个摄像头' if has_vision() else '（未安装视觉组件，没有摄像头）'} …")

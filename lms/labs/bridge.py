@@ -162,14 +162,15 @@ class Bridge:
 
     def _repeat_stops(self, now: datetime) -> None:
         """Say a stop of the last minute again, with its id, until a gateway has answered it."""
-        query = select(StopEvent.stop_id, StopEvent.created_at, Room.code).join(Room, Room.id == StopEvent.room_id)
+        query = select(StopEvent.stop_id, StopEvent.created_at, Room.code, StopEvent.unconfirmed).join(Room, Room.id == StopEvent.room_id)
         query = query.where(StopEvent.school_id == self._school_id, StopEvent.reported_at.is_(None), StopEvent.created_at > now - REPEAT_FOR)
-        waiting = {stop_id: (self._repeated.get(stop_id, at), code) for stop_id, at, code in db.session.execute(query)}
+        waiting = {stop_id: (self._repeated.get(stop_id, at), code, asked) for stop_id, at, code, asked in db.session.execute(query)}
         self._repeated = {stop_id: at for stop_id, at in self._repeated.items() if stop_id in waiting}
-        for stop_id, (said, code) in waiting.items():
+        for stop_id, (said, code, asked) in waiting.items():
             if now - said >= REPEAT_STOP and self._connected.is_set():
                 self._repeated[stop_id] = now
-                self._client.publish(rules.stop_topic(code), json.dumps({"id": stop_id, "by": "system", "at": now.isoformat()}), qos=1)
+                order = rules.stop_order(stop_id, "system", now, [str(entry["device"]) for entry in asked])
+                self._client.publish(rules.stop_topic(code), json.dumps(order), qos=1)
                 log.warning("no gateway has answered a stop", extra={"stop": stop_id, "room": code})
 
     def _commit(self) -> None:

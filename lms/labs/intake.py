@@ -103,14 +103,14 @@ class Intake:
             self._stops.append(StopReport(room, body, at))
 
     def _homie(self, device: str, what: str, text: str, retained: bool, at: datetime | None) -> None:
-        seen = self._seen.setdefault(device, Seen())
-        if what.endswith("/set") or what == "$description":
+        if what.endswith("/set") or what == "$description" or device.startswith(rules.TABLE):  # where simulated robots stand is no school's record
             return
+        seen = self._seen.setdefault(device, Seen())
         seen.dirty = True
         if not retained:
             seen.at = at
         if what == "$state":
-            seen.state = text[:12]
+            seen.state = text[:12] or "disconnected"  # cleared: the device was taken out of its lab
         elif what.startswith("$alert/"):
             _note_alert(seen, what.removeprefix("$alert/"), text)
         elif what == "terminal/heartbeat" and not retained:

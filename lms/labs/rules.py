@@ -6,9 +6,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 HOMIE = "homie/5"
+TABLE = "arena-"  # labkit.simulate.table
 HEARTBEAT_S = 5
 LOST_AFTER_S = 15
 
@@ -51,11 +53,27 @@ def stop_topic(room: str) -> str:
     return f"zhike/room/{room}/stop"
 
 
+def stop_order(stop_id: str, by: str, at: datetime, devices: Iterable[str] = ()) -> dict[str, Any]:
+    """What is said on a room's stop topic: every robot of the room, or only ``devices``."""
+    named = list(devices)
+    return {"id": stop_id, "by": by, "at": at.isoformat(), **({"devices": named} if named else {})}
+
+
+def table_of(room: str) -> str:
+    """Homie id (and broker user) of a room's simulated table, which tells where its simulated robots stand."""
+    return f"{TABLE}{room}"
+
+
 def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: Iterable[str]) -> Rights:
-    """A pupil's terminal: writes only below its own device; reads its room's lesson, its group's robots, the room's cameras."""
-    seen = [f"{HOMIE}/{device}/#" for device in (terminal, *robots, *cameras)]
+    """A pupil's terminal: writes only below its own device; reads its room's lesson, its group's robots, the room's cameras.
+
+    Of the simulated table it reads the drawing and where its group's robots stand.
+    """
+    held = tuple(robots)
+    seen = [f"{HOMIE}/{device}/#" for device in (terminal, *held, *cameras)]
+    table = [f"{HOMIE}/{table_of(room)}/{place}" for place in ("arena/layout", *(f"{robot}/pose" for robot in held))] if held else []
     room_topics = [lesson_topic(room), f"zhike/room/{room}/stopped", f"zhike/room/{room}/lease/+"]
-    return Rights((f"{HOMIE}/{terminal}/#",), tuple(seen + room_topics))
+    return Rights((f"{HOMIE}/{terminal}/#",), tuple(seen + table + room_topics))
 
 
 def console_rights(room: str) -> Rights:

@@ -126,6 +126,11 @@ def gateway_credential(school_id: uuid.UUID, gateway: str) -> Credential:
         return _credential(_ensure(school_id, gateway, rules.gateway_rights(), None, clock.now() + FOREVER), "")
 
 
+def table_credential(school_id: uuid.UUID, room_code: str) -> Credential:
+    """Standing credential of a room's simulated table."""
+    return board_credential(school_id, rules.table_of(room_code))
+
+
 def board_credential(school_id: uuid.UUID, device: str) -> Credential:
     """Standing credential of a board that speaks Homie itself."""
     with write():
@@ -239,19 +244,30 @@ def _end_lease(lease: DeviceLease) -> None:
         to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), None, retain=True)
 
 
-def stop_room(actor: Account | None, room: Room, lesson_id: uuid.UUID | None, stop_id: str | None = None) -> StopEvent:
-    """Stop every robot of a room (急停); the console has already published the same ``stop_id`` itself, if it could."""
+def stop_room(
+    actor: Account | None, room: Room, lesson_id: uuid.UUID | None, stop_id: str | None = None, devices: Sequence[Device] = ()
+) -> StopEvent:
+    """Stop every robot of a room (急停), or only ``devices``; the page has already published the same ``stop_id`` itself, if it could.
+
+    Until a gateway has answered, ``unconfirmed`` holds the devices that were named.
+    """
     key = (stop_id or str(new_id()))[:40]
     with write():
         event = db.session.scalar(select(StopEvent).where(StopEvent.stop_id == key))
         if event is not None:
             return event
         event = StopEvent(
-            id=new_id(), school_id=room.school_id, room_id=room.id, lesson_id=lesson_id, stop_id=key, requested_by=actor.id if actor else None
+            id=new_id(),
+            school_id=room.school_id,
+            room_id=room.id,
+            lesson_id=lesson_id,
+            stop_id=key,
+            requested_by=actor.id if actor else None,
+            unconfirmed=[{"device": device.homie_id, "sticker": device.sticker, "code": "no_answer"} for device in devices],
         )
         db.session.add(event)
-        payload = {"id": key, "by": "teacher" if actor else "system", "at": clock.now().isoformat()}
-        to_mqtt(room.school_id, rules.stop_topic(room.code), payload)
+        by = "system" if actor is None else "pupil" if actor.kind == "student" else "teacher"
+        to_mqtt(room.school_id, rules.stop_topic(room.code), rules.stop_order(key, by, clock.now(), [device.homie_id for device in devices]))
         audit(actor, "stop-robots", "room", room.id, school_id=room.school_id, stop=key)
         return event
 

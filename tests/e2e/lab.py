@@ -149,7 +149,8 @@ def _start_robots(instance: Instance, app: Flask, school_id: uuid.UUID) -> None:
     lab.write_text(yaml.safe_dump({"name": "gw-e2e", "room": demo_lab.ROOM, "devices": devices}, allow_unicode=True), "utf-8")
     boards = [name for name, _profile, url in ROBOTS if url == "mqtt:"]
     with app.app_context():
-        demo_lab.write_boards(folder, {name: labs.board_credential(school_id, name).password for name in boards})
+        made = [labs.table_credential(school_id, demo_lab.ROOM), *(labs.board_credential(school_id, name) for name in boards)]
+        demo_lab.write_boards(folder, {one.username: one.password for one in made})
         db.session.remove()
     broker = f"mqtt://127.0.0.1:{instance.settings.mqtt_port}"
     argv = (sys.executable, "-m", "labkit.cli", "simulate", "--lab", str(lab), "--run-dir", str(folder), "--broker", broker)
