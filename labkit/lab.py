@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from labkit import yamlfile
+from labkit import boards, yamlfile
 from labkit.errors import BadDocument, Fault
 from labkit.model import Profile, Title
 from labkit.profiles import load_profiles
@@ -52,6 +52,11 @@ class LabDevice:
     def scheme(self) -> str:
         """The URL's scheme, lower case."""
         return self.url.partition(":")[0].lower()
+
+    @property
+    def bridged(self) -> bool:
+        """Whether the gateway publishes its Homie topics; a board that speaks Homie 5 publishes them itself."""
+        return self.scheme != "mqtt" or self.profile.transport.convention not in ("", "homie5")
 
     def port(self, run_dir: Path) -> Path:
         """The path of the serial port; for ``sim://pty`` the link that the simulator makes."""
@@ -166,6 +171,8 @@ def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[st
             )
             continue
         yield from _url_faults(document, where, item, profile)
+    for index, error in boards.lab_faults(data["devices"], known):
+        yield document.fault(("devices", index, "url"), error.zh, error.en)
 
 
 def _url_faults(

@@ -168,9 +168,13 @@ class Action:
 
 @dataclass(frozen=True)
 class Transport:
-    """How a kit is reached: ``serial`` with a codec, ``mqtt`` (own board), ``vision`` (camera)."""
+    """How a kit is reached: ``serial`` with a codec, ``mqtt`` (own board), ``vision`` (camera).
+
+    ``convention`` says what a board on the broker speaks: ``homie5``, ``homie4``, ``homeassistant`` or ``raw`` topics.
+    """
 
     type: str
+    convention: str = ""
     codec: str = ""
     baud: int = 115200
     open_settle_ms: int = 0
@@ -241,6 +245,21 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """A board that others made: which topics are its own (templates with ``{base}``), and what it may bring of itself.
+
+    ``writes``: what it publishes; ``reads``: what it is told by; ``discovery``: where it describes itself. ``discover``: take
+    over what it describes beside the profile's properties. ``silent_after_s``: no word for so long = lost (0 = never).
+    """
+
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    discovery: tuple[str, ...] = ()
+    discover: bool = False
+    silent_after_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Profile:
     """A checked device profile; see ``labkit/schemas/profile.schema.json``."""
 
@@ -255,6 +274,7 @@ class Profile:
     rates: Mapping[str, Rate] = field(default_factory=lambda: MappingProxyType({}))
     safety: Safety | None = None
     drive: Drive | None = None
+    foreign: Foreign | None = None
     stale_after_s: float = 2.0
     record: bool = False
     blur_faces: bool = True

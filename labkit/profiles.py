@@ -12,13 +12,14 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from labkit import codecs, homie, yamlfile
+from labkit import boards, codecs, homie, yamlfile
 from labkit.errors import BadDocument, Fault, Malformed, Place
 from labkit.model import (
     Action,
     Affordance,
     Confirm,
     Drive,
+    Foreign,
     Form,
     Kind,
     Match,
@@ -99,6 +100,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
         rates=MappingProxyType({k: _rate(_dict(v)) for k, v in _dict(lab.get("rates", {})).items()}),
         safety=_safety(_dict(lab["safety"])) if "safety" in lab else None,
         drive=_drive(_dict(lab["drive"])) if "drive" in lab else None,
+        foreign=_foreign(_dict(lab["foreign"])) if "foreign" in lab else None,
         stale_after_s=_float(_dict(lab.get("camera", {})).get("stale_after_s", 2.0)),
         record=bool(privacy.get("record", False)),
         blur_faces=bool(privacy.get("blur_faces", True)),
@@ -109,6 +111,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
 def _transport(data: dict[str, object]) -> Transport:
     return Transport(
         type=str(data["type"]),
+        convention=str(data.get("convention", "")),
         codec=str(data.get("codec", "")),
         baud=_int(data.get("baud", 115200)),
         open_settle_ms=_int(data.get("open_settle_ms", 0)),
@@ -186,6 +189,16 @@ def _drive(data: dict[str, object]) -> Drive:
     )
 
 
+def _foreign(data: dict[str, object]) -> Foreign:
+    return Foreign(
+        writes=tuple(str(t) for t in _list(data.get("writes", []))),
+        reads=tuple(str(t) for t in _list(data.get("reads", []))),
+        discovery=tuple(str(t) for t in _list(data.get("discovery", []))),
+        discover=bool(data.get("discover", False)),
+        silent_after_s=_float(data.get("silent_after_s", 0)),
+    )
+
+
 def _rate(data: dict[str, object]) -> Rate:
     return Rate(_float(data.get("max_hz", 0)), _float(data.get("poll_hz", 0)), _float(data.get("report_hz", 0)))
 
@@ -209,6 +222,8 @@ def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, objec
     yield from _form_faults(document, profile)
     yield from _reference_faults(document, profile)
     yield from _safety_faults(document, profile)
+    for where, error in boards.profile_faults(profile):
+        yield document.fault(where, error.zh, error.en)
 
 
 def _property_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
@@ -221,7 +236,7 @@ def _property_faults(document: yamlfile.Document, profile: Profile) -> Iterator[
                 where, f"{item.id} 与 {other} 的 Homie 名相同", f"{item.id} and {other} have the same Homie id"
             )
         for match in filter(None, (_HOMIE_HREF.fullmatch(form.href) for form in item.forms)):
-            if match[1] != wire_id:
+            if match[1] != wire_id and profile.foreign is None:
                 yield document.fault(
                     (*where, "forms"), f"{item.id} 的 Homie 名应为 {wire_id}", f"{item.id} should be {wire_id} in Homie"
                 )
@@ -249,6 +264,8 @@ def _check_form(profile: Profile, form: Form, own: str) -> None:
     transport = profile.transport.type
     if transport == "serial":
         codecs.create(profile.transport.codec, profile).check(form, own)
+    elif profile.foreign is not None:
+        boards.check_form(profile, form)
     elif transport == "mqtt" and not _HOMIE_HREF.fullmatch(form.href):
         raise Malformed(f"{form.href} 应为 homie:节点/属性", f"{form.href} should be homie:node/property")
     elif transport == "vision" and form.href.removeprefix("vision:") not in VISION_FIELDS:
