@@ -16,7 +16,7 @@ from labkit.model import Profile, Title
 from labkit.profiles import load_profiles
 
 SCHEMA = "lab.schema.json"
-SCHEMES = {"serial": ("serial", "sim"), "mqtt": ("mqtt",), "vision": ("file", "rtsp", "v4l2", "http", "https")}
+SCHEMES = {"serial": ("serial", "sim"), "mqtt": ("mqtt",), "tcp": ("tcp", "sim"), "udp": ("udp", "sim"), "vision": ("file", "rtsp", "v4l2", "http", "https")}
 
 
 @dataclass(frozen=True)

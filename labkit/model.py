@@ -168,7 +168,9 @@ class Action:
 
 @dataclass(frozen=True)
 class Transport:
-    """How a kit is reached: ``serial`` with a codec, ``mqtt`` (own board), ``vision`` (camera).
+    """How a kit is reached: ``serial`` with a codec, ``mqtt`` (own board), ``vision`` (camera), ``tcp`` or ``udp`` (text kit).
+
+    A text kit takes commands at ``port`` and tells its state by UDP to our ``push_port`` (0 = it does not).
 
     ``convention`` says what a board on the broker speaks: ``homie5``, ``homie4``, ``homeassistant`` or ``raw`` topics.
     """
@@ -180,6 +182,8 @@ class Transport:
     open_settle_ms: int = 0
     fps: float = 8.0
     schemes: tuple[str, ...] = ()
+    port: int = 0
+    push_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,8 @@ class Drive:
     """How ``linear_x`` (m/s) and ``angular_z`` (rad/s, left turn positive) become the kit's own properties.
 
     ``differential``: wheel speeds ``linear_x ∓ angular_z·wheel_base_m/2`` scaled so that ``max_mps`` is ``max_pwm``;
-    wheels named in ``invert`` change sign. ``twist``: the kit takes both quantities itself.
+    wheels named in ``invert`` change sign. ``twist``: the kit takes both quantities itself. ``hold``: zero speeds are a drive
+    like any other (a drone hovers as long as somebody holds it), not a stop.
     """
 
     model: str
@@ -224,6 +229,7 @@ class Drive:
     max_pwm: int = 255
     min_pwm: int = 0
     invert: frozenset[str] = frozenset()
+    hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,4 +284,5 @@ class Profile:
     stale_after_s: float = 2.0
     record: bool = False
     blur_faces: bool = True
+    needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     folder: str = ""

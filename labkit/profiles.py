@@ -104,6 +104,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
         stale_after_s=_float(_dict(lab.get("camera", {})).get("stale_after_s", 2.0)),
         record=bool(privacy.get("record", False)),
         blur_faces=bool(privacy.get("blur_faces", True)),
+        needs=MappingProxyType({k: str(v) for k, v in _dict(lab.get("needs", {})).items()}),
         folder=str(folder),
     )
 
@@ -117,6 +118,8 @@ def _transport(data: dict[str, object]) -> Transport:
         open_settle_ms=_int(data.get("open_settle_ms", 0)),
         fps=_float(data.get("fps", 8.0)),
         schemes=tuple(str(s) for s in _list(data.get("schemes", []))),
+        port=_int(data.get("port", 0)),
+        push_port=_int(data.get("push_port", 0)),
     )
 
 
@@ -186,6 +189,7 @@ def _drive(data: dict[str, object]) -> Drive:
         max_pwm=_int(data.get("max_pwm", 255)),
         min_pwm=_int(data.get("min_pwm", 0)),
         invert=frozenset(str(w) for w in _list(data.get("invert", []))),
+        hold=bool(data.get("hold", False)),
     )
 
 
@@ -262,7 +266,7 @@ def _form_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Faul
 
 def _check_form(profile: Profile, form: Form, own: str) -> None:
     transport = profile.transport.type
-    if transport == "serial":
+    if transport in ("serial", "tcp", "udp"):
         codecs.create(profile.transport.codec, profile).check(form, own)
     elif profile.foreign is not None:
         boards.check_form(profile, form)
@@ -286,6 +290,10 @@ def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator
         named.extend((("x-lab", "drive", "invert"), wheel) for wheel in sorted(drive.invert))
     if profile.safety and profile.safety.confirm.by == "property":
         named.append((("x-lab", "safety", "confirm"), profile.safety.confirm.property))
+    for thing, needed in profile.needs.items():
+        named.append((("x-lab", "needs", thing), needed))
+        if thing not in profile.properties and thing not in profile.actions:
+            yield document.fault(("x-lab", "needs", thing), f"没有名为 {thing} 的属性或动作", f"there is no {thing}")
     for where, name in named:
         if name not in profile.properties:
             yield document.fault(where, f"没有名为 {name} 的属性", f"there is no property {name}")
@@ -313,9 +321,9 @@ def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fa
                 f"{stage} 的限速 {cap} 超过 max_mps {drive.max_mps}",
                 f"cap {cap} is above max_mps",
             )
-    if safety.confirm.by == "codec" and profile.transport.type != "serial":
+    if safety.confirm.by == "codec" and not profile.transport.codec:
         yield document.fault(
-            ("x-lab", "safety", "confirm"), "只有串口设备能由 codec 确认停止", "only a serial kit confirms by its codec"
+            ("x-lab", "safety", "confirm"), "没有 codec 的设备不能由 codec 确认停止", "only a kit with a codec confirms by it"
         )
 
 
