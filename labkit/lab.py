@@ -10,30 +10,40 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from labkit import boards, yamlfile
-from labkit.errors import BadDocument, Fault
+from labkit import boards, ports, yamlfile
+from labkit.errors import BadDocument, Fault, Malformed
 from labkit.model import Profile, Title
 from labkit.profiles import load_profiles
 
 SCHEMA = "lab.schema.json"
-SCHEMES = {"serial": ("serial", "sim"), "mqtt": ("mqtt",), "tcp": ("tcp", "sim"), "udp": ("udp", "sim"), "vision": ("file", "rtsp", "v4l2", "http", "https")}
+SCHEMES = {
+    "serial": ("serial", "usb", "hub", "auto", "sim"),
+    "mqtt": ("mqtt",),
+    "tcp": ("tcp", "sim"), "udp": ("udp", "sim"), "vision": ("file", "rtsp", "v4l2", "http", "https"),
+}
 
 
 @dataclass(frozen=True)
 class Simulate:
-    """How a simulated kit behaves: ``seed`` of its randomness, ``start`` pose (x m, y m, heading rad), ``faults`` to inject."""
+    """How a simulated kit behaves: ``seed`` of its randomness, ``start`` pose (x m, y m, heading rad), ``faults`` to inject.
+
+    ``usb`` (``vid:pid:serial@1-1.4``, the serial may be empty): the board shows itself as this USB device.
+    """
 
     seed: int = 0
     start: tuple[float, float, float] | None = None
     faults: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    usb: str = ""
 
 
 @dataclass(frozen=True)
 class LabDevice:
     """One device of the lab.
 
-    ``url``: ``serial:///dev/ttyUSB0`` · ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``mqtt:`` (a board that is on
-    the broker by itself) · ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof.
+    ``url``: ``usb:vid:pid:serial`` · ``hub:1-1.4`` · ``auto`` (see ``labkit.ports``) · ``serial:///dev/ttyUSB0`` ·
+    ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``mqtt:`` (a board that is on the broker by itself) ·
+    ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof,
+    ``seat`` the seat where it stands ("" = not at a fixed one).
     """
 
     id: str
@@ -47,6 +57,7 @@ class LabDevice:
     settle_ms: int
     pattern: str
     simulate: Simulate | None
+    seat: str = ""
 
     @property
     def scheme(self) -> str:
@@ -59,21 +70,25 @@ class LabDevice:
         return self.scheme != "mqtt" or self.profile.transport.convention not in ("", "homie5")
 
     def port(self, run_dir: Path) -> Path:
-        """The path of the serial port; for ``sim://pty`` the link that the simulator makes."""
-        if self.scheme == "sim":
+        """The path of the serial port; the link that the simulator makes where the URL is no path."""
+        if self.scheme == "sim" or self.scheme in ports.SCHEMES:
             return run_dir / "dev" / self.id
         return Path(unquote(urlsplit(self.url).path))
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A gateway's name (``gw-…``), its default room and its devices."""
+    """A gateway's name (``gw-…``), its default room and its devices.
+
+    ``strict_identity``: after a reboot, boards without serial numbers must be confirmed too (else their socket is believed).
+    """
 
     name: str
     room: str
     title: Title
     devices: tuple[LabDevice, ...]
     path: Path
+    strict_identity: bool = False
 
     def device(self, device_id: str) -> LabDevice | None:
         """The device of that id."""
@@ -102,6 +117,7 @@ def load_lab(path: Path, profiles: Mapping[str, Profile] | None = None) -> Lab:
         title=Title(title["zh"], title["en"]),
         devices=tuple(_device(item, known[item["profile"]], data["room"]) for item in data["devices"]),
         path=path,
+        strict_identity=data.get("identity") == "strict",
     )
 
 
@@ -112,7 +128,8 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
     simulate = raw.get("simulate")
     match = raw.get("match")
     parameters = raw.get("parameters")
-    default_settle = 0 if str(raw["url"]).startswith("sim:") else profile.transport.open_settle_ms
+    simulated = str(raw["url"]).startswith("sim:") or isinstance(simulate, dict)
+    default_settle = 0 if simulated else profile.transport.open_settle_ms
     settle, fps = raw.get("settle_ms", default_settle), raw.get("fps", profile.transport.fps)
     assert isinstance(settle, int)
     assert isinstance(fps, (int, float))
@@ -128,6 +145,7 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
         settle_ms=settle,
         pattern=str(match["pattern"]) if isinstance(match, dict) and "pattern" in match else profile.match.pattern,
         simulate=_simulate(simulate) if isinstance(simulate, dict) else None,
+        seat=str(raw.get("seat", "")),
     )
 
 
@@ -144,7 +162,9 @@ def _simulate(data: dict[str, object]) -> Simulate:
     assert isinstance(seed, int)
     assert isinstance(faults, dict)
     pose = tuple(float(v) for v in start) if isinstance(start, list) else None
-    return Simulate(seed, (pose[0], pose[1], pose[2]) if pose else None, MappingProxyType(faults))
+    return Simulate(
+        seed, (pose[0], pose[1], pose[2]) if pose else None, MappingProxyType(faults), str(data.get("usb", ""))
+    )
 
 
 def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[str, Profile]) -> Iterator[Fault]:
@@ -192,6 +212,11 @@ def _url_faults(
         yield document.fault(
             (*where, "url"), f"{scheme}:// 之后应是绝对路径", f"an absolute path should follow {scheme}://"
         )
+    elif scheme in ports.SCHEMES:
+        try:
+            ports.parse_name(url)
+        except Malformed as error:
+            yield document.fault((*where, "url"), error.zh, error.en)
     match = item.get("match")
     if isinstance(match, dict) and "pattern" in match:
         try:

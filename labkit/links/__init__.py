@@ -1,6 +1,6 @@
 """Bytes and messages in and out; which link a device has follows from its URL's scheme.
 
-``serial:`` and ``sim:`` → GuardedPort (a guard process owns the port) · ``file:``, ``rtsp:``, ``v4l2:``, ``http:`` →
+``serial:``, ``usb:``, ``hub:``, ``auto`` and ``sim:`` → GuardedPort (a guard process owns the port) · ``file:``, ``rtsp:``, ``v4l2:``, ``http:`` →
 VisionProcess · ``mqtt:`` → the gateway's own Broker connection.
 """
 
@@ -14,6 +14,9 @@ __all__ = ["LINKS", "Broker", "BrokerAddress", "GuardedPort", "Message", "Vision
 
 LINKS: dict[str, type[GuardedPort | VisionProcess | Broker]] = {
     "serial": GuardedPort,
+    "usb": GuardedPort,
+    "hub": GuardedPort,
+    "auto": GuardedPort,
     "sim": GuardedPort,
     "file": VisionProcess,
     "rtsp": VisionProcess,

@@ -1,0 +1,1 @@
+"""Which board is which device, how well it is, what is wrong with a lab."""
