@@ -148,7 +148,7 @@ class SerialKit(Robot):
             return
         self._codec = self._new_codec()
         stop = self._codec.stop(self.device.profile.actions[self.safety.stop], self.safety.resync_before_stop)
-        port = GuardedPort(lambda data: self._keep(Came(data)), lambda note: self._keep(Told(note, port)))
+        port = GuardedPort(lambda data: self._keep(Came(data)), lambda note: self._keep(Told(note, port)), self.tap)
         self._port = port
         self._phase = Phase.OPENING
         baud = self.device.profile.transport.baud

@@ -17,6 +17,7 @@ from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
 from labkit.gateway.ghosts import Ghosts
 from labkit.gateway.mailbox import Adopt, DriveOrder, EndOrder, Heard, IdentifyOrder, Item, SetOrder, StopOrder
+from labkit.gateway.mirror import Mirror, ask_topic
 from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
@@ -41,6 +42,7 @@ class Gateway:
         self._run_dir = run_dir
         self._now = now
         self._board = Board()
+        self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
         self._broker = Broker(address, lab.name, self._inbox.put, self._connected, will)
@@ -57,6 +59,7 @@ class Gateway:
         self._describe()
         for device in self.lab.devices:
             worker = self._worker(device)
+            worker.mirror = self._mirror
             self.workers[device.id] = worker
             if isinstance(worker, Robot):
                 self._wheels[device.id] = Wheel(device.id, _caps(worker))
@@ -137,6 +140,7 @@ class Gateway:
             self._broker.subscribe(f"zhike/room/{room}/stop")
         self._broker.subscribe(f"homie/5/+/{WISH_NODE}/{WISH_PROPERTY}", 0)
         self._broker.subscribe("homie/5/+/$state")
+        self._broker.subscribe(ask_topic(self.lab.name))
         for device in self.lab.devices:
             if device.scheme == "mqtt":
                 self._broker.subscribe(f"homie/5/{device.id}/#")
@@ -196,6 +200,8 @@ class Gateway:
             elif levels[3] == "lease" and len(levels) == 5:
                 self._lease(levels[2], levels[4], message)
             return
+        if message.topic == ask_topic(self.lab.name) and not message.retained:
+            self._mirror.ask(message.payload)
         if levels[0] != homie.DOMAIN:
             return
         self._ghosts.hear(message)

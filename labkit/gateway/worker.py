@@ -23,6 +23,7 @@ from labkit.gateway.mailbox import (
     SetOrder,
     StopOrder,
 )
+from labkit.gateway.mirror import Mirror
 from labkit.lab import LabDevice
 from labkit.model import Kind, Property, State, Title, Value
 
@@ -58,6 +59,7 @@ class Worker(threading.Thread):
         self._noise: dict[str, int] = {}
         self._noise_at = 0.0
         self._ended = False
+        self.mirror: Mirror | None = None
 
     def run(self) -> None:
         """Handle the queue until told to end."""
@@ -128,6 +130,11 @@ class Worker(threading.Thread):
             log.info("%s: %s → %s", self.device.id, self.state.value, state.value)
         self.state = state
         self._board.put(homie.state_topic(self.device.id), state.value.encode())
+
+    def tap(self, way: str, data: bytes) -> None:
+        """A frame passes on this kit's line (``in`` from it, ``out`` to it); any thread."""
+        if self.mirror:
+            self.mirror.frame(self.device.id, way, data)
 
     def alert(self, alert_id: str, text: Title) -> None:
         """Raise an alert, in Chinese, on the device."""

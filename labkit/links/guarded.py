@@ -19,17 +19,26 @@ class GuardedPort:
     """One guard process.
 
     ``on_bytes`` gets what the port gives, ``on_event`` the guard's notes (see ``labkit.guard``) and at last
-    ``{"event": "exit", "code": n}``; both are called from a reader thread and must not block.
+    ``{"event": "exit", "code": n}``; both are called from a reader thread and must not block. ``tap`` is told every frame of
+    the line (``in`` from the kit, ``out`` to it) by whatever thread it passes.
     """
 
-    def __init__(self, on_bytes: Callable[[bytes], None], on_event: Callable[[dict[str, object]], None]) -> None:
+    def __init__(
+        self,
+        on_bytes: Callable[[bytes], None],
+        on_event: Callable[[dict[str, object]], None],
+        tap: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         self._on_bytes = on_bytes
         self._on_event = on_event
+        self._tap = tap
+        self._stop = b""
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def open(self, port: Path, baud: int, settle_ms: int, stop: tuple[bytes, ...], repeat: int) -> None:
         """Start the guard; an ``open`` or ``error`` note follows."""
+        self._stop = b"".join(stop)
         chunks = [word for part in stop for word in ("--stop", part.hex())]
         self._process = child.start(
             "labkit.guard",
@@ -46,11 +55,11 @@ class GuardedPort:
 
     def drive(self, lease_ms: int, data: bytes) -> bool:
         """Send drive bytes; the guard stops the kit unless another drive follows within ``lease_ms``."""
-        return self._send(guard.drive_frame(lease_ms, data))
+        return self._send(guard.drive_frame(lease_ms, data), data)
 
     def write(self, data: bytes) -> bool:
         """Send bytes that move nothing."""
-        return self._send(guard.frame(b"W", data)) if data else True
+        return self._send(guard.frame(b"W", data), data) if data else True
 
     def stop(self, mark: str = "") -> bool:
         """Stop the kit now; the guard's ``stop`` note carries ``mark``."""
@@ -70,7 +79,7 @@ class GuardedPort:
             process.kill()
             process.wait()
 
-    def _send(self, data: bytes) -> bool:
+    def _send(self, data: bytes, passing: bytes = b"") -> bool:
         process = self._process
         if process is None or process.stdin is None:
             return False
@@ -80,15 +89,21 @@ class GuardedPort:
                 process.stdin.flush()
             except (BrokenPipeError, ValueError):
                 return False
+        if self._tap and passing:
+            self._tap("out", passing)
         return True
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         for kind, body in guard.frames(process.stdout):
             if kind == b"R":
+                if self._tap:
+                    self._tap("in", body)
                 self._on_bytes(body)
             elif kind == b"E":
                 note = json.loads(body)
+                if self._tap and note.get("event") == "stop":
+                    self._tap("out", self._stop)
                 self._on_event(note)
         process.stdout.close()
         code = process.wait()

@@ -1,0 +1,133 @@
+"""`labkit record FILE` keeps what is said on the bus, `labkit replay FILE` says it again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from labkit.capture import BusFrame, Frame, Retention, SerialFrame, Writer, read
+from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
+from labkit.errors import LabkitError, LinkDown
+from labkit.gateway.mirror import ASKED_FOR_S, ask_topic, frame_topic
+from labkit.links import BrokerAddress, Message
+
+FILTERS = ("homie/#", "homeassistant/#", "zhike/#")
+FLUSH_EVERY, FLUSH_S = 500, 10.0
+
+
+@dataclass
+class Recorder:
+    """From messages to frames: knows which topics are mirrored serial lines and which messages are old."""
+
+    started: float
+    gateways: tuple[str, ...] = ()
+    _frames: dict[str, tuple[str, bool]] = field(default_factory=dict)
+
+    def frame(self, message: Message, now: float) -> Frame | None:
+        """The frame of one message, or None when it is only our own asking."""
+        at = now - self.started
+        levels = message.topic.split("/")
+        if levels[:2] == ["zhike", "gateway"] and len(levels) > 3 and levels[2] in self.gateways:
+            if levels[3] == "mirror":
+                return None
+            if len(levels) == 6 and message.topic == frame_topic(levels[2], levels[4], levels[5]):
+                return SerialFrame(at, levels[4], levels[5] == "out", message.payload)
+        return BusFrame(at, message.topic, message.payload, retain=message.retained, old=message.retained)
+
+
+@click.command(help="录制总线：把 MQTT 消息（和串口帧）写入 FILE（.jsonl 或 .jsonl.gz），到时或按 Ctrl-C 结束。")
+@click.argument("file", type=as_path)
+@click.option("--seconds", default=0.0, help="录多少秒（0 = 直到 Ctrl-C）")
+@click.option("--topic", "topics", multiple=True, help=f"只录这些主题（默认 {' '.join(FILTERS)}）")
+@click.option("--mirror", "gateways", multiple=True, help="请这个网关（gw-…）镜像它的串口帧，可多次")
+@broker_options
+@pass_voice
+def record(
+    voice: Voice, address: BrokerAddress, file: Path, seconds: float, topics: tuple[str, ...], gateways: tuple[str, ...]
+) -> None:
+    """Record the bus into a file."""
+    wanted = topics or FILTERS
+    wanted += tuple(frame_topic(gateway, "+", "+") for gateway in gateways if topics)
+    with Console(address) as console:
+        for topic in wanted:
+            console.broker.subscribe(topic)
+        try:
+            writer = Writer(file, datetime.now(UTC), wanted)
+        except OSError as error:
+            raise LabkitError(
+                "not_written", f"写不了 {file}：{error.strerror}", f"cannot write {file}: {error.strerror}"
+            ) from error
+        try:
+            _record(console, writer, Recorder(time.monotonic(), gateways), seconds)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            writer.close()
+    voice.say(
+        f"{file}：录了 {writer.written} 条，略去 {writer.left_out} 条（终端的内容、画面）",
+        f"{file}: {writer.written} frames, {writer.left_out} left out (terminals' content, pictures)",
+        file=str(file),
+        frames=writer.written,
+        left_out=writer.left_out,
+    )
+
+
+def _record(console: Console, writer: Writer, recorder: Recorder, seconds: float) -> None:
+    end = recorder.started + seconds if seconds else float("inf")
+    ask_at = recorder.started
+    while (now := time.monotonic()) < end:
+        if now >= ask_at:
+            ask_at = now + ASKED_FOR_S / 3
+            for gateway in recorder.gateways:
+                console.broker.publish(ask_topic(gateway), b"{}", qos=1, retain=False)
+        message = console.wait_for(lambda _: True, min(end, ask_at) - now)
+        frame = recorder.frame(message, time.monotonic()) if message else None
+        if frame:
+            writer.put(frame)
+
+
+@click.command(help="重放录制：按原来的时间把 FILE 里的 MQTT 消息发到代理（串口帧只用于测试，不发）。")
+@click.argument("file", type=as_path)
+@click.option("--speed", default=1.0, show_default=True, help="快几倍；0 = 不等待")
+@click.option("--once/--loop", default=True, show_default=True, help="放一遍，或反复放直到 Ctrl-C")
+@click.option("--prefix", default="", help="只放以此开头的主题")
+@broker_options
+@pass_voice
+def replay(voice: Voice, address: BrokerAddress, file: Path, speed: float, once: bool, prefix: str) -> None:
+    """Play a capture into a broker."""
+    if speed < 0:
+        raise click.UsageError("--speed 不能小于 0 / --speed cannot be below 0")
+    frames = [frame for frame in read(file) if isinstance(frame, BusFrame) and frame.topic.startswith(prefix)]
+    sent, pause = 0, threading.Event()
+    with Console(address) as console:
+        try:
+            while True:
+                sent += play(console, frames, speed, pause)
+                if once or not frames:
+                    break
+        except KeyboardInterrupt:
+            pass
+    voice.say(f"{file}：放了 {sent} 条", f"{file}: {sent} messages", file=str(file), messages=sent)
+
+
+def play(console: Console, frames: list[BusFrame], speed: float, pause: threading.Event) -> int:
+    """Publish the frames at their times divided by ``speed`` (0 = at once); raises LinkDown when the broker goes away."""
+    begun = time.monotonic()
+    first = frames[0].t if frames else 0.0
+    memory = Retention()
+    for number, frame in enumerate(frames, 1):
+        if speed:
+            pause.wait(max(0.0, begun + (frame.t - first) / speed - time.monotonic()))
+        if number % FLUSH_EVERY == 0:
+            console.broker.flush(FLUSH_S)
+        if not console.broker.publish(frame.topic, frame.payload, qos=1, retain=memory.retains(frame)):
+            raise LinkDown("代理断开了，重放中止", "the broker has gone: the replay ends")
+    return len(frames)
+
+
+COMMANDS = (record, replay)
