@@ -117,11 +117,14 @@ def require(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+_LOCKED_UNTIL = select(Lockout.locked_until).where(Lockout.subject.in_(bindparam("subjects", expanding=True)))
+_FORGET = delete(Lockout).where(Lockout.subject.in_(bindparam("subjects", expanding=True)))
+
+
 def check_lock(*subjects: str) -> None:
     """Raise TooMany if any of the subjects (``account:<id>``, ``seat:<id>``) is locked."""
     now = clock.now()
-    rows = db.session.scalars(select(Lockout).where(Lockout.subject.in_(subjects))).all()
-    if any(row.locked_until and row.locked_until > now for row in rows):
+    if any(until is not None and until > now for until in db.session.connection().execute(_LOCKED_UNTIL, {"subjects": subjects}).scalars()):
         raise TooMany(
             "locked",
             _l("试错次数太多，暂时锁定。"),
@@ -163,8 +166,13 @@ def clear_failures(*subjects: str) -> None:
     """Forget failures after a success; writes nothing where there are none."""
     if db.session.scalar(select(Lockout.subject).where(Lockout.subject.in_(subjects)).limit(1)) is None:
         return
+    forget_failures(*subjects)
+
+
+def forget_failures(*subjects: str) -> None:
+    """Forget failures, in the open transaction or in one of its own."""
     with write() as session:
-        session.execute(delete(Lockout).where(Lockout.subject.in_(subjects)))
+        session.connection().execute(_FORGET, {"subjects": subjects})
 
 
 def locked(school_ids: Sequence[uuid.UUID] | None = None) -> list[Lockout]:

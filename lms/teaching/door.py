@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, select
 
 from lms.core import clock
 from lms.core.audit import audit
-from lms.core.auth import check_lock, matches, note_failure
+from lms.core.auth import check_lock, forget_failures, matches, note_failure
 from lms.core.db import db, write
 from lms.core.errors import Invalid, NotFound
-from lms.core.models import Account, Lockout
+from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, Person, SchoolClass, Seat
 from lms.teaching import rules
@@ -61,14 +61,28 @@ class Name:
     pictures: bool
 
 
+_RUNNING = (
+    select(LessonSession)
+    .where(LessonSession.school_id == bindparam("school"), LessonSession.room_id == bindparam("room"), LessonSession.state.in_(rules.LIVE))
+    .order_by(LessonSession.started_at.desc())
+    .limit(1)
+)
+_PUPIL = (
+    select(Account)
+    .join(Person, Person.account_id == Account.id)
+    .where(Person.id == bindparam("person"), Person.kind == "student", Account.active.is_(True))
+)
+_PUPIL_OF_LESSON = _PUPIL.join(RegisterEntry, RegisterEntry.person_id == Person.id).where(
+    RegisterEntry.school_id == bindparam("school"), RegisterEntry.lesson_id == bindparam("lesson")
+)
+_PUPIL_OF_CLASS = _PUPIL.join(Enrollment, Enrollment.person_id == Person.id).where(
+    Enrollment.class_id == bindparam("cohort"), Enrollment.ends_on.is_(None)
+)
+
+
 def doorway(school_id: uuid.UUID, room_id: uuid.UUID) -> Doorway:
     """The lesson that runs in the room, else the class whose slot runs or begins within ten minutes, else nothing."""
-    lesson = db.session.scalar(
-        select(LessonSession)
-        .where(LessonSession.school_id == school_id, LessonSession.room_id == room_id, LessonSession.state.in_(rules.LIVE))
-        .order_by(LessonSession.started_at.desc())
-        .limit(1)
-    )
+    lesson = db.session.scalar(_RUNNING, {"school": school_id, "room": room_id})
     if lesson is not None:
         return Doorway(room_id, lesson.class_id, lesson, lesson_id=lesson.id)
     slot = rules.slot_now(roster.slots_on(school_id, today_of(school_of(school_id)), room_id=room_id), clock.now())
@@ -111,16 +125,11 @@ def names(door: Doorway) -> list[Name]:
 
 def _pupil_at(door: Doorway, person_id: uuid.UUID) -> Account:
     """Account of a pupil whose name this door shows; raises NotFound for everyone else, so that ids from elsewhere open nothing."""
-    query = select(Account).join(Person, Person.account_id == Account.id).where(Person.id == person_id, Person.kind == "student", Account.active.is_(True))
+    account: Account | None = None
     if door.lesson is not None:
-        query = query.join(RegisterEntry, RegisterEntry.person_id == Person.id).where(
-            RegisterEntry.school_id == door.lesson.school_id, RegisterEntry.lesson_id == door.lesson.id
-        )
+        account = db.session.scalar(_PUPIL_OF_LESSON, {"person": person_id, "school": door.lesson.school_id, "lesson": door.lesson.id})
     elif door.class_id is not None:
-        query = query.join(Enrollment, Enrollment.person_id == Person.id).where(
-            Enrollment.class_id == door.class_id, Enrollment.ends_on.is_(None)
-        )
-    account: Account | None = db.session.scalar(query) if door.class_id is not None else None
+        account = db.session.scalar(_PUPIL_OF_CLASS, {"person": person_id, "cohort": door.class_id})
     if account is None:
         raise NotFound("not-here", _l("这个座位现在不能登录这位同学。"), remedy=_l("请刷新页面；还是不行请告诉老师。"))
     return account
@@ -141,7 +150,7 @@ def come_in(seat: Seat, person_id: uuid.UUID, pin: str) -> tuple[Account, Doorwa
     seat_id, lesson = seat.id, door.lesson
     place = Place(seat.school_id, seat.room_id, seat.id, lesson.id, account.id) if lesson is not None else None
     with write():
-        db.session.execute(delete(Lockout).where(Lockout.subject.in_(subjects)).execution_options(synchronize_session=False))
+        forget_failures(*subjects)
         if place is not None and lesson is not None:
             _sit(place, account, lesson)
         audit(account, "sign-in", "seat", seat_id, lesson=str(door.lesson_id or ""))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -125,6 +125,23 @@ class Place:
     account_id: uuid.UUID
 
 
+_SHARE = update(RegisterEntry.__table__).where(  # type: ignore[arg-type]  # a Table
+    RegisterEntry.school_id == bindparam("at_school"),
+    RegisterEntry.lesson_id == bindparam("at_lesson"),
+    RegisterEntry.seat_id == bindparam("at_seat"),
+    RegisterEntry.id != bindparam("newcomer"),
+    RegisterEntry.status == "terminal",
+    RegisterEntry.signed_out_at.is_(None),
+)
+_ENTRY = (
+    select(RegisterEntry, LessonSession.state, LessonSession.room_id)
+    .join(Person, Person.id == RegisterEntry.person_id)
+    .join(LessonSession, LessonSession.id == RegisterEntry.lesson_id)
+    .where(RegisterEntry.school_id == bindparam("school"), RegisterEntry.lesson_id == bindparam("lesson"), Person.account_id == bindparam("account"))
+    .with_for_update(of=RegisterEntry)
+)
+
+
 def take_place(place: Place, account: Account) -> RegisterEntry:
     """As seat_pupil, for the door, where a whole class comes in at once."""
     now = clock.now()
@@ -134,18 +151,8 @@ def take_place(place: Place, account: Account) -> RegisterEntry:
         at_terminal = entry.signed_in_at is not None and entry.signed_out_at is None
         if at_terminal and entry.seat_id not in (None, seat_id):
             account.epoch += 1  # the browser at the old seat is signed out
-        db.session.execute(
-            update(RegisterEntry)
-            .where(
-                RegisterEntry.school_id == school_id,
-                RegisterEntry.lesson_id == lesson_id,
-                RegisterEntry.seat_id == seat_id,
-                RegisterEntry.id != entry.id,
-                RegisterEntry.status == "terminal",
-                RegisterEntry.signed_out_at.is_(None),
-            )
-            .values(status="shared", updated_at=now)
-            .execution_options(synchronize_session=False)
+        db.session.connection().execute(
+            _SHARE, {"at_school": school_id, "at_lesson": lesson_id, "at_seat": seat_id, "newcomer": entry.id, "updated_at": now, "status": "shared"}
         )
         entry.status = rules.status_at_sign_in(entry.status)
         entry.seat_id = seat_id
@@ -157,13 +164,7 @@ def take_place(place: Place, account: Account) -> RegisterEntry:
 
 def _entry_to_take(school_id: uuid.UUID, lesson_id: uuid.UUID, account_id: uuid.UUID, room_id: uuid.UUID) -> RegisterEntry:
     """The pupil's line in a live lesson of this room, locked; one query, since a class signs in at once."""
-    found = db.session.execute(
-        select(RegisterEntry, LessonSession.state, LessonSession.room_id)
-        .join(Person, Person.id == RegisterEntry.person_id)
-        .join(LessonSession, LessonSession.id == RegisterEntry.lesson_id)
-        .where(RegisterEntry.school_id == school_id, RegisterEntry.lesson_id == lesson_id, Person.account_id == account_id)
-        .with_for_update(of=RegisterEntry)
-    ).first()
+    found = db.session.execute(_ENTRY, {"school": school_id, "lesson": lesson_id, "account": account_id}).first()
     if found is None:
         raise NotFound("not-on-roster", _l("这位同学不在本节课的名单里。"), remedy=_l("请管理员核对班级名单。"))
     entry, state, lesson_room = found
