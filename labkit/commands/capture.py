@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -15,6 +17,7 @@ from labkit.commands.console import Console, Voice, as_path, broker_options, pas
 from labkit.errors import LabkitError, LinkDown
 from labkit.gateway.mirror import ASKED_FOR_S, ask_topic, frame_topic
 from labkit.links import BrokerAddress, Message
+from labkit.links.mqtt import FLUSH_TOPIC
 
 FILTERS = ("homie/#", "homeassistant/#", "zhike/#")
 FLUSH_EVERY, FLUSH_S = 500, 10.0
@@ -32,6 +35,8 @@ class Recorder:
         """The frame of one message, or None when it is only our own asking."""
         at = now - self.started
         levels = message.topic.split("/")
+        if message.topic == FLUSH_TOPIC:
+            return None
         if levels[:2] == ["zhike", "gateway"] and len(levels) > 3 and levels[2] in self.gateways:
             if levels[3] == "mirror":
                 return None
@@ -64,8 +69,6 @@ def record(
             ) from error
         try:
             _record(console, writer, Recorder(time.monotonic(), gateways), seconds)
-        except KeyboardInterrupt:
-            pass
         finally:
             writer.close()
     voice.say(
@@ -78,17 +81,32 @@ def record(
 
 
 def _record(console: Console, writer: Writer, recorder: Recorder, seconds: float) -> None:
+    told = threading.Event()
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+        console.messages.put(Message("", b"", False))  # wakes the loop below; a SimpleQueue allows it in a handler
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)
     end = recorder.started + seconds if seconds else float("inf")
     ask_at = recorder.started
-    while (now := time.monotonic()) < end:
+    while (now := time.monotonic()) < end and not told.is_set():
         if now >= ask_at:
             ask_at = now + ASKED_FOR_S / 3
             for gateway in recorder.gateways:
                 console.broker.publish(ask_topic(gateway), b"{}", qos=1, retain=False)
-        message = console.wait_for(lambda _: True, min(end, ask_at) - now)
-        frame = recorder.frame(message, time.monotonic()) if message else None
-        if frame:
-            writer.put(frame)
+        _write(writer, recorder, console.wait_for(lambda _: True, min(end, ask_at) - now))
+    # What the broker had sent before this acknowledgement has arrived before it.
+    console.broker.flush(FLUSH_S)
+    for message in console.waiting():
+        _write(writer, recorder, message)
+
+
+def _write(writer: Writer, recorder: Recorder, message: Message | None) -> None:
+    frame = recorder.frame(message, time.monotonic()) if message and message.topic else None
+    if frame:
+        writer.put(frame)
 
 
 @click.command(help="重放录制：按原来的时间把 FILE 里的 MQTT 消息发到代理（串口帧只用于测试，不发）。")

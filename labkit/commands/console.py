@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import queue
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,12 @@ class Console:
     def __exit__(self, *_: object) -> None:
         self.broker.flush(1.0)
         self.broker.stop()
+
+    def waiting(self) -> Iterator[Message]:
+        """What has arrived and was not taken yet; does not wait."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self.messages.get_nowait()
 
     def hear(self, seconds: float) -> list[Message]:
         """All messages of the next seconds."""

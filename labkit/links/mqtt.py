@@ -18,6 +18,7 @@ from labkit.errors import LabkitError, LinkDown
 log = logging.getLogger("labkit.mqtt")
 KEEPALIVE_S = 5
 RETRY_S = (1, 4)
+FLUSH_TOPIC = "zhike/gateway/flush"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Broker:
         """Wait until the broker has acknowledged a last message, and so all before it."""
         if self.up:
             try:
-                self._client.publish("zhike/gateway/flush", b"", qos=1).wait_for_publish(timeout_s)
+                self._client.publish(FLUSH_TOPIC, b"", qos=1).wait_for_publish(timeout_s)
             except (RuntimeError, ValueError) as error:
                 log.warning("last messages may be lost: %s", error)
 
