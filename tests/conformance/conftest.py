@@ -1,0 +1,37 @@
+"""Labs whose kits are real things: real firmware in a simulator of its chip, foreign devices, a streaming camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.labkit.brokers import KINDS, RunningBroker, launch
+from tests.labkit.gateway.rig import Rig
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """The broker that a school has: Mosquitto where it is installed."""
+    running = launch(KINDS[-1], tmp_path_factory.mktemp("broker"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make_lab(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Makes a lab of the given devices (lines of a lab file), ends it and clears its retained topics afterwards."""
+    labs: list[Rig] = []
+
+    def make(*devices: str) -> Rig:
+        labs.append(Rig(broker, tmp_path, list(devices)))
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.end()
+        lab.kit.close()
+        lab.console.publish_all(((topic, b"") for topic in {m.topic for m in list(lab.console.messages)}), retain=True)
+        lab.console.leave()
+        broker.people.remove(lab.console)
