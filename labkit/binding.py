@@ -99,8 +99,8 @@ def _pick(
     picked: dict[str, SerialPort] = {}
 
     def take(device: LabDevice, port: SerialPort | None) -> None:
-        if port is not None and port.path in free and device.id not in picked:
-            picked[device.id] = free.pop(port.path)
+        if port is not None and device.id not in picked:
+            picked[device.id] = free.pop(port.path, port)
 
     autos = [device for device in devices if _is_auto(device)]
     for device in devices:

@@ -100,6 +100,7 @@ class Camera(Worker):
 
     def _frame(self, line: dict[str, object]) -> None:
         self._frame_at = time.monotonic()
+        self.health.heard(self._frame_at)
         self._failures = 0
         number = line.get("frame")
         if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
@@ -112,6 +113,7 @@ class Camera(Worker):
             self.noise(f"vision: {reason}")
         if self._stale:
             self._stale = False
+            self.health.connected()
             self.publish("stale", False)
             self.calm("stale")
             self.calm("camera")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from labkit import health
 from labkit.homie import property_id
 from labkit.lab import Lab, LabDevice
 from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Kind, Node, Profile, Property
 
 LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear-x", "angular-z", "stop", "identify", "moving"
+CONFIRM = "confirm"
 COMMANDS, STOP_CONFIRMED, REFUSED = "commands", "stop-confirmed", "refused"
 _DATATYPES = {
     "boolean": Datatype.BOOLEAN,
@@ -26,7 +28,10 @@ def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
         id=device.id,
         name=device.title.zh,
         type=device.profile.id,
-        nodes=(Node(MAIN_NODE, device.title.zh, device.profile.kind.value, (*robot_properties(device), *own)),),
+        nodes=(
+            Node(MAIN_NODE, device.title.zh, device.profile.kind.value, (*robot_properties(device), *own)),
+            health.node(device.profile),
+        ),
         root=gateway,
         parent=gateway,
         version=version,
@@ -56,6 +61,7 @@ def robot_properties(device: LabDevice) -> tuple[Property, ...]:
         ),
         Property(STOP, Datatype.ENUM, "停", format="stop", settable=True, retained=False),
         Property(IDENTIFY, Datatype.ENUM, "认一认", format="identify", settable=True, retained=False),
+        Property(CONFIRM, Datatype.ENUM, "确认是这一台", format="confirm", settable=True, retained=False),
         Property(MOVING, Datatype.BOOLEAN, "在动"),
         Property(COMMANDS, Datatype.INTEGER, "指令数", "#", "0:"),
         Property(STOP_CONFIRMED, Datatype.BOOLEAN, "停止已确认"),

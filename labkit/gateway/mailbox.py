@@ -44,6 +44,13 @@ class IdentifyOrder:
 
 
 @dataclass(frozen=True)
+class ConfirmOrder:
+    """A person has looked: the board that is plugged in is this device; ``by`` says who."""
+
+    by: str
+
+
+@dataclass(frozen=True)
 class SetOrder:
     """Set one of the kit's own settable properties."""
 
@@ -87,7 +94,7 @@ class EndOrder:
     """Stop the kit, close the link, end the worker."""
 
 
-Item = DriveOrder | StopOrder | IdentifyOrder | SetOrder | Came | Told | Heard | Adopt | EndOrder
+Item = DriveOrder | StopOrder | IdentifyOrder | ConfirmOrder | SetOrder | Came | Told | Heard | Adopt | EndOrder
 MAX_WAITING = 2000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from labkit import homie
+from labkit import health, homie
 from labkit.errors import Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
@@ -115,9 +115,17 @@ class MqttKit(Robot):
             if known and address.property not in (face.COMMANDS, face.STOP_CONFIRMED, face.REFUSED):
                 value = homie.decode(known, item.payload)
                 if not item.retained:
+                    self._measure(address.property, value)
                     self._read_back(address.property, value)
 
+    def _measure(self, property_id: str, value: Value) -> None:
+        self.health.heard(time.monotonic())
+        if property_id == health.BATTERY and isinstance(value, (int, float)):
+            self.health.charge(value)
+
     def _hear_state(self, state: State) -> None:
+        if state is State.READY and self._own_state is not State.READY:
+            self.health.connected()
         self._own_state = state
         if state in (State.LOST, State.DISCONNECTED):
             self.alert("lost", REASONS["lost"])

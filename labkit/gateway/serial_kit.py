@@ -9,19 +9,22 @@ from functools import partial
 from pathlib import Path
 
 from labkit import codecs
+from labkit.binding import PortBook
 from labkit.codecs import Noise, Reported, Restarted, StopProved
 from labkit.errors import Malformed
 from labkit.gateway import drive, face
 from labkit.gateway.board import Board
-from labkit.gateway.mailbox import Came, DriveOrder, Item, SetOrder, StopOrder, Told
-from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Robot, log
+from labkit.gateway.mailbox import Came, ConfirmOrder, DriveOrder, Item, SetOrder, StopOrder, Told
+from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Robot, log, utc_now
 from labkit.guard import EXIT_NOT_OPENED
 from labkit.homie import decode
 from labkit.lab import LabDevice
 from labkit.links import GuardedPort
 from labkit.model import State, Title
+from labkit.ports import SerialPort
 
 REOPEN_S = 1.0
+LOOK_EVERY_S = 1.0
 PROBE_EVERY_S = 0.5
 PROBE_PATIENCE_S = 3.0
 SILENCE_S = 2.0
@@ -36,15 +39,18 @@ class Phase(Enum):
     OPENING = "opening"
     PROBING = "probing"
     WRONG = "wrong firmware"
+    UNCONFIRMED = "perhaps another board"
     READY = "ready"
 
 
 class SerialKit(Robot):
     """One kit on a serial port."""
 
-    def __init__(self, device: LabDevice, board: Board, run_dir: Path) -> None:
+    def __init__(self, device: LabDevice, board: Board, book: PortBook) -> None:
         super().__init__(device, board)
-        self._path = device.port(run_dir)
+        self._book = book
+        self._at: SerialPort | None = None
+        self._look_at = 0.0
         self._phase = Phase.CLOSED
         self._port: GuardedPort | None = None
         self._codec = self._new_codec()
@@ -69,7 +75,11 @@ class SerialKit(Robot):
             return self._closed_because
         if stopping or self._phase is Phase.READY:
             return ""
-        return "wrong_firmware" if self._phase is Phase.WRONG else "not_ready"
+        return {Phase.WRONG: "wrong_firmware", Phase.UNCONFIRMED: "unconfirmed"}.get(self._phase, "not_ready")
+
+    def may_blink(self) -> bool:
+        """A board that may be another one shows itself, so that a person can tell."""
+        return self._phase is Phase.UNCONFIRMED
 
     def send_drive(self, order: DriveOrder) -> bool:
         """Both wheels in one write."""
@@ -119,6 +129,11 @@ class SerialKit(Robot):
         elif isinstance(item, Told):
             if item.source is self._port:
                 self._note(item.note)
+        elif isinstance(item, ConfirmOrder):
+            if self._book.confirm(self.device.id, utc_now(), item.by):
+                self._probe_at = time.monotonic()
+            else:
+                self.noise("confirmed although nothing is plugged in")
         else:
             super().handle(item)
 
@@ -127,7 +142,9 @@ class SerialKit(Robot):
         super().tick(now)
         if self._phase is Phase.CLOSED and now >= self._reopen_at:
             self._open(now)
-        elif self._phase in (Phase.PROBING, Phase.WRONG) and now >= self._probe_at:
+        elif now >= self._look_at and self._moved(now):
+            return
+        elif self._phase in (Phase.PROBING, Phase.WRONG, Phase.UNCONFIRMED) and now >= self._probe_at:
             self._probe(now)
         elif self._phase is Phase.READY:
             self._poll(now)
@@ -142,7 +159,8 @@ class SerialKit(Robot):
         return codecs.create(self.device.profile.transport.codec, self.device.profile, self.device.parameters)
 
     def _open(self, now: float) -> None:
-        if not self._path.exists():
+        self._at = self._book.choice(self.device.id).port
+        if self._at is None:
             self._reopen_at = now + REOPEN_S
             self._lost("unplugged")
             return
@@ -152,7 +170,27 @@ class SerialKit(Robot):
         self._port = port
         self._phase = Phase.OPENING
         baud = self.device.profile.transport.baud
-        port.open(self._path, baud, self.device.settle_ms, stop, self.safety.repeat_stop)
+        port.open(Path(self._at.path), baud, self.device.settle_ms, stop, self.safety.repeat_stop)
+
+    def _moved(self, now: float) -> bool:
+        """Look once a second whether the board is still this device's; leave the port when another one is."""
+        self._look_at = now + LOOK_EVERY_S
+        choice = self._book.choice(self.device.id)
+        if self._port and self._at and choice.port and choice.port.path != self._at.path:
+            log.warning("%s: now at %s", self.device.id, choice.port.location or choice.port.path)
+            self._port.close()
+            return True
+        if self._phase is Phase.READY and choice.doubt:
+            self.halt(StopOrder("perhaps another board"))
+            self._doubted(choice.doubt)
+        return False
+
+    def _doubted(self, doubt: Title) -> None:
+        self._phase = Phase.UNCONFIRMED
+        zh = f"未确认，先不驱动：{doubt.zh}。按“认一认”看清是哪台，再确认（labkit confirm {self.device.id}）"
+        en = f"not driven until confirmed: {doubt.en}; identify it, then labkit confirm {self.device.id}"
+        self.alert("unconfirmed", Title(zh, en))
+        self.become(State.INIT)
 
     def _keep(self, item: Item) -> None:
         if not self.mailbox.put(item):
@@ -217,10 +255,12 @@ class SerialKit(Robot):
                 self.halt(StopOrder("the kit started anew"))
 
     def _read(self, event: Reported) -> None:
+        self.health.answered(event.property, time.monotonic())
         if event.property == self.device.profile.match.probe:
             self._firmware(str(event.value))
         self.publish(event.property, event.value, PUBLISH_GAP_S)
         if event.property == "battery" and isinstance(event.value, (int, float)):
+            self.health.charge(event.value)
             if event.value < LOW_BATTERY:
                 self.alert("battery", Title(f"电量只剩 {event.value:g}%", f"battery at {event.value:g} %"))
             else:
@@ -235,8 +275,14 @@ class SerialKit(Robot):
             return
         self.calm("firmware")
         self.calm("no-answer")
+        doubt = self._book.settle(self.device.id, self._at, version, utc_now()) if self._at else None
+        if doubt:
+            self._doubted(doubt)
+            return
+        self.calm("unconfirmed")
         if self._phase is not Phase.READY:
             self._phase = Phase.READY
+            self.health.connected()
             if self._was_silent:
                 self._was_silent = False
                 self._write(self._codec.opening())
@@ -248,7 +294,7 @@ class SerialKit(Robot):
         if not probe:
             self._firmware("")
             return
-        self._write(self._codec.read(self.device.profile.properties[probe]))
+        self._ask(probe, now)
         if self._phase is Phase.PROBING and now - self._probing_since > PROBE_PATIENCE_S:
             self._lost("no_answer")
 
@@ -262,7 +308,13 @@ class SerialKit(Robot):
         for property_id, due in self._polls.items():
             if now >= due:
                 self._polls[property_id] = now + 1 / self.device.profile.rates[property_id].poll_hz
-                self._write(self._codec.read(self.device.profile.properties[property_id]))
+                self._ask(property_id, now)
+
+    def _ask(self, property_id: str, now: float) -> None:
+        question = self._codec.read(self.device.profile.properties[property_id])
+        if question:
+            self.health.asked(property_id, now)
+            self._write(question)
 
     def _lost(self, reason: str) -> None:
         if self._phase is Phase.CLOSED:

@@ -11,12 +11,23 @@ from datetime import datetime
 from pathlib import Path
 
 from labkit import homie, lease
+from labkit.binding import PortBook
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
 from labkit.gateway.ghosts import Ghosts
-from labkit.gateway.mailbox import Adopt, DriveOrder, EndOrder, Heard, IdentifyOrder, Item, SetOrder, StopOrder
+from labkit.gateway.mailbox import (
+    Adopt,
+    ConfirmOrder,
+    DriveOrder,
+    EndOrder,
+    Heard,
+    IdentifyOrder,
+    Item,
+    SetOrder,
+    StopOrder,
+)
 from labkit.gateway.mirror import Mirror, ask_topic
 from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.room_stop import RoomStop
@@ -27,6 +38,7 @@ from labkit.lab import Lab, LabDevice
 from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
 from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
 from labkit.model import MAIN_NODE, State, Title
+from labkit.ports import Listing
 
 log = logging.getLogger("labkit.gateway")
 ROUTER_TICK_S = 0.1
@@ -35,13 +47,24 @@ WISH_NODE, WISH_PROPERTY = "wish", "drive"
 
 
 class Gateway:
-    """One gateway; ``start`` … ``stop``, or ``run`` until an event is set. ``now`` gives aware UTC."""
+    """One gateway; ``start`` … ``stop``, or ``run`` until an event is set.
 
-    def __init__(self, lab: Lab, address: BrokerAddress, run_dir: Path, now: Callable[[], datetime] = utc_now) -> None:
+    ``now`` gives aware UTC, ``ports`` the serial ports that are there (default: this machine's and simulated ones).
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        address: BrokerAddress,
+        run_dir: Path,
+        now: Callable[[], datetime] = utc_now,
+        ports: Listing | None = None,
+    ) -> None:
         self.lab = lab
         self._run_dir = run_dir
         self._now = now
         self._board = Board()
+        self._book = PortBook(lab, run_dir, ports)
         self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
@@ -100,7 +123,7 @@ class Gateway:
         worker: Worker
         link = LINKS[device.scheme]
         if link is GuardedPort:
-            worker = SerialKit(device, self._board, self._run_dir)
+            worker = SerialKit(device, self._board, self._book)
         elif link is Broker:
             worker = MqttKit(device, self._board, self.lab.name)
             worker.serve(face.robot_properties(device))
@@ -126,6 +149,7 @@ class Gateway:
                 "kind": d.profile.kind.value,
                 "room": d.room,
                 "sticker": d.sticker,
+                "seat": d.seat,
                 "title": d.title.zh,
                 "title_en": d.title.en,
                 "parent": "" if d.scheme == "mqtt" else self.lab.name,
@@ -293,6 +317,8 @@ class Gateway:
             worker.mailbox.put(StopOrder("told by a trusted client"))
         elif address.property == face.IDENTIFY:
             worker.mailbox.put(IdentifyOrder())
+        elif address.property == face.CONFIRM:
+            worker.mailbox.put(ConfirmOrder("a trusted client"))
         elif address.property in (face.LINEAR, face.ANGULAR):
             self._steer(worker, address.property, message.payload)
         else:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from labkit import homie
+from labkit import health, homie
 from labkit.errors import Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
@@ -24,6 +24,7 @@ from labkit.gateway.mailbox import (
     StopOrder,
 )
 from labkit.gateway.mirror import Mirror
+from labkit.health import Health
 from labkit.lab import LabDevice
 from labkit.model import Kind, Property, State, Title, Value
 
@@ -41,6 +42,7 @@ REASONS = {
     "lost": Title("失去连接", "connection lost"),
     "not_ready": Title("还没有准备好", "not ready yet"),
     "wrong_firmware": Title("固件不对", "wrong firmware"),
+    "unconfirmed": Title("未确认是不是这一台，确认前不驱动", "not driven until confirmed"),
 }
 
 
@@ -60,6 +62,8 @@ class Worker(threading.Thread):
         self._noise_at = 0.0
         self._ended = False
         self.mirror: Mirror | None = None
+        self.health = Health(device.profile)
+        self._vitals = {item.id: item for item in health.properties(device.profile)}
 
     def run(self) -> None:
         """Handle the queue until told to end."""
@@ -111,6 +115,9 @@ class Worker(threading.Thread):
             self._board.event(topic, payload)
 
     def _flush(self, now: float) -> None:
+        for name, vital in self.health.due(now).items():
+            payload = homie.encode(self._vitals[name], vital)
+            self._board.put(homie.value_topic(self.device.id, name, health.NODE), payload)
         for property_id in [p for p in self._later if now - self._shown[p] >= PUBLISH_GAP_S]:
             self.publish(property_id, self._later[property_id])
         if self._noise and now - self._noise_at >= NOISE_LOG_GAP_S:
@@ -191,6 +198,10 @@ class Robot(Worker):
         """Why the robot cannot be driven (or stopped) now: a key of REASONS, "" = it can."""
         raise NotImplementedError
 
+    def may_blink(self) -> bool:
+        """Whether it can show itself although it cannot be driven: a person must see which one it is to confirm it."""
+        return False
+
     def begin(self) -> None:
         """Show a standing robot whose stop is not proved yet."""
         self.publish(face.STOP_CONFIRMED, False)
@@ -208,7 +219,7 @@ class Robot(Worker):
             else:
                 self._waiting, self._waiting_since = item, time.monotonic()
         elif isinstance(item, IdentifyOrder):
-            if not self._refuse("", 0):
+            if self.may_blink() or not self._refuse("", 0):
                 self.count()
                 self.blink()
         elif isinstance(item, Adopt):
@@ -236,6 +247,7 @@ class Robot(Worker):
 
     def proved(self) -> None:
         """The kit itself has said that it stands."""
+        self.health.answered("stop", time.monotonic())
         for order, _ in self._stops:
             order.settle("")
         self._stops.clear()
@@ -305,6 +317,7 @@ class Robot(Worker):
         now = time.monotonic()
         self._stops.append((order, now + self.safety.confirm.within_ms / 1000))
         self._resend_at = now + RESEND_STOP_S
+        self.health.asked("stop", now)
         self.send_stop(order.number)
 
     def _watch_stops(self, now: float) -> None:

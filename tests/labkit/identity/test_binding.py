@@ -215,3 +215,13 @@ def test_simulated_boards_are_files_that_come_and_go(tmp_path: Path) -> None:
     assert simulated_ports(tmp_path) == ()
     with pytest.raises(Malformed):
         plug_in(tmp_path, "a", pty, "1a86:7523", "first")
+
+
+def test_a_path_that_is_no_usb_device_is_what_its_name_says(tmp_path: Path) -> None:
+    uart = tmp_path / "ttyS0"
+    hub = Hub()
+    book = open_book(lab_of(tmp_path, f"serial://{uart}"), tmp_path, hub)
+    assert book.choice("mbot-1").port is None
+    uart.touch()
+    assert settle(book, hub, "mbot-1") == [True]
+    assert book.bindings() == {}
