@@ -12,6 +12,9 @@ from typing import Protocol
 from labkit.codecs.events import Ack, Event, Noise, Reported, Restarted, StopProved
 from labkit.codecs.firmata import FirmataCodec
 from labkit.codecs.makeblock import MakeblockCodec
+from labkit.codecs.robomaster import RobomasterCodec
+from labkit.codecs.tello import TelloCodec
+from labkit.codecs.text_sdk import TextCodec
 from labkit.model import Action, Affordance, Form, Profile
 
 __all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "Restarted", "StopProved", "create", "names"]
@@ -45,9 +48,11 @@ class Codec(Protocol):
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""
 
 
-_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec]] = {
+_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec]] = {
     "makeblock_ff55": MakeblockCodec,
     "firmata": FirmataCodec,
+    "robomaster": RobomasterCodec,
+    "tello": TelloCodec,
 }
 
 

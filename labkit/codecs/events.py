@@ -29,6 +29,14 @@ class Restarted:
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """The kit answered that it does not know this property: an add-on that is not there, an older firmware."""
+
+    property: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Noise:
     """Bytes that belong to no frame, or a frame that breaks its protocol; ``reason`` in English for the log."""
 
@@ -36,4 +44,4 @@ class Noise:
     reason: str
 
 
-Event = Reported | Ack | StopProved | Restarted | Noise
+Event = Reported | Lacking | Ack | StopProved | Restarted | Noise
