@@ -169,6 +169,9 @@ def profile_faults(profile: Profile) -> Iterator[tuple[tuple[str | int, ...], Ma
                 "外来板卡不能开车：没有什么能证明它停了", "a foreign board cannot drive: nothing proves its stop"
             ),
         )
+    for item in profile.properties.values():
+        if item.type == "object":
+            yield ("properties", item.id, "type"), Malformed("外来板卡没有 object", "a foreign board has no objects")
     named = [f"{{{key}}}" for key in sorted(_keys(foreign.writes + foreign.reads + foreign.discovery) - {"base"})]
     url = "mqtt:x?" + "&".join(f"{key[1:-1]}=x" for key in named)
     try:
