@@ -66,19 +66,6 @@ def serve(address: BrokerAddress, lab_file: Path, run_dir: Path, log_level: str)
     gateway.stop()
 
 
-@main.command(help="启动模拟器：按 lab.yaml 模拟小车（串口在 RUN_DIR/dev/ 下），直到收到 SIGTERM。")
-@click.option("--lab", "lab_file", type=as_path, required=True, help="lab.yaml")
-@click.option("--run-dir", type=as_path, required=True, help="运行目录")
-@broker_options
-def simulate(address: BrokerAddress, lab_file: Path, run_dir: Path) -> None:
-    """Simulate the devices of a lab file in processes of their own."""
-    from labkit import simulate as simulators
-
-    scheme = "mqtts" if address.tls else "mqtt"
-    url = f"{scheme}://{address.host}:{address.port}"
-    simulators.run(load_lab(lab_file), run_dir, broker=url, username=address.username, password=address.password)
-
-
 @main.command(help="检查设备档案；不带参数时检查全部随附档案。有错时逐条给出 文件:行:原因，退出码 1。")
 @click.argument("folders", nargs=-1, type=as_path)
 @pass_voice

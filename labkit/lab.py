@@ -80,6 +80,7 @@ class LabDevice:
 class Lab:
     """A gateway's name (``gw-…``), its default room and its devices.
 
+    ``terminals`` and ``arena`` say what is simulated beside the devices (see ``labkit.simulate.physics.read_arena``).
     ``strict_identity``: after a reboot, boards without serial numbers must be confirmed too (else their socket is believed).
     """
 
@@ -89,6 +90,8 @@ class Lab:
     devices: tuple[LabDevice, ...]
     path: Path
     strict_identity: bool = False
+    terminals: int = 0
+    arena: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def device(self, device_id: str) -> LabDevice | None:
         """The device of that id."""
@@ -118,6 +121,8 @@ def load_lab(path: Path, profiles: Mapping[str, Profile] | None = None) -> Lab:
         devices=tuple(_device(item, known[item["profile"]], data["room"]) for item in data["devices"]),
         path=path,
         strict_identity=data.get("identity") == "strict",
+        terminals=int(data.get("simulate", {}).get("terminals", 0)),
+        arena=MappingProxyType(data.get("simulate", {}).get("arena", {})),
     )
 
 

@@ -51,7 +51,7 @@ class Fleet:
         self._run_dir, self._broker = run_dir, broker
         self._credentials = credentials or run_dir / BOARDS_FILE
         self._told = threading.Event()
-        self._arena = physics.school_table()
+        self._arena = physics.read_arena(lab.arena) if lab.arena else physics.school_table()
         self._kits: list[SerialKit] = []
         self._cars: list[MqttCar] = []
         self._logs: list[MotorLog] = []
@@ -109,7 +109,7 @@ class Fleet:
         settings = device.simulate or Simulate()
         if device.profile.kind is Kind.CAMERA and device.simulate is not None:
             _ensure_clip(device)
-        if device.profile.drive is None or device.scheme not in ("sim", "mqtt"):
+        if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb):
             return
         seed = settings.seed or zlib.crc32(device.id.encode())
         faults = read_faults(device.id, settings.faults)
@@ -133,7 +133,8 @@ class Fleet:
                 f"{device.id}: {codec} cannot be simulated",
             )
         firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
-        return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000)
+        usb = device.simulate.usb if device.simulate else ""
+        return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, usb)
 
     def _set_table(self, room: str, bodies: dict[str, Body]) -> None:
         """Show the room's table to pages; where boards have credentials of their own, only if the table has one too."""

@@ -6,8 +6,9 @@ Metres, seconds, radians; heading 0 looks along x, counter-clockwise is positive
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 ROBOT_RADIUS_M = 0.08
 MAX_STEP_M = 0.01
@@ -82,6 +83,32 @@ def school_table() -> Arena:
         tape=oval(1.2, 0.78, 0.8, 0.5),
         lamps=(Lamp(0.2, 1.4, 700.0),),
     )
+
+
+def read_arena(data: Mapping[str, object]) -> Arena:
+    """The arena of a lab file (``simulate: {arena: …}``, checked by the schema).
+
+    ``size`` [width, height] gives the border (default 2.4 × 1.6 m); ``boxes`` [left, bottom, width, height]; ``walls``
+    [ax, ay, bx, by]; ``line`` corners [x, y] of the tape; ``lamps`` [x, y, level]; ``ambient`` 0–1023. Metres throughout.
+    """
+    size = _rows([data.get("size", [2.4, 1.6])])[0]
+    walls = rectangle(0, 0, size[0], size[1])
+    for box in _rows(data.get("boxes", [])):
+        walls += rectangle(box[0], box[1], box[2], box[3])
+    walls += tuple(Segment(row[0], row[1], row[2], row[3]) for row in _rows(data.get("walls", [])))
+    corners = _rows(data.get("line", []))
+    ambient = data.get("ambient", 220.0)
+    return Arena(
+        walls=walls,
+        tape=tuple(Segment(a[0], a[1], b[0], b[1]) for a, b in pairwise(corners)),
+        lamps=tuple(Lamp(row[0], row[1], row[2]) for row in _rows(data.get("lamps", []))),
+        ambient=float(ambient) if isinstance(ambient, (int, float)) else 220.0,
+    )
+
+
+def _rows(value: object) -> list[list[float]]:
+    assert isinstance(value, list)
+    return [[float(number) for number in row] for row in value]
 
 
 def drive(
