@@ -1,10 +1,11 @@
-"""The guard of one serial port: a small process of its own that alone holds the descriptor.
+"""The guard of one port: a small process of its own that alone holds the descriptor of a serial port or a text kit's socket.
 
 It outlives a killed gateway: when its pipe closes, when the drive lease ends, when it is told to, and when it opens the
 port, it sends the kit's stop. Nothing heavy is imported, so that a new guard is there within a tenth of a second.
 
-``python -m labkit.guard --port PATH --baud N --settle-ms N --stop HEX [--stop HEX …] --repeat N``; each ``--stop`` is one
-chunk. Frames on both pipes: one letter, two bytes length (big-endian), body.
+``python -m labkit.guard --port PATH --baud N --settle-ms N --stop HEX [--stop HEX …] --repeat N [--number-from N]``; each
+``--stop`` is one chunk, a PATH with ``://`` a text kit's address (see ``labkit.textport``), which the guard keeps trying to reach. With
+``--number-from`` each stop that is sent gets a fresh number for ``{n}``; its note tells ``first`` and ``count``. Frames on both pipes: one letter, two bytes length (big-endian), body.
 
 ======  =======================================================================================================
 in      ``D`` lease_ms (2 bytes) + bytes: drive, stop when no further D comes in time · ``W`` bytes: write · ``S`` stop now,
@@ -32,11 +33,16 @@ from typing import IO
 
 import serial
 
+from labkit import textport
+from labkit.textport import Port, TcpPort, UdpPort
+
 HEADER = struct.Struct(">cH")
 LEASE = struct.Struct(">H")
 MAX_BODY = 4096
 MAX_LEASE_MS = 500
 REPEAT_GAP_S = 0.04
+RECONNECT_S = 1.0
+LAST_NUMBER = 9_999_999
 WRITE_TIMEOUT_S = 0.25
 EXIT_GONE = 3
 EXIT_NOT_OPENED = 4
@@ -49,13 +55,17 @@ if sys.platform != "win32":
 
 @dataclass(frozen=True)
 class Settings:
-    """One port: its path, baud rate, the wait after opening, and the stop as chunks to be sent ``repeat`` times."""
+    """One port: its path, baud rate, the wait after opening, and the stop as chunks to be sent ``repeat`` times.
+
+    ``number_from``: numbers for ``{n}`` in the stop begin here (0 = the stop is not numbered).
+    """
 
     port: str
     baud: int
     settle_ms: int
     stop: tuple[bytes, ...]
     repeat: int
+    number_from: int = 0
 
 
 def frame(kind: bytes, body: bytes = b"") -> bytes:
@@ -94,9 +104,10 @@ def _exactly(pipe: IO[bytes], size: int) -> bytes | None:
 class Guard:
     """The guard's loop; orders come through ``take``, the port's bytes go to ``out``."""
 
-    def __init__(self, settings: Settings, port: serial.Serial, out: IO[bytes]) -> None:
+    def __init__(self, settings: Settings, out: IO[bytes]) -> None:
         self._settings = settings
-        self._port = port
+        self._port: Port
+        self._number = settings.number_from
         self._out = out
         self._out_lock = threading.Lock()
         self._changed = threading.Condition()
@@ -118,6 +129,16 @@ class Guard:
             elif kind in (b"D", b"W"):
                 self._orders.append((kind, body))
             self._changed.notify()
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._ending
+
+    def attach(self, port: Port) -> None:
+        """The port is open; what it gives is read from now on."""
+        self._port = port
+        threading.Thread(target=self.read_port, name="port", daemon=True).start()
 
     def run(self) -> int:
         """Serve until told to end, the pipe closes or the port is gone; returns the exit code."""
@@ -169,6 +190,10 @@ class Guard:
         note: dict[str, object] = {"event": "stop", "reason": reason}
         if mark:
             note["mark"] = mark.decode("ascii", "replace")
+        if self._settings.number_from:
+            if self._number + self._settings.repeat > LAST_NUMBER:
+                self._number = self._settings.number_from
+            note |= {"first": self._number, "count": self._settings.repeat}
         pause = threading.Event()
         for turn in range(self._settings.repeat):
             if turn == self._settings.repeat - 1:
@@ -179,10 +204,16 @@ class Guard:
                 else:
                     pause.wait(REPEAT_GAP_S)
                 for chunk in self._settings.stop:
-                    self._port.write(chunk)
+                    self._port.write(self._numbered(chunk))
             except PORT_ERRORS as error:
                 self._fail(error)
                 return
+
+    def _numbered(self, chunk: bytes) -> bytes:
+        if not self._settings.number_from:
+            return chunk
+        self._number += 1
+        return chunk.replace(b"{n}", b"%d" % (self._number - 1))
 
     def _write(self, data: bytes) -> None:
         try:
@@ -236,21 +267,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--settle-ms", type=int, default=0)
     parser.add_argument("--stop", action="append", default=[], help="one chunk of the stop, in hex")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--number-from", type=int, default=0, help="the first number for {n} in the stop")
     given = parser.parse_args(arguments)
-    settings = Settings(
-        given.port, given.baud, given.settle_ms, tuple(bytes.fromhex(s) for s in given.stop), given.repeat
-    )
+    stop = tuple(bytes.fromhex(chunk) for chunk in given.stop)
+    settings = Settings(given.port, given.baud, given.settle_ms, stop, given.repeat, given.number_from)
     return guard(settings, sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0))
 
 
 def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
     """Guard one port; ``orders`` closing means that the gateway has gone."""
-    try:
-        port = serial.Serial(settings.port, settings.baud, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
-    except PORT_ERRORS as error:
-        out.write(frame(b"E", json.dumps({"event": "error", "code": "not_opened", "detail": str(error)}).encode()))
-        return EXIT_NOT_OPENED
-    keeper = Guard(settings, port, out)
+    keeper = Guard(settings, out)
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: keeper.take(b"Q", b""))
     threading.Thread(target=keeper.read_port, name="port", daemon=True).start()
@@ -263,9 +289,31 @@ def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
         keeper.take(b"Q", b"")
 
     threading.Thread(target=listen, name="orders", daemon=True).start()
+    port = _open(settings, keeper, closed)
+    if port is None:
+        return EXIT_NOT_OPENED
+    keeper.attach(port)
     closed.wait(settings.settle_ms / 1000)
     keeper.tell({"event": "open", "port": settings.port})
-    return keeper.run()
+    code = keeper.run()
+    if isinstance(port, (TcpPort, UdpPort)):
+        port.close()
+    return code
+
+
+def _open(settings: Settings, keeper: Guard, closed: threading.Event) -> Port | None:
+    """The open port; None when a serial port cannot be opened, or the guard was told to end before a kit could be reached."""
+    while not keeper.ending:
+        try:
+            if "://" in settings.port:
+                return textport.open_port(settings.port)
+            return serial.Serial(settings.port, settings.baud, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
+        except PORT_ERRORS as error:
+            keeper.tell({"event": "error", "code": "not_opened", "detail": str(error)})
+        if "://" not in settings.port:
+            return None
+        closed.wait(RECONNECT_S)
+    return None
 
 
 if __name__ == "__main__":

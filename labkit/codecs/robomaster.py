@@ -45,13 +45,10 @@ class RobomasterCodec(TextCodec):
         self._pushed = {(h.words, h.word or 0): (item, form) for item, form, h in self._forms.pushed()}
 
     def stop(self, action: Action, resync: int) -> tuple[bytes, ...]:
-        """The SDK mode and the stop, in one write; the guard puts a fresh number for ``{n}`` each time it is sent.
-
-        A ``;`` first ends whatever half command may stand before it.
-        """
+        """The SDK mode and the stop, in one write; the guard puts a fresh number for ``{n}`` each time it is sent."""
         commands = [command for _, command in self._forms.act(action)]
         self._stop_parts = len(commands)
-        return (b";command;" + b"".join(command.encode() + b" seq {n};" for command in commands),)
+        return (b"command;" + b"".join(command.encode() + b" seq {n};" for command in commands),)
 
     def expect_stop(self, first: int = 0, count: int = 0) -> None:
         """From now on an ``ok`` with one of ``count`` numbers from ``first`` proves the stop."""

@@ -50,7 +50,7 @@ class TextForms:
         self.profile = profile
         self._parameters = parameters
         drive = profile.drive
-        self._speeds = (drive.linear, drive.angular) if drive and drive.model == "twist" else ()
+        self._speeds: tuple[str, ...] = (drive.linear, drive.angular) if drive and drive.model == "twist" else ()
 
     def check(self, form: Form, own: str) -> None:
         """Raise Malformed when the href is none, or names what has no value."""

@@ -36,16 +36,19 @@ class GuardedPort:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def open(self, port: Path, baud: int, settle_ms: int, stop: tuple[bytes, ...], repeat: int) -> None:
-        """Start the guard; an ``open`` or ``error`` note follows."""
+    def open(
+        self, port: Path | str, baud: int, settle_ms: int, stop: tuple[bytes, ...], repeat: int, number_from: int = 0
+    ) -> None:
+        """Start the guard; an ``open`` or ``error`` note follows. ``port``: a path, or a text kit's ``tcp:`` or ``udp:`` URL."""
         self._stop = b"".join(stop)
         chunks = [word for part in stop for word in ("--stop", part.hex())]
         self._process = child.start(
             "labkit.guard",
             *("--port", str(port), "--baud", str(baud), "--settle-ms", str(settle_ms), "--repeat", str(repeat)),
+            *("--number-from", str(number_from)),
             *chunks,
         )
-        threading.Thread(target=self._read, args=(self._process,), name=f"guard {port.name}", daemon=True).start()
+        threading.Thread(target=self._read, args=(self._process,), name=f"guard {port}", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
