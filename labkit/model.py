@@ -182,6 +182,8 @@ class Transport:
     open_settle_ms: int = 0
     fps: float = 8.0
     schemes: tuple[str, ...] = ()
+    program: str = ""
+    after: str = ""
     port: int = 0
     push_port: int = 0
 

@@ -88,7 +88,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
         id=str(data["id"]),
         title=_title(data["title"]),
         kind=Kind(str(lab["kind"])),
-        transport=_transport(_dict(lab["transport"])),
+        transport=_transport(_dict(lab["transport"]), folder),
         properties=MappingProxyType({k: _affordance(k, _dict(v)) for k, v in _dict(data["properties"]).items()}),
         actions=MappingProxyType({k: _action(k, _dict(v)) for k, v in _dict(data.get("actions", {})).items()}),
         match=Match(
@@ -109,7 +109,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
     )
 
 
-def _transport(data: dict[str, object]) -> Transport:
+def _transport(data: dict[str, object], folder: Path) -> Transport:
     return Transport(
         type=str(data["type"]),
         convention=str(data.get("convention", "")),
@@ -118,9 +118,19 @@ def _transport(data: dict[str, object]) -> Transport:
         open_settle_ms=_int(data.get("open_settle_ms", 0)),
         fps=_float(data.get("fps", 8.0)),
         schemes=tuple(str(s) for s in _list(data.get("schemes", []))),
+        program=_program(folder / str(data["program"])) if "program" in data else "",
+        after=str(data.get("after", "")),
         port=_int(data.get("port", 0)),
         push_port=_int(data.get("push_port", 0)),
     )
+
+
+def _program(path: Path) -> str:
+    """The device-side program that a profile names; a missing one is a fault of the profile."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDocument((Fault(Place(path), "读不到板上程序", f"cannot read the board's program: {error}"),)) from error
 
 
 def _affordance(property_id: str, data: dict[str, object]) -> Affordance:

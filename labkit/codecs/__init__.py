@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from labkit.codecs.events import Ack, Event, Noise, Reported, Restarted, StopProved
+from labkit.codecs.events import Ack, Entered, Event, Noise, Raised, Reported, Restarted, StopProved
 from labkit.codecs.firmata import FirmataCodec
 from labkit.codecs.makeblock import MakeblockCodec
+from labkit.codecs.raw_repl import RawReplCodec
 from labkit.codecs.robomaster import RobomasterCodec
 from labkit.codecs.tello import TelloCodec
 from labkit.codecs.text_sdk import TextCodec
 from labkit.model import Action, Affordance, Form, Profile
 
-__all__ = ["Ack", "Codec", "Event", "Noise", "Reported", "Restarted", "StopProved", "create", "names"]
+__all__ = [
+    "Ack",
+    "Codec",
+    "Entered",
+    "Event",
+    "Noise",
+    "Raised",
+    "Reported",
+    "Restarted",
+    "StopProved",
+    "create",
+    "names",
+]
 
 
 class Codec(Protocol):
@@ -48,11 +61,12 @@ class Codec(Protocol):
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""
 
 
-_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec]] = {
+_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec] | type[RawReplCodec]] = {
     "makeblock_ff55": MakeblockCodec,
     "firmata": FirmataCodec,
     "robomaster": RobomasterCodec,
     "tello": TelloCodec,
+    "raw_repl": RawReplCodec,
 }
 
 

@@ -44,4 +44,16 @@ class Noise:
     reason: str
 
 
-Event = Reported | Lacking | Ack | StopProved | Restarted | Noise
+@dataclass(frozen=True)
+class Entered:
+    """The board listens anew: whatever was sent before it is void."""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The kit's own program ended with an exception; ``text`` is its last line, e.g. ``NameError: name 'a' isn't defined``."""
+
+    text: str
+
+
+Event = Reported | Lacking | Ack | StopProved | Restarted | Noise | Entered | Raised

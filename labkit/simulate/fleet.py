@@ -31,6 +31,7 @@ from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.mqtt_car import Login, MqttCar
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import Firmware, SerialKit
+from labkit.simulate.repl_board import ReplBoard
 from labkit.simulate.table import Table, table_id
 
 log = logging.getLogger("labkit.simulate")
@@ -38,9 +39,10 @@ log = logging.getLogger("labkit.simulate")
 TICK_S = 0.02
 CLIP_TIMEOUT_S = 60
 BOARDS_FILE = "boards.json"
-_FIRMWARES: Mapping[str, type[MbotFirmware] | type[FirmataBoard]] = {
+_FIRMWARES: Mapping[str, type[MbotFirmware] | type[FirmataBoard] | type[ReplBoard]] = {
     "makeblock_ff55": MbotFirmware,
     "firmata": FirmataBoard,
+    "raw_repl": ReplBoard,
 }
 
 
