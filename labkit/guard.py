@@ -279,7 +279,6 @@ def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
     keeper = Guard(settings, out)
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: keeper.take(b"Q", b""))
-    threading.Thread(target=keeper.read_port, name="port", daemon=True).start()
     closed = threading.Event()
 
     def listen() -> None:
@@ -303,17 +302,16 @@ def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
 
 def _open(settings: Settings, keeper: Guard, closed: threading.Event) -> Port | None:
     """The open port; None when a serial port cannot be opened, or the guard was told to end before a kit could be reached."""
-    while not keeper.ending:
+    while True:
         try:
             if "://" in settings.port:
                 return textport.open_port(settings.port)
             return serial.Serial(settings.port, settings.baud, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
         except PORT_ERRORS as error:
             keeper.tell({"event": "error", "code": "not_opened", "detail": str(error)})
-        if "://" not in settings.port:
+        if "://" not in settings.port or keeper.ending:
             return None
         closed.wait(RECONNECT_S)
-    return None
 
 
 if __name__ == "__main__":
