@@ -6,10 +6,12 @@ import contextlib
 import heapq
 import itertools
 import os
+import time
 import tty
 from pathlib import Path
 from typing import Protocol
 
+from labkit import ports
 from labkit.errors import LabkitError
 
 _READ = 4096
@@ -26,9 +28,9 @@ class Firmware(Protocol):
 
 
 class SerialKit:
-    """One firmware on one pty; all methods belong to one thread."""
+    """One firmware on one pty; all methods belong to one thread. ``usb`` (``vid:pid:serial@location``): how it shows itself."""
 
-    def __init__(self, link: Path, firmware: Firmware, delay_s: float = 0.0) -> None:
+    def __init__(self, link: Path, firmware: Firmware, delay_s: float = 0.0, usb: str = "") -> None:
         self._firmware, self._delay_s, self._link = firmware, delay_s, link
         self._master, self._slave = os.openpty()
         # Both ends stay open here: a PC that closes the port takes nothing from the kit, which goes on as before.
@@ -37,6 +39,9 @@ class SerialKit:
         self._later: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
         _link(link, os.ttyname(self._slave))
+        # The run directory holds dev/<id> and, for a board that shows itself as a USB device, usb/<id>.json.
+        stay = f"{os.getpid()}/{time.monotonic_ns()}"
+        self._plugged = ports.plug_in(link.parents[1], link.name, link, usb, stay) if usb else None
 
     def fileno(self) -> int:
         """The kit's end of the line."""
@@ -55,6 +60,8 @@ class SerialKit:
 
     def close(self) -> None:
         """Unplug the kit."""
+        if self._plugged:
+            self._plugged.unlink(missing_ok=True)
         if self._link.is_symlink() and os.readlink(self._link) == os.ttyname(self._slave):
             self._link.unlink()
         os.close(self._master)
