@@ -287,11 +287,15 @@ def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
         closed.set()
         keeper.take(b"Q", b"")
 
-    threading.Thread(target=listen, name="orders", daemon=True).start()
+    listener = threading.Thread(target=listen, name="orders", daemon=True)
+    if "://" in settings.port:
+        listener.start()  # while it tries to reach the kit it must notice when it is no longer wanted
     port = _open(settings, keeper, closed)
     if port is None:
         return EXIT_NOT_OPENED
     keeper.attach(port)
+    if not listener.is_alive() and not closed.is_set():
+        listener.start()
     closed.wait(settings.settle_ms / 1000)
     keeper.tell({"event": "open", "port": settings.port})
     code = keeper.run()
