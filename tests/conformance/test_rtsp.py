@@ -68,7 +68,7 @@ def test_counts_follow_the_stream_and_a_dead_camera_is_told(make_lab: Callable[.
     assert [count for count, _ in groupby(counts(lab, "faces"))][:4] == [1, 0, 1, 0]
     frames = counts(lab, "frames")
     assert frames == sorted(frames)
-    assert frames[-1] > 20
+    assert frames[-1] > 10
 
     killed = time.monotonic()
     camera.kill()
