@@ -81,6 +81,10 @@ class SerialWorker(Worker):
 
     # What all do.
 
+    def fits(self, version: str) -> bool:
+        """Whether the profile knows this firmware."""
+        return re.search(self.device.pattern, version) is not None
+
     def handle(self, item: Item) -> None:
         """Bytes and guard notes here, orders in Robot."""
         if isinstance(item, Came):
@@ -212,7 +216,7 @@ class SerialWorker(Worker):
                 self.calm("battery")
 
     def _firmware(self, version: str) -> None:
-        if not re.search(self.device.pattern, version):
+        if not self.fits(version):
             self._phase = Phase.WRONG
             zh = f"固件不对：读到 {version!r}，应符合 {self.device.pattern}；请重新烧录"
             self.alert("firmware", Title(zh, f"wrong firmware: read {version!r}, expected {self.device.pattern}"))

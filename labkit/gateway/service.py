@@ -16,6 +16,8 @@ from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
+from labkit.gateway.foreign import ForeignKit
+from labkit.gateway.foreign_router import ForeignRouter
 from labkit.gateway.ghosts import Ghosts
 from labkit.gateway.mailbox import (
     Adopt,
@@ -30,6 +32,7 @@ from labkit.gateway.mailbox import (
 )
 from labkit.gateway.mirror import Mirror, ask_topic
 from labkit.gateway.mqtt_kit import MqttKit
+from labkit.gateway.repl_kit import ReplKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
 from labkit.gateway.worker import Robot, Worker, to_json, utc_now
@@ -69,6 +72,7 @@ class Gateway:
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
         self._broker = Broker(address, lab.name, self._inbox.put, self._connected, will)
+        self._foreign = ForeignRouter(lab, self._broker, self._board)
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
@@ -123,7 +127,11 @@ class Gateway:
         worker: Worker
         link = LINKS[device.scheme]
         if link is GuardedPort:
-            worker = SerialKit(device, self._board, self._book)
+            worker = (ReplKit if device.profile.transport.codec == "raw_repl" else SerialKit)(
+                device, self._board, self._book
+            )
+        elif link is Broker and device.profile.foreign is not None:
+            return self._foreign.worker(device)
         elif link is Broker:
             worker = MqttKit(device, self._board, self.lab.name)
             worker.serve(face.robot_properties(device))
@@ -152,7 +160,7 @@ class Gateway:
                 "seat": d.seat,
                 "title": d.title.zh,
                 "title_en": d.title.en,
-                "parent": "" if d.scheme == "mqtt" else self.lab.name,
+                "parent": self.lab.name if d.bridged else "",
             }
             for d in self.lab.devices
         ]
@@ -166,11 +174,12 @@ class Gateway:
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
         for device in self.lab.devices:
-            if device.scheme == "mqtt":
+            if not device.bridged:
                 self._broker.subscribe(f"homie/5/{device.id}/#")
             else:
                 self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+/set", 0)
         self._ghosts.subscribe()
+        self._foreign.subscribe()
 
     def _connected(self) -> None:
         self._ghosts.connected()
@@ -207,6 +216,7 @@ class Gateway:
     def _tick(self) -> None:
         now = self._now()
         self._ghosts.tick()
+        self._foreign.tick()
         for device_id, wheel in self._wheels.items():
             if lease.expired(wheel, now):
                 log.info("%s: its lease is over", device_id)
@@ -226,7 +236,7 @@ class Gateway:
             return
         if message.topic == ask_topic(self.lab.name) and not message.retained:
             self._mirror.ask(message.payload)
-        if levels[0] != homie.DOMAIN:
+        if self._foreign.take(message) or levels[0] != homie.DOMAIN:
             return
         self._ghosts.hear(message)
         address = homie.parse_topic(message.topic)
@@ -241,7 +251,7 @@ class Gateway:
 
     def _own_board(self, device_id: str) -> bool:
         device = self.lab.device(device_id)
-        return device is not None and device.scheme == "mqtt"
+        return device is not None and not device.bridged
 
     def _state(self, device: str, message: Message) -> None:
         """Someone's state: a lost terminal lets go of its wheel; a late last will of our own is put right."""
@@ -309,6 +319,9 @@ class Gateway:
     def _set(self, address: Address, message: Message) -> None:
         """A trusted client writes to a kit; the broker's rights keep all others away."""
         worker = self.workers.get(address.device)
+        if isinstance(worker, ForeignKit):
+            worker.told(address, message.payload, message.retained, message.topic)
+            return
         if worker is None or self._own_board(address.device) or not isinstance(worker, Robot):
             return
         if message.retained or address.node != MAIN_NODE:
