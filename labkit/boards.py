@@ -69,6 +69,10 @@ def space(profile: Profile, device_id: str, url: str) -> Space:
         raise Malformed("children 应为 Homie 号", "children should be Homie ids")
     fields = {**given, "base": base}
     convention = profile.transport.convention
+    if base != device_id and convention in ("homie5", ""):
+        raise Malformed(
+            "Homie 5 板卡的 id 应是它的 Homie 设备号", "the id of a Homie 5 board should be its Homie device id"
+        )
     if convention in ("homie4", "homie5", ""):
         return _homie_space(convention, base, children, fields)
     foreign = profile.foreign

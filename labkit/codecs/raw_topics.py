@@ -83,10 +83,6 @@ class RawBoard:
             raise Malformed(f"没有 {property_id}", f"there is no {property_id}")
         return (Send(channel.command_topic, channel.write(value), QOS),)
 
-    def silent(self) -> None:
-        """It was given up for lost: its next word makes it ready again."""
-        self._alive = False
-
 
 def _read(channel: Channel, payload: bytes) -> Value | None:
     if payload.startswith(SIOT_WEB):

@@ -44,7 +44,7 @@ def gateway_device(lab: Lab, version: int) -> Device:
         id=lab.name,
         name=lab.title.zh,
         type="zhike-gateway",
-        children=tuple(d.id for d in lab.devices if d.scheme != "mqtt"),
+        children=tuple(d.id for d in lab.devices if d.bridged),
         version=version,
     )
 

@@ -29,7 +29,7 @@ class Ghosts:
         self._lab = lab
         self._broker = broker
         self._board = board
-        self._own = {lab.name} | {d.id for d in lab.devices if d.scheme != "mqtt"}
+        self._own = {lab.name} | {d.id for d in lab.devices if d.bridged}
         self._found: set[str] = set()
         self._until = 0.0
         self._looking = False
