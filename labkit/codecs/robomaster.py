@@ -50,10 +50,11 @@ class RobomasterCodec(TextCodec):
         self._stop_parts = len(commands)
         return (b"command;" + b"".join(command.encode() + b" seq {n};" for command in commands),)
 
-    def expect_stop(self, first: int = 0, count: int = 0) -> None:
+    def expect_stop(self, first: int = 0, count: int = 0, again: bool = False) -> None:
         """From now on an ``ok`` with one of ``count`` numbers from ``first`` proves the stop."""
         self._stops = range(first, first + count)
-        self._acks.clear()
+        if not again:
+            self._acks.clear()
 
     def feed(self, data: bytes) -> list[Event]:
         """Decode what has come; a damaged answer ends with the next ``;`` or number."""

@@ -48,8 +48,10 @@ class TelloCodec(TextCodec):
         """All commands of the stop in one chunk."""
         return (b"".join(self._send(command) for _, command in self._forms.act(action)),)
 
-    def expect_stop(self, first: int = 0, count: int = 0) -> None:
+    def expect_stop(self, first: int = 0, count: int = 0, again: bool = False) -> None:
         """A stop is being sent: what the drone says from now on may prove it."""
+        if again and self._stopping:
+            return
         self._stopping, self._answered, self._still = True, False, 0
 
     def feed(self, data: bytes) -> list[Event]:

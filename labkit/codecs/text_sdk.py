@@ -159,8 +159,8 @@ class TextCodec(ABC):
         """The stop as chunks; the guard puts a fresh number for each ``{n}`` where ``numbers_from`` is not 0."""
 
     @abstractmethod
-    def expect_stop(self, first: int = 0, count: int = 0) -> None:
-        """A stop is being sent, with ``count`` numbers from ``first`` where stops are numbered."""
+    def expect_stop(self, first: int = 0, count: int = 0, again: bool = False) -> None:
+        """A stop is being sent, with ``count`` numbers from ``first`` where stops are numbered; ``again``: the same one."""
 
     @abstractmethod
     def feed(self, data: bytes) -> list[Event]:

@@ -22,7 +22,9 @@ _DATATYPES = {
 def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
     """A kit behind this gateway, as its child: every property under the node ``main``."""
     drive = device.profile.drive
-    hidden = {drive.left, drive.right} if drive and drive.model == "differential" else set()
+    hidden: set[str] = set()
+    if drive:
+        hidden = {drive.left, drive.right} if drive.model == "differential" else {drive.linear, drive.angular}
     own = tuple(sensor(item) for item in device.profile.properties.values() if item.id not in hidden)
     return Device(
         id=device.id,

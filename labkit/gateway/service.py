@@ -35,11 +35,13 @@ from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.repl_kit import ReplKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
+from labkit.gateway.text_kit import TextKit
 from labkit.gateway.worker import Robot, Worker, to_json, utc_now
 from labkit.homie import Address, Part
 from labkit.lab import Lab, LabDevice
 from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
 from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
+from labkit.links.text import Pushes
 from labkit.model import MAIN_NODE, State, Title
 from labkit.ports import Listing
 
@@ -67,6 +69,7 @@ class Gateway:
         self._run_dir = run_dir
         self._now = now
         self._board = Board()
+        self._pushes = Pushes()
         self._book = PortBook(lab, run_dir, ports)
         self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -115,6 +118,7 @@ class Gateway:
             worker.mailbox.put(EndOrder())
         for worker in self.workers.values():
             worker.join(END_WAIT_S * 2)
+        self._pushes.close()
         self._inbox.put(None)
         self._router.join(END_WAIT_S)
         self._board.put(homie.state_topic(self.lab.name), State.DISCONNECTED.value.encode())
@@ -126,7 +130,9 @@ class Gateway:
     def _worker(self, device: LabDevice) -> Worker:
         worker: Worker
         link = LINKS[device.scheme]
-        if link is GuardedPort:
+        if device.profile.transport.type in ("tcp", "udp"):
+            worker = TextKit(device, self._board, self._run_dir, self._pushes)
+        elif link is GuardedPort:
             worker = (ReplKit if device.profile.transport.codec == "raw_repl" else SerialKit)(
                 device, self._board, self._book
             )

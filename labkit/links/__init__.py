@@ -24,4 +24,6 @@ LINKS: dict[str, type[GuardedPort | VisionProcess | Broker]] = {
     "http": VisionProcess,
     "https": VisionProcess,
     "mqtt": Broker,
+    "tcp": GuardedPort,
+    "udp": GuardedPort,
 }
