@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from labkit import boards, ports, yamlfile
 from labkit.errors import BadDocument, Fault, Malformed
 from labkit.model import Profile, Title
 from labkit.profiles import load_profiles
+
+if TYPE_CHECKING:
+    from labkit.api import Lab as Session
 
 SCHEMA = "lab.schema.json"
 SCHEMES = {
@@ -230,3 +234,15 @@ def _url_faults(
             yield document.fault(
                 (*where, "match", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}"
             )
+
+
+class _Door(ModuleType):
+    """This module can be called: ``labkit.lab()`` is `labkit.api.lab`, as notebooks write it."""
+
+    def __call__(self, broker: str = "", username: str = "", password: str = "", ca: str = "") -> Session:
+        from labkit.api import lab
+
+        return lab(broker, username, password, ca)
+
+
+sys.modules[__name__].__class__ = _Door

@@ -1,0 +1,370 @@
+"""Drive the lab's robots from a notebook: ``import labkit``, ``with labkit.lab() as lab, lab.robot("07") as r: r.drive(0.2)``.
+
+A robot drives only inside its ``with`` block and stands when the block is left, however that happens. While a drive goes on,
+this process repeats it; when the process dies the gateway ends the drive within the robot's lease (at most 0.5 s).
+See ``docs/how-to/python-api.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from labkit import homie
+from labkit.errors import LabkitError, Malformed
+from labkit.gateway import face
+from labkit.homie import Part
+from labkit.links import Broker, BrokerAddress, Message
+from labkit.model import MAIN_NODE, Device, Property, State, Value
+
+REPEAT_S = 0.2
+LONGEST_DRIVE_S = 10.0
+CONNECT_S = 5.0
+LOOK_S = 2.0
+STOP_S = 2.0
+READ_S = 3.0
+STATES = {
+    State.INIT: "正在启动，请稍等",
+    State.LOST: "失去连接：请检查电源、线和网络",
+    State.DISCONNECTED: "没有连接：请插好线，打开电源",
+    State.SLEEPING: "在睡眠：请按一下电源键",
+}
+
+
+class RobotError(LabkitError):
+    """What a robot cannot do now; ``code`` is no_robot, not_ready, not_in_block, too_fast, no_property, no_reading, wrong_value or not_stopped."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The newest value of a property and when it came (monotonic seconds); ``live`` = after we began to listen."""
+
+    value: Value
+    at: float
+    live: bool
+
+
+class Robot:
+    """One robot; made by `Lab.robot`. ``id`` is its Homie id, ``sticker`` the number on its roof ("" = none)."""
+
+    def __init__(self, lab: Lab, device: Device, sticker: str) -> None:
+        self.id, self.sticker, self.name = device.id, sticker, device.name
+        self._lab, self._device = lab, device
+        self._motion: tuple[float, float] | None = None
+        self._until = 0.0
+        self._driver: threading.Thread | None = None
+        self._change = threading.Condition()
+        self._inside = False
+
+    def __repr__(self) -> str:
+        return f"<小车 {self.sticker or self.id}：{self.name}>"
+
+    def __enter__(self) -> Robot:
+        self._lab.check_ready(self)
+        self._inside = True
+        self._driver = threading.Thread(target=self._repeat, name=f"drive {self.id}", daemon=True)
+        self._driver.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._change:
+            self._inside = False
+            self._change.notify_all()
+        if self._driver:
+            self._driver.join(REPEAT_S * 5)
+        try:
+            self.stop()
+        except LabkitError as not_stopped:
+            if error is None:
+                raise
+            error.add_note(str(not_stopped))
+
+    @property
+    def state(self) -> str:
+        """``ready``, ``init``, ``lost``, ``disconnected`` or ``sleeping``."""
+        return self._lab.state(self._device).value
+
+    @property
+    def properties(self) -> list[str]:
+        """Names that `read` knows."""
+        return [item.id.replace("-", "_") for item in self._items() if item.retained]
+
+    def drive(self, linear: float, angular: float = 0.0, seconds: float | None = None) -> None:
+        """Drive at ``linear`` m/s and ``angular`` rad/s (left turn positive).
+
+        With ``seconds`` (0–10) it waits and stops; without, it goes on until `stop`, the next `drive` or the end of the block,
+        at most 10 s. Raises RobotError: too_fast, not_ready, not_in_block.
+        """
+        if not self._inside:
+            raise RobotError(
+                "not_in_block",
+                f'请写在 with lab.robot("{self.sticker or self.id}") as r: 里面，离开时才会自动停车',
+                "drive inside a with block, so that the robot stops at its end",
+            )
+        self._check_speed(face.LINEAR, linear, "米/秒", "m/s")
+        self._check_speed(face.ANGULAR, angular, "弧度/秒", "rad/s")
+        if seconds is not None and not 0 < seconds <= LONGEST_DRIVE_S:
+            raise RobotError("wrong_value", f"seconds 应在 0 到 {LONGEST_DRIVE_S:g} 之间", "seconds should be 0 to 10")
+        self._lab.check_ready(self)
+        with self._change:
+            self._motion = (float(linear), float(angular))
+            self._until = time.monotonic() + (LONGEST_DRIVE_S if seconds is None else seconds)
+            self._change.notify_all()
+        if seconds is not None:
+            self.wait(seconds)
+            self.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Let the robot go on for a while."""
+        threading.Event().wait(seconds)
+        self._lab.check_ready(self)
+
+    def stop(self) -> None:
+        """Stop and wait until the robot itself has said so; raises RobotError not_stopped: lift it."""
+        with self._change:
+            self._motion = None
+        if not self._lab.stop_and_prove(self._device):
+            name = self.sticker or self.id
+            raise RobotError(
+                "not_stopped", f"{name} 号没有确认停止，请马上拿起来", f"{name} did not confirm its stop: lift it now"
+            )
+
+    def read(self, name: str, timeout_s: float = READ_S) -> Value:
+        """The newest reading of a property such as ``range`` (cm), waited for if none has come yet; raises RobotError."""
+        return self._lab.reading(self, self._item(name), timeout_s)
+
+    def readings(self) -> dict[str, Value]:
+        """All readings that have come so far."""
+        known = self._lab.known(self.id)
+        return {key.replace("-", "_"): reading.value for key, reading in known.items()}
+
+    def set(self, name: str, value: Value) -> None:
+        """Set one of the robot's own settable properties, such as a light; raises RobotError."""
+        item = self._item(name)
+        if not item.settable or item.id in (face.LINEAR, face.ANGULAR, face.STOP):
+            raise RobotError("wrong_value", f"{name} 不能这样设置", f"{name} cannot be set like this")
+        try:
+            payload = homie.encode(item, value)
+        except Malformed as error:
+            raise RobotError("wrong_value", error.zh, error.en) from error
+        self._lab.order(self.id, item.id, payload)
+
+    def identify(self) -> None:
+        """Blink or beep, to be found on the table."""
+        self._lab.order(self.id, face.IDENTIFY, b"identify")
+
+    def _items(self) -> tuple[Property, ...]:
+        node = self._device.node(MAIN_NODE)
+        return node.properties if node else ()
+
+    def _item(self, name: str) -> Property:
+        item = self._device.property(MAIN_NODE, homie.property_id(name))
+        if item is None:
+            names = "、".join(self.properties)
+            raise RobotError(
+                "no_property", f"{self.name}没有 {name}；有：{names}", f"{self.id} has no {name}; it has: {names}"
+            )
+        return item
+
+    def _check_speed(self, property_id: str, value: float, zh: str, en: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RobotError("wrong_value", f"速度应是数，不是 {value!r}", f"a speed is a number, not {value!r}")
+        item = self._item(property_id)
+        try:
+            homie.encode(item, float(value))
+        except Malformed as error:
+            low, _, high = item.format.partition(":")
+            raise RobotError(
+                "too_fast", f"速度应在 {low} 到 {high} {zh}之间，不是 {value}", f"{low} to {high} {en}, not {value}"
+            ) from error
+
+    def _repeat(self) -> None:
+        """Repeat the drive until the block ends: without a new word the gateway ends it."""
+        while True:
+            with self._change:
+                if not self._inside:
+                    return
+                motion = self._motion
+                if motion and time.monotonic() >= self._until:
+                    self._motion = motion = None
+                    self._lab.order(self.id, face.STOP, b"stop")
+                if motion:
+                    self._lab.order(self.id, face.LINEAR, repr(motion[0]).encode())
+                    self._lab.order(self.id, face.ANGULAR, repr(motion[1]).encode())
+                self._change.wait(REPEAT_S if motion else 1.0)
+
+
+class Lab:
+    """The devices on one broker; use it as ``with labkit.lab() as lab:``."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self._news = threading.Condition()
+        self._devices: dict[str, Device] = {}
+        self._states: dict[str, State] = {}
+        self._stickers: dict[str, str] = {}
+        self._readings: dict[str, dict[str, Reading]] = {}
+        self._robots: list[Robot] = []
+        self._broker = Broker(address, f"labkit-{uuid.uuid4().hex[:12]}", self._hear, lambda: None)
+
+    def __enter__(self) -> Lab:
+        self._broker.start()
+        try:
+            self._broker.wait(CONNECT_S)
+        except LabkitError:
+            self._broker.stop()
+            raise
+        for topic in ("homie/5/+/$description", "homie/5/+/$state", "zhike/gateway/+/devices"):
+            self._broker.subscribe(topic)
+        # What the broker holds has arrived before this acknowledgement, or follows within the look below.
+        self._broker.flush(CONNECT_S)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._broker.flush(1.0)
+        self._broker.stop()
+
+    @property
+    def robots(self) -> list[str]:
+        """Sticker numbers (or ids) of all robots that are there."""
+        self._wait(lambda: any(self._is_robot(d) for d in self._devices.values()), LOOK_S)
+        with self._news:
+            return sorted(self._label(d.id) for d in self._devices.values() if self._is_robot(d))
+
+    def robot(self, name: str | int) -> Robot:
+        """The robot with this sticker number or id; raises RobotError no_robot that names those that are there."""
+        text = str(name)
+        wanted = {text, text.zfill(2)}
+        self._wait(lambda: self._find(wanted) is not None, LOOK_S)
+        device = self._find(wanted)
+        if device is None:
+            there = "、".join(self.robots) or "一台也没有，请先启动网关"
+            raise RobotError(
+                "no_robot", f"没有 {text} 号小车；有：{there}", f"there is no robot {text}; there are: {there}"
+            )
+        self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+")
+        with self._news:
+            return Robot(self, device, self._stickers.get(device.id, ""))
+
+    # What robots ask for.
+
+    def order(self, device: str, property_id: str, payload: bytes) -> None:
+        """Publish to a device's ``/set``; raises RobotError not_ready while the broker is away."""
+        if not self._broker.publish(homie.set_topic(device, property_id), payload, qos=1, retain=False):
+            raise RobotError(
+                "not_ready", "和代理的连接断了，小车会自己停下", "the broker is away: the robot stops by itself"
+            )
+
+    def state(self, device: Device) -> State:
+        """The effective state: a child of a lost gateway is lost."""
+        with self._news:
+            own = self._states.get(device.id, State.LOST)
+            return homie.effective_state(own, self._states.get(device.root) if device.root else None)
+
+    def check_ready(self, robot: Robot) -> None:
+        """Raise RobotError not_ready with what to do."""
+        device = self._devices[robot.id]
+        if not self._wait(lambda: self.state(device) is State.READY, LOOK_S):
+            why = STATES[self.state(device)]
+            raise RobotError(
+                "not_ready", f"{robot.sticker or robot.id} 号{why}", f"{robot.id} is {self.state(device).value}"
+            )
+
+    def stop_and_prove(self, device: Device) -> bool:
+        """Tell it to stop (again after a second) and wait for a proof that came afterwards."""
+        for _ in range(2):
+            asked = time.monotonic()
+            self.order(device.id, face.STOP, b"stop")
+            if self._wait(lambda since=asked: self._stands(device, since), STOP_S / 2):  # type: ignore[misc]  # a lambda's defaults have no types
+                return True
+        return False
+
+    def reading(self, robot: Robot, item: Property, timeout_s: float) -> Value:
+        """A property's newest value, waited for if there is none."""
+        if not self._wait(lambda: item.id in self._readings.get(robot.id, {}), timeout_s):
+            raise RobotError(
+                "no_reading",
+                f"{robot.sticker or robot.id} 号在 {timeout_s:g} 秒内没有给出 {item.name}",
+                f"{robot.id} gave no {item.id} within {timeout_s:g} s",
+            )
+        with self._news:
+            return self._readings[robot.id][item.id].value
+
+    def known(self, device: str) -> Mapping[str, Reading]:
+        """All readings of one device."""
+        with self._news:
+            return dict(self._readings.get(device, {}))
+
+    # What the bus says.
+
+    def _stands(self, device: Device, since: float) -> bool:
+        said = self._readings.get(device.id, {})
+
+        def fresh(name: str, value: Value) -> bool:
+            reading = said.get(name)
+            return reading is not None and reading.live and reading.at >= since and reading.value == value
+
+        if device.root:
+            return fresh(face.STOP_CONFIRMED, True)
+        return fresh(face.MOVING, False) or (fresh(face.LINEAR, 0.0) and fresh(face.ANGULAR, 0.0))
+
+    def _wait(self, fits: Callable[[], bool], timeout_s: float) -> bool:
+        with self._news:
+            return self._news.wait_for(fits, timeout_s)
+
+    def _is_robot(self, device: Device) -> bool:
+        return device.property(MAIN_NODE, face.STOP) is not None
+
+    def _label(self, device: str) -> str:
+        return self._stickers.get(device) or device
+
+    def _find(self, wanted: set[str]) -> Device | None:
+        robots = [d for d in self._devices.values() if self._is_robot(d)]
+        return next((d for d in robots if d.id in wanted or self._stickers.get(d.id) in wanted), None)
+
+    def _hear(self, message: Message) -> None:
+        with self._news:
+            try:
+                self._take(message)
+            except Malformed:
+                return  # a foreign device's mistake is not the student's
+            finally:
+                self._news.notify_all()
+
+    def _take(self, message: Message) -> None:
+        if message.topic.startswith("zhike/gateway/"):
+            rows = homie.parse_json_object(b'{"rows":' + (message.payload or b"[]") + b"}")["rows"]
+            for row in rows if isinstance(rows, list) else ():
+                self._stickers[str(row.get("device"))] = str(row.get("sticker", ""))
+            return
+        address = homie.parse_topic(message.topic)
+        if address.part is Part.DESCRIPTION and message.payload:
+            self._devices[address.device] = homie.parse_description(address.device, message.payload)
+        elif address.part is Part.STATE and message.payload:
+            self._states[address.device] = homie.parse_state(message.payload)
+        elif address.part is Part.VALUE:
+            device = self._devices.get(address.device)
+            item = device.property(address.node, address.property) if device else None
+            if item and message.payload:
+                value = homie.decode(item, message.payload)
+                known = self._readings.setdefault(address.device, {})
+                known[item.id] = Reading(value, time.monotonic(), not message.retained)
+
+
+def lab(broker: str = "", username: str = "", password: str = "", ca: str = "") -> Lab:
+    """The lab at ``broker``; what is not given is read from ``LABKIT_BROKER``, ``LABKIT_USERNAME``, ``LABKIT_PASSWORD``, ``LABKIT_CA``.
+
+    Raises LabkitError link_down on entering when the broker cannot be reached.
+    """
+    known = os.environ
+    url = broker or known.get("LABKIT_BROKER", "mqtt://127.0.0.1:1883")
+    user, secret = username or known.get("LABKIT_USERNAME", ""), password or known.get("LABKIT_PASSWORD", "")
+    return Lab(BrokerAddress.parse(url, user, secret, ca or known.get("LABKIT_CA", "")))
