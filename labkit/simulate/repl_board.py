@@ -72,8 +72,7 @@ class ReplBoard:
         self._body.advance(now)
         passed, self._ticked = now - self._ticked, now
         if self._body.moving and self._faults.brown_out_s and self._random.random() < passed / self._faults.brown_out_s:
-            self._boots_at = now + BOOT_S
-            self._boot()
+            self.power_cycle(now)
         if now >= self._boots_at:
             self._step(STEPS_A_TICK)
         return self._said()
@@ -86,6 +85,16 @@ class ReplBoard:
         """A timer of the board."""
         period_s = max(0.001, period_ms / 1000)
         self._periodic = [_Periodic(period_s, callback, self.now + period_s)]
+
+    @property
+    def shows(self) -> int:
+        """How often it has shown itself."""
+        return self._hardware.shows
+
+    def power_cycle(self, now: float) -> None:
+        """A brown-out: outputs low, no program, deaf while it boots."""
+        self._boots_at = now + BOOT_S
+        self._boot()
 
     def start(self, source: str) -> None:
         """Run a program as a flashed ``main.py`` does."""
