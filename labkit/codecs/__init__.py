@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from labkit.codecs.events import Ack, Entered, Event, Noise, Raised, Reported, Restarted, StopProved
+from labkit.codecs.events import Ack, Entered, Event, Lacking, Noise, Raised, Reported, Restarted, StopProved
 from labkit.codecs.firmata import FirmataCodec
 from labkit.codecs.makeblock import MakeblockCodec
 from labkit.codecs.raw_repl import RawReplCodec
@@ -23,6 +23,7 @@ __all__ = [
     "Codec",
     "Entered",
     "Event",
+    "Lacking",
     "Noise",
     "Raised",
     "Reported",
