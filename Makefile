@@ -108,7 +108,8 @@ $(VENDOR)/tabler/icons.svg: $(VENDOR)/.done lms/static/bundle/icons.py $(SOURCES
 .PHONY: messages
 messages: install  ## collect the Chinese strings into the English catalogue
 	$(BIN)/pybabel --quiet extract -F pyproject.toml -k _l -k _n:1,2 --no-location --sort-output --project=zhike --version= -o build/messages.pot lms
-	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header -i build/messages.pot -d lms/translations
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --no-wrap --ignore-pot-creation-date -i build/messages.pot -d lms/translations
+	sed -i -E '/^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Report-Msgid-Bugs-To|Generated-By|Project-Id-Version): /d' lms/translations/*/LC_MESSAGES/messages.po
 
 # ---- run -----------------------------------------------------------------------------------------------------------
 

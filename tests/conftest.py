@@ -143,11 +143,17 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.fixture
-def fixed_clock() -> Iterator[clock.FixedClock]:
-    """A clock that stands at Tuesday 2026-11-24 10:05 Shanghai until the test moves it."""
+@pytest.fixture(autouse=True)
+def _clock_goes_on() -> Iterator[None]:
+    """No test leaves its clock to the next one."""
     before = clock.get_clock()
+    yield
+    clock.set_clock(before)
+
+
+@pytest.fixture
+def fixed_clock(_clock_goes_on: None) -> clock.FixedClock:
+    """A clock that stands at Tuesday 2026-11-24 10:05 Shanghai until the test moves it."""
     fixed = clock.FixedClock(datetime(2026, 11, 24, 2, 5, tzinfo=UTC))
     clock.set_clock(fixed)
-    yield fixed
-    clock.set_clock(before)
+    return fixed

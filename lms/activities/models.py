@@ -1,4 +1,4 @@
-"""Tables of activities: attempts (append-only) and drafts."""
+"""Tables of activities: attempts and their marking (append-only), drafts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lms.core.db import Base, SchoolRow, append_only
@@ -41,6 +41,23 @@ class Attempt(SchoolRow, Base):
 
 
 append_only("attempt")
+
+
+class Marking(SchoolRow, Base):
+    """A teacher's word on an answer that no program can mark (批改); a later one takes the place of an earlier one.
+
+    Personal data: points and comment on a pupil's work, and who gave them; until the pupil's leaving + 1 year.
+    """
+
+    __tablename__ = "marking"
+    __table_args__ = (Index("ix_marking_school_attempt", "school_id", "attempt_id"),)
+    attempt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("attempt.id"))
+    marker_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"))
+    score: Mapped[float]
+    comment: Mapped[str] = mapped_column(Text, default="")
+
+
+append_only("marking")
 
 
 class Draft(SchoolRow, Base):

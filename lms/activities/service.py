@@ -15,7 +15,7 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, Integer, String, Table, bindparam, cast, delete, func, select, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lms.activities import fields
+from lms.activities import fields, marking
 from lms.activities.kinds import KINDS
 from lms.activities.models import Attempt, Draft
 from lms.activities.rules import PageContext, Work
@@ -306,10 +306,11 @@ def activity_named(school_id: uuid.UUID, content_hash: str, key: str) -> Activit
 
 
 def shown_answer(attempt: Attempt) -> dict[str, Any]:
-    """One answer as a page shows it: ``{"activity", "attempt", "template", "shown"}``."""
+    """One answer as a page shows it: ``{"activity", "attempt", "template", "shown", "given"}``; ``given``: the teacher's marking."""
     activity = activity_named(attempt.school_id, attempt.content_hash, attempt.activity)
     shown = KINDS[attempt.kind].shown(activity, work_of(attempt))
-    return {"activity": activity, "attempt": attempt, "template": f"activities/answers/{attempt.kind}.html", "shown": shown}
+    given = marking.given(attempt) if attempt.score is None else None
+    return {"activity": activity, "attempt": attempt, "template": f"activities/answers/{attempt.kind}.html", "shown": shown, "given": given}
 
 
 class Try(NamedTuple):
@@ -376,14 +377,17 @@ _TRIES_OF_LESSON = _TRIES.where(Attempt.lesson_id == bindparam("lesson"))
 
 
 def class_report(class_id: uuid.UUID, lesson_id: uuid.UUID | None = None, *, school_id: uuid.UUID) -> ClassReport:
-    """Pupils of the class with every attempt, in two queries however many there are; ``lesson_id`` narrows it to one lesson."""
+    """Pupils of the class with every attempt, in three queries however many there are; ``lesson_id`` narrows it to one lesson."""
     connection, facts = db.session.connection(), {"school": school_id, "cohort": class_id}
     rows = connection.execute(_TRIES_OF_LESSON, facts | {"lesson": lesson_id}) if lesson_id else connection.execute(_TRIES, facts)
+    marked = marking.of_class(class_id, school_id)
     columns: dict[str, Column] = {}
     tries: dict[tuple[str, str], list[Try]] = {}
     count = 0
     for person_id, key, kind, content_hash, *rest in rows:
         one = Try._make(rest)
+        if one.score is None:
+            one = one._replace(score=marked.get(one.id))
         if key not in columns:
             columns[key] = Column(key, _title(school_id, content_hash, key), kind, one.max_score)
         tries.setdefault((person_id, key), []).append(one)

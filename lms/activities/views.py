@@ -5,20 +5,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
 from sqlalchemy import bindparam, select
+from werkzeug.wrappers import Response as BaseResponse
 
-from lms.activities import service
+from lms.activities import marking, service
 from lms.activities.models import Attempt
 from lms.core import clock
 from lms.core.audit import access
 from lms.core.auth import current_account, may, require
 from lms.core.db import db
-from lms.core.errors import NotAllowed, NotFound
+from lms.core.errors import NotAllowed, NotFound, ZhikeError
 from lms.core.jobs import every
 from lms.core.models import Account
 from lms.courses.rules import render
@@ -96,20 +97,54 @@ def _cell(tries: Sequence[service.Try]) -> Markup:
     )
 
 
-@bp.get("/work/<attempt_id>")
-@require("teacher", "school_admin")
-def work(attempt_id: str) -> str:
-    """One answer as the teacher sees it."""
-    account = current_account()
+def _work_for(account: Account, attempt_id: str) -> Attempt:
+    """The answer if the account may see its class's work; raises NotFound or NotAllowed."""
     try:
         attempt = db.session.get(Attempt, uuid.UUID(attempt_id))
     except ValueError:
         attempt = None
     if attempt is None or (attempt.school_id != account.organisation_id and not may(account, ("school_admin",), attempt.school_id)):
         raise NotFound("work", _l("没有这份作业。"))
-    cohort = _class_for(account, attempt.class_id)
-    access(account, "work", "attempt", attempt.id)
-    shown = service.shown_answer(attempt)
-    media = MEDIA.format(hash=attempt.content_hash, lesson=attempt.activity.rpartition("/")[0])
-    pupil = db.session.scalar(select(Person.name).where(Person.id == attempt.person_id))
-    return render_template("activities/work.html", cohort=cohort, view=shown, shown=shown["shown"], pupil=pupil, media=media, show_program=True)
+    _class_for(account, attempt.class_id)
+    return attempt
+
+
+@bp.get("/work/<attempt_id>")
+@require("teacher", "school_admin")
+def work(attempt_id: str) -> str:
+    """One answer as the teacher sees it, with a form to mark it where no program could."""
+    return _work_page(_work_for(current_account(), attempt_id))
+
+
+@bp.post("/work/<attempt_id>")
+@require("teacher", "school_admin")
+def mark_work(attempt_id: str) -> BaseResponse | str | tuple[str, int]:
+    """Mark the answer, then go on to the next one that waits."""
+    attempt = _work_for(current_account(), attempt_id)
+    try:
+        marking.mark(current_account(), attempt, request.form.get("score", ""), request.form.get("comment", ""))
+    except ZhikeError as refusal:
+        return _work_page(attempt, refusal), refusal.status
+    following = marking.next_waiting(attempt)
+    if following is not None:
+        flash(_("已保存，下面是下一份。"))
+        return redirect(url_for("activities.work", attempt_id=following))
+    flash(_("已保存，这项活动没有待评的作答了。"))
+    return redirect(url_for("activities.class_work", class_id=attempt.class_id, lesson=attempt.lesson_id))
+
+
+def _work_page(attempt: Attempt, refusal: ZhikeError | None = None) -> str:
+    access(current_account(), "work", "attempt", attempt.id)
+    view = service.shown_answer(attempt)
+    return render_template(
+        "activities/work.html",
+        view=view,
+        shown=view["shown"],
+        pupil=db.session.scalar(select(Person.name).where(Person.id == attempt.person_id)),
+        media=MEDIA.format(hash=attempt.content_hash, lesson=attempt.activity.rpartition("/")[0]),
+        show_program=True,
+        refusal=refusal,
+        typed=request.form,
+        following=marking.next_waiting(attempt) if attempt.score is None else None,
+        most_comment=marking.MOST_COMMENT,
+    )

@@ -10,12 +10,14 @@ import pytest
 from flask import Flask
 
 from lms.activities import service
-from lms.core.db import db
+from lms.activities.models import Attempt
+from lms.core.db import db, new_id
 from lms.core.models import Account
 from lms.courses import service as courses
 from lms.teaching.desk import desk_of
+from tests import factories as make
 from tests.activities.lessons import Browser, Taught, browser, teach
-from tests.activities.test_service import ANSWERS
+from tests.activities.test_service import ANSWERS, activity, context
 from tests.factories import make_admin, make_class, make_teacher
 
 
@@ -63,3 +65,36 @@ def test_only_who_teaches_the_class_sees_its_work(app: Flask, taught: Taught) ->
         assert browser(app).get(path).status_code == 302
     assert enter(app, taught.teacher).get(f"/classes/{uuid.uuid4()}/work").status_code == 404
     assert enter(app, taught.teacher).get(f"/work/{uuid.uuid4()}").status_code == 404
+
+
+def test_the_teacher_marks_what_no_program_can(app: Flask, taught: Taught) -> None:
+    made = answer_everything(taught)
+    teacher = enter(app, taught.teacher)
+    path = f"/work/{made['why']}"
+    token = make.token(teacher, path)
+    for wrong in ("", "-1", "99", "1.3", "nan", "一"):
+        refused = teacher.post(path, data={"csrf_token": token, "score": wrong, "comment": "写得清楚"})
+        assert refused.status_code == 422
+        assert "写得清楚" in refused.text
+    assert teacher.post(path, data={"csrf_token": token, "score": "4.5", "comment": "写得清楚"}).headers["Location"].startswith(f"/classes/{taught.cohort.id}/work")
+    teacher.post(path, data={"csrf_token": token, "score": "5", "comment": "改过后更好"})
+    page = teacher.get(f"/classes/{taught.cohort.id}/work").text
+    assert "待评</a>" not in page
+    assert "改过后更好" in teacher.get(path).text
+    attempt = db.session.get_one(Attempt, made["why"])
+    shown = service.shown_answer(attempt)["given"]
+    assert (shown.score, shown.comment) == (5, "改过后更好")
+    assert teacher.post(f"/work/{made['quiz']}", data={"csrf_token": token, "score": "1"}).status_code == 409
+    pupil = enter(app, taught.account(1))
+    own = {"csrf_token": make.token(pupil, "/lesson"), "score": "5"}
+    assert pupil.post(path, data=own).status_code == 403
+
+
+def test_marking_goes_on_with_the_next_pupil(app: Flask, taught: Taught) -> None:
+    why = [service.save_attempt(context(taught, index), new_id(), activity(taught, "why"), ANSWERS["why"]).id for index in range(3)]
+    teacher, seen = enter(app, taught.teacher), [str(why[0])]
+    token = make.token(teacher, f"/work/{why[0]}")
+    for _ in range(2):
+        seen.append(teacher.post(f"/work/{seen[-1]}", data={"csrf_token": token, "score": "1"}).headers["Location"].rpartition("/")[2])
+    assert seen == [str(one) for one in why]
+    assert "work?lesson=" in teacher.post(f"/work/{seen[-1]}", data={"csrf_token": token, "score": "1"}).headers["Location"]

@@ -17,6 +17,7 @@ APPEND_ONLY = [
     "audit_entry",
     "daily_root",
     "evidence_event",
+    "marking",
     "package_pin",
     "package_version",
     "usage_record",
@@ -851,6 +852,23 @@ def upgrade() -> None:
     with op.batch_alter_table("lesson_session", schema=None) as batch_op:
         batch_op.create_index("ix_lesson_session_school_class", ["school_id", "class_id"], unique=False)
         batch_op.create_index("ix_lesson_session_school_room", ["school_id", "room_id", "state"], unique=False)
+
+    op.create_table(
+        "marking",
+        sa.Column("attempt_id", sa.Uuid(), nullable=False),
+        sa.Column("marker_id", sa.Uuid(), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["attempt_id"], ["attempt.id"], name=op.f("fk_marking_attempt_id_attempt")),
+        sa.ForeignKeyConstraint(["marker_id"], ["account.id"], name=op.f("fk_marking_marker_id_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_marking_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_marking")),
+    )
+    with op.batch_alter_table("marking", schema=None) as batch_op:
+        batch_op.create_index("ix_marking_school_attempt", ["school_id", "attempt_id"], unique=False)
 
     op.create_table(
         "lesson_event",
