@@ -22,7 +22,7 @@ COMPONENTS = ("sensor", "binary_sensor", "switch", "light", "number")
 HOMIE_HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9-]+)")
 HA_HREF = re.compile(rf"ha:({'|'.join(COMPONENTS)})/([A-Za-z0-9_-]+)")
 TOPIC_HREF = re.compile(r"topic:([^#?+]+)(#(?:/[^/?#]+)+)?(?:\?on=([^&?#]*)&off=([^&?#]*))?")
-STATE_HREF = "state:"
+STATE_HREF = "state:ready"
 _BASE = re.compile(r"[^+#$\x00-\x1f\x7f/]{1,64}(/[^+#$\x00-\x1f\x7f/]{1,64}){0,5}")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FIELD = re.compile(r"\{([a-z]+)\}")
@@ -68,6 +68,8 @@ def space(profile: Profile, device_id: str, url: str) -> Space:
     if len(children) > _MAX_CHILDREN or any(not _ID.fullmatch(child) for child in children):
         raise Malformed("children 应为 Homie 号", "children should be Homie ids")
     fields = {**given, "base": base}
+    if "mac" in given:
+        fields.setdefault("tail", given["mac"][-6:])
     convention = profile.transport.convention
     if base != device_id and convention in ("homie5", ""):
         raise Malformed(
@@ -149,7 +151,7 @@ def check_form(profile: Profile, form: Form) -> None:
         "raw": (TOPIC_HREF, "topic:{base}/名[#/json/指针][?on=…&off=…]"),
     }.get(convention, (HOMIE_HREF, "homie:node/property"))
     if form.href != STATE_HREF and not pattern.fullmatch(form.href):
-        raise Malformed(f"{form.href} 应为 {shape} 或 state:", f"{form.href} should be {shape} or state:")
+        raise Malformed(f"{form.href} 应为 {shape} 或 {STATE_HREF}", f"{form.href} should be {shape} or {STATE_HREF}")
 
 
 def profile_faults(profile: Profile) -> Iterator[tuple[tuple[str | int, ...], Malformed]]:

@@ -143,7 +143,7 @@ def _entities(
 
 def _shorter(object_id: str, space: Space) -> str:
     """The object id without the board's own name before it, which Tasmota and some ESPHome versions add."""
-    for known in (*(value for _, value in space.fields), *(value[-6:] for key, value in space.fields if key == "mac")):
+    for known in (value for _, value in space.fields):
         rest = object_id[len(known) + 1 :]
         if object_id.lower().startswith((known.lower() + "_", known.lower() + "-")) and rest:
             return rest

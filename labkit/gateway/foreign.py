@@ -194,8 +194,10 @@ class ForeignKit(Worker):
                 return property_id(match[1], match[2])
             if HA_HREF.fullmatch(form.href) and isinstance(self.dialect, HaBoard):
                 key = form.href.partition(":")[2]
-                return next((at for at, known in self.dialect.keys().items() if known == key), "")
-        return homie.property_id(item.id)
+                found = next((at for at, known in self.dialect.keys().items() if known == key), "")
+                if found:
+                    return found
+        return "" if isinstance(self.dialect, HaBoard) else homie.property_id(item.id)
 
     def _value(self, one: Valued) -> None:
         own_id = self._shown_as.get(one.property)

@@ -24,7 +24,7 @@ from labkit.gateway.mailbox import Heard
 from labkit.gateway.worker import Worker, to_json
 from labkit.lab import Lab, LabDevice
 from labkit.links import Broker, Message
-from labkit.model import State
+from labkit.model import Device, State
 
 log = logging.getLogger("labkit.gateway")
 MAX_STRANGERS = 100
@@ -151,7 +151,7 @@ class ForeignRouter:
             self._to_root(device, message)
             if device in self._states:
                 self._to_root(device, self._states[device])
-        elif not root and self._lab.device(device) is None and not shown.type.startswith(("zhike", "terminal")):
+        elif not root and self._lab.device(device) is None and not _ours(shown):
             stranger = self._stranger("homie5", device, "homie5-board", device)
             if stranger:
                 stranger.name = shown.name[:80]
@@ -252,6 +252,11 @@ class ForeignRouter:
 
     def _clear(self, topic: str) -> None:
         self._broker.publish(topic, b"", qos=1, retain=True)
+
+
+def _ours(device: Device) -> bool:
+    """A gateway, a board of our own make, or a browser terminal, which has a node for wishes."""
+    return device.type.startswith("zhike-") or device.node("wish") is not None
 
 
 def _word(payload: bytes) -> str:
