@@ -1,0 +1,200 @@
+"""Lab check before the lesson (课前检查): what is known of each device → what to fix, by seat and sticker number; pure.
+
+A robot is well when its gateway is there, it is ready, nothing is alerted, its readings are fresh, its battery lasts a lesson
+and it has proved a stop just now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from labkit import health
+from labkit.homie import value_topic
+from labkit.model import Kind, State
+
+FIX, WATCH = "fix", "watch"
+LESSON_BATTERY = 40.0
+
+# What to do about an alert of a gateway: alert id → Chinese, English.
+REMEDIES: Mapping[str, tuple[str, str]] = {
+    "unplugged": (
+        "没有插上：把数据线插回电脑（只能充电的线不行），打开小车电源",
+        "unplugged: plug the data cable in (a charge-only cable will not do), switch the kit on",
+    ),
+    "not-opened": (
+        "串口打不开：关掉占用它的程序（如 Arduino IDE、mBlock）；没有权限时运行 labkit doctor",
+        "port not opened: close the program that uses it (Arduino IDE, mBlock); without permission run labkit doctor",
+    ),
+    "no-answer": (
+        "没有回应：打开电源开关，拔下数据线再插上",
+        "no answer: switch it on, pull the cable and plug it in again",
+    ),
+    "firmware": ("固件不对：重新烧录出厂固件", "wrong firmware: flash the factory firmware"),
+    "unconfirmed": (
+        "不知道是不是这一台：按“认一认”看清后确认，确认前不驱动",
+        "perhaps another board: identify it, then confirm; not driven until confirmed",
+    ),
+    "battery": ("电量低：充电或换电池", "battery low: charge it or change the batteries"),
+    "lost": (
+        "联系不上：打开电源，看它是否连上了教室的 Wi-Fi",
+        "lost: switch it on, look whether it is in the room's Wi-Fi",
+    ),
+    "camera": ("摄像头打不开：检查摄像头的线和地址", "camera not opened: check its cable and address"),
+    "stale": ("画面不动：拔下摄像头再插上", "the picture is frozen: plug the camera in again"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one device.
+
+    ``state`` None = never seen; ``root`` its gateway's state; ``alerts`` by id; ``values`` by ``node/property`` as on the
+    bus; ``proved`` whether it proved a stop just now (None = not asked), ``why`` the gateway's reason when it did not.
+    """
+
+    device: str
+    kind: Kind
+    sticker: str = ""
+    seat: str = ""
+    title: str = ""
+    gateway: str = ""
+    state: State | None = None
+    root: State | None = None
+    alerts: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    proved: bool | None = None
+    why: str = ""
+
+    def number(self, name: str, node: str = health.NODE) -> float | None:
+        """A reading as a number; None when there is none."""
+        try:
+            return float(self.values[f"{node}/{name}"])
+        except (KeyError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to do about one device; ``level``: ``fix`` before the lesson, or ``watch``."""
+
+    device: str
+    sticker: str
+    seat: str
+    level: str
+    code: str
+    zh: str
+    en: str
+
+    @property
+    def where(self) -> str:
+        """``座位 03 · 07 号`` in Chinese, as far as known."""
+        named = [f"座位 {self.seat}" if self.seat else "", f"{self.sticker} 号" if self.sticker else self.device]
+        return " · ".join(part for part in named if part)
+
+    @property
+    def where_en(self) -> str:
+        """The same in English."""
+        named = [f"seat {self.seat}" if self.seat else "", f"no. {self.sticker}" if self.sticker else self.device]
+        return " · ".join(part for part in named if part)
+
+
+def judge(facts: Iterable[Facts]) -> list[Finding]:
+    """Everything to fix or to watch, by seat and sticker; a gateway that is gone is said once, not for each of its kits."""
+    known = list(facts)
+    gone = {f.gateway for f in known if f.gateway and f.root not in (State.READY, State.INIT)}
+    found = [
+        Finding(
+            gateway, "", "", FIX, "gateway",
+            f"网关 {gateway} 没有运行：在接着小车的电脑上启动它（labkit serve）",
+            f"gateway {gateway} is not running: start it on the PC with the kits (labkit serve)",
+        )
+        for gateway in sorted(gone)
+    ]  # fmt: skip
+    for one in sorted(known, key=lambda f: (f.seat, f.sticker, f.device)):
+        if one.gateway not in gone:
+            found.extend(Finding(one.device, one.sticker, one.seat, *rest) for rest in _judge(one))
+    return found
+
+
+def _judge(one: Facts) -> list[tuple[str, str, str, str]]:
+    """Level, code, Chinese, English of one device."""
+    found = [_alerted(alert, text) for alert, text in sorted(one.alerts.items()) if alert != "battery"]
+    if not found and one.state is not State.READY:
+        found.append(_not_ready(one.state))
+    if one.proved is False and not found:
+        zh = "停车没有得到确认，先不要用：检查电源和数据线"
+        reason = f"（{one.why}）" if one.why else ""
+        found.append((FIX, "stop", zh + reason, "its stop was not confirmed, do not use it: check power and cable"))
+    charge = one.number(health.BATTERY)
+    charge = one.number(health.BATTERY, "main") if charge is None else charge
+    if charge is not None and charge < health.LOW_BATTERY:
+        found.append((FIX, "battery", f"电量只剩 {charge:.0f}%：充电或换电池", f"battery at {charge:.0f} %: charge it"))
+    elif charge is not None and charge < LESSON_BATTERY:
+        found.append((WATCH, "battery", f"电量 {charge:.0f}%，可能撑不到下课", f"battery at {charge:.0f} %"))
+    if not found:
+        found.extend(_slow(one))
+    return found
+
+
+def _alerted(alert: str, text: str) -> tuple[str, str, str, str]:
+    zh, en = REMEDIES.get(alert, (text, text))
+    return FIX, alert, f"{zh}（{text}）" if alert in ("firmware", "unconfirmed") else zh, en
+
+
+def _not_ready(state: State | None) -> tuple[str, str, str, str]:
+    if state is None:
+        return FIX, "unseen", "还没有出现过：打开电源，接好线", "never seen: switch it on and connect it"
+    if state is State.INIT:
+        return (
+            FIX,
+            "not-ready",
+            "还没准备好：等几秒再检查，仍不行就重新插拔",
+            "not ready yet: wait, then plug it in again",
+        )
+    zh, en = REMEDIES["lost"] if state is State.LOST else ("已断开：打开电源", "disconnected: switch it on")
+    return FIX, state.value, zh, en
+
+
+def _slow(one: Facts) -> Iterable[tuple[str, str, str, str]]:
+    trip, age = one.number(health.ROUND_TRIP), one.number(health.READING_AGE)
+    reconnects = one.number(health.RECONNECTS)
+    if trip is not None and trip > health.SLOW_MS:
+        yield (
+            WATCH,
+            "slow",
+            f"反应慢（往返 {trip:.0f} 毫秒）：换一个插口或靠近路由器",
+            f"slow: round trip {trip:.0f} ms",
+        )
+    if age is not None and age > health.OLD_READING_S:
+        yield WATCH, "old", f"读数停了 {age:.0f} 秒：重新插拔", f"no reading for {age:.0f} s: plug it in again"
+    if reconnects is not None and reconnects >= health.MANY_RECONNECTS:
+        yield (
+            WATCH,
+            "loose",
+            f"断开又连上 {reconnects:.0f} 次：线松了，换一根",
+            f"{reconnects:.0f} reconnects: loose cable",
+        )
+
+
+def alerts_of(
+    device: str, own: Mapping[str, str], gateway: Mapping[str, str], devices: Iterable[str]
+) -> dict[str, str]:
+    """The alerts of a device: its own, and ``<device>-<alert>`` of its gateway (a board of its own has no other voice)."""
+    found = dict(own)
+    names = sorted(devices, key=len, reverse=True)
+    for alert, text in gateway.items():
+        named = next((name for name in names if alert.startswith(f"{name}-")), None)
+        if named == device:
+            found[alert.removeprefix(f"{device}-")] = text
+    return found
+
+
+def stop_topics(room: str) -> tuple[str, str]:
+    """Where a stop is asked for, and where gateways report it."""
+    return f"zhike/room/{room}/stop", f"zhike/room/{room}/stopped"
+
+
+def health_topic(device: str, name: str) -> str:
+    """The topic of one health property."""
+    return value_topic(device, name, health.NODE)

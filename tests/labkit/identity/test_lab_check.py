@@ -1,0 +1,154 @@
+"""The lab before the lesson: what is said, about which seat and sticker, and how long it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from labkit.health import Health
+from labkit.lab_check import FIX, WATCH, Facts, alerts_of, judge
+from labkit.model import Kind, State
+from labkit.profiles import load_profile, profiles_dir
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.gateway.rig import ROOM, Rig
+from tests.labkit.identity.bench import Bench
+
+WELL = Facts("mbot-7", Kind.ROBOT, "07", "03", "mBot", "gw-1", State.READY, State.READY, proved=True)
+
+
+def codes(facts: Facts) -> list[tuple[str, str]]:
+    return [(f.level, f.code) for f in judge([facts])]
+
+
+def with_health(**values: str) -> Facts:
+    return replace(WELL, values={f"health/{name.replace('_', '-')}": value for name, value in values.items()})
+
+
+def test_a_device_that_is_well_has_nothing_to_fix() -> None:
+    assert codes(with_health(battery="88.0", round_trip="12.0", reading_age="0", reconnects="1")) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(WELL, state=None), (FIX, "unseen")),
+        (replace(WELL, state=State.LOST, alerts={"unplugged": "x"}), (FIX, "unplugged")),
+        (replace(WELL, state=State.INIT, alerts={"unconfirmed": "x"}), (FIX, "unconfirmed")),
+        (replace(WELL, state=State.INIT), (FIX, "not-ready")),
+        (replace(WELL, proved=False, why="没有回应"), (FIX, "stop")),
+        (with_health(battery="12.0"), (FIX, "battery")),
+        (with_health(battery="33.0"), (WATCH, "battery")),
+        (replace(WELL, values={"main/battery": "9"}), (FIX, "battery")),
+        (with_health(round_trip="900.0"), (WATCH, "slow")),
+        (with_health(reading_age="40"), (WATCH, "old")),
+        (with_health(reconnects="9"), (WATCH, "loose")),
+    ],
+)
+def test_what_is_found(facts: Facts, expected: tuple[str, str]) -> None:
+    assert codes(facts) == [expected]
+
+
+def test_findings_name_seat_and_sticker_and_a_gateway_only_once() -> None:
+    ill = replace(WELL, state=State.LOST, alerts={"no-answer": "没有回应"})
+    assert judge([ill])[0].where == "座位 03 · 07 号"
+    assert judge([replace(ill, seat="", sticker="")])[0].where == "mbot-7"
+    gone = [replace(ill, device=f"mbot-{n}", root=State.LOST) for n in range(5)]
+    assert [(f.device, f.code) for f in judge(gone)] == [("gw-1", "gateway")]
+
+
+def test_a_board_speaks_through_its_gateway() -> None:
+    told = {"car-1-lost": "1", "car-11-lost": "11"}
+    assert alerts_of("car-1", {}, told, ["car-1", "car-11"]) == {"lost": "1"}
+    assert alerts_of("car-11", {}, told, ["car-1", "car-11"]) == {"lost": "11"}
+
+
+def test_round_trip_age_and_reconnects() -> None:
+    health = Health(load_profile(profiles_dir() / "makeblock-mbot"))
+    assert health.due(0.0) == {"reconnects": 0}
+    health.connected()
+    for turn in range(9):
+        health.asked("range", 10.0 + turn)
+        health.asked("range", 10.005 + turn)
+        health.answered("range", 10.02 + turn + (3.0 if turn == 4 else 0.0))
+    health.answered("range", 19.0)
+    assert health.due(20.5) == {"round-trip": 20.0, "reading-age": 1, "reconnects": 0}
+    health.connected()
+    assert health.due(21.0) == {}
+    assert health.due(26.0) == {"reading-age": 7, "reconnects": 1}
+
+
+def run(rig: Rig, *words: str) -> tuple[int, str]:
+    url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit.cli", *words, "--broker", url, "--username", ADMIN],
+        env={**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def line(number: int, socket: str) -> str:
+    url = f"hub:{socket}"
+    return (
+        f'{{id: robot-{number}, profile: makeblock-mbot, sticker: "{number:02}", seat: "{number + 10}", '
+        f'settle_ms: 0, url: "{url}"}}'
+    )
+
+
+def test_the_command_names_what_to_fix_by_seat_and_sticker(make_lab: Callable[..., Rig], bench: Bench) -> None:
+    rig = make_lab(
+        line(1, "1-1.1"), line(2, "1-1.2"), line(3, "1-1.3"), '{id: car-1, profile: zhike-mqtt-car, url: "mqtt:"}'
+    )
+    bench.plug("good", "1-1.1", "A")
+    bench.plug("old", "1-1.2", "B", firmware="09.01.001")
+    rig.serve()
+    rig.ready("robot-1")
+    rig.wait(lambda: bool(rig.last("homie/5/robot-2/$alert/firmware")), "firmware")
+    rig.wait(lambda: bool(rig.last("homie/5/robot-3/$alert/unplugged")), "unplugged")
+    code, text = run(rig, "lab-check", "--room", ROOM)
+    assert code == 1
+    lines = text.splitlines()
+    assert [words.split("：")[0] for words in lines[:3]] == [
+        "要修  car-1",
+        "要修  座位 12 · 02 号",
+        "要修  座位 13 · 03 号",
+    ]
+    assert "09.01.001" in lines[1] and "没有插上" in lines[2]
+    code, text = run(rig, "lab-check", "--json")
+    found: dict[str, Any] = json.loads(text)
+    assert (code, found["ok"], found["devices"], found["stops_proved"]) == (1, False, 4, 1)
+    assert found["seconds"] < 10
+    assert {(f["device"], f["code"]) for f in found["findings"]} == {
+        ("car-1", "unseen"), ("robot-2", "firmware"), ("robot-3", "unplugged"),
+    }  # fmt: skip
+    rig.kill()
+    rig.until("homie/5/gw-lab1/$state", b"lost", 12)
+    code, text = run(rig, "lab-check")
+    assert code == 1 and "网关 gw-lab1 没有运行" in text and "robot-1" not in text
+
+
+def test_a_robot_in_use_is_not_stopped_and_confirm_waits_for_ready(make_lab: Callable[..., Rig], bench: Bench) -> None:
+    rig = make_lab(line(1, "1-1.1"))
+    bench.plug("one", "1-1.1", "A")
+    rig.serve()
+    rig.ready("robot-1")
+    rig.lease(device="robot-1")
+    code, text = run(rig, "lab-check", "--json")
+    assert (code, json.loads(text)["stops_proved"]) == (0, 0)
+    bench.unplug("one")
+    rig.until("homie/5/robot-1/$state", b"lost")
+    bench.plug("other", "1-1.1", "B")
+    rig.wait(lambda: bool(rig.last("homie/5/robot-1/$alert/unconfirmed")), "no alert")
+    code, text = run(rig, "lab-check")
+    assert code == 1 and "座位 11 · 01 号" in text and "另一块板子" in text
+    code, text = run(rig, "confirm", "robot-1")
+    assert code == 0, text
+    rig.release("robot-1")
+    code, text = run(rig, "lab-check", "--json")
+    assert (code, json.loads(text)["stops_proved"]) == (0, 1), text
