@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from labkit import codecs
-from labkit.codecs import Ack, Lacking, Noise, Reported, StopProved
+from labkit.codecs import Ack, Noise, Reported, StopProved
+from labkit.codecs.events import Lacking
 from labkit.codecs.text_sdk import TextCodec
 from labkit.errors import LinkDown, Malformed
 from labkit.gateway import face

@@ -17,6 +17,7 @@ class Faults:
     so that the frame it belonged to swallows what follows. `drop`: an MQTT command is lost. `delay_ms`: replies and commands
     come later. `brown_out_s`: the kit restarts after so many seconds of driving (mean). `firmware`: what it says it is.
     `deaf`: it takes commands but answers nothing any more. `deadman_ms`: an MQTT board's own deadman (0 = none).
+    `lacks`: add-ons that a text kit does not have (`ir`, `controller`), with spaces between.
     """
 
     noise: float = 0.0
@@ -28,6 +29,7 @@ class Faults:
     firmware: str = ""
     deaf: bool = False
     deadman_ms: int | None = None
+    lacks: str = ""
 
 
 _CHANCES = ("noise", "truncate", "lose", "drop")
@@ -48,7 +50,7 @@ def read_faults(device: str, data: Mapping[str, object]) -> Faults:
 
 
 def _fits(key: str, value: object) -> bool:
-    if key == "firmware":
+    if key in ("firmware", "lacks"):
         return isinstance(value, str) and value.isascii() and len(value) <= 60
     if key == "deaf":
         return isinstance(value, bool)

@@ -29,10 +29,13 @@ from labkit.simulate.faults import Faults, read_faults
 from labkit.simulate.firmata_car import FirmataBoard
 from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.mqtt_car import Login, MqttCar
+from labkit.simulate.netport import NetKit, TextFirmware
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import Firmware, SerialKit
 from labkit.simulate.repl_board import ReplBoard
+from labkit.simulate.robomaster import RobomasterFirmware
 from labkit.simulate.table import Table, table_id
+from labkit.simulate.tello import TelloFirmware
 
 log = logging.getLogger("labkit.simulate")
 
@@ -44,6 +47,10 @@ _FIRMWARES: Mapping[str, type[MbotFirmware] | type[FirmataBoard] | type[ReplBoar
     "firmata": FirmataBoard,
     "raw_repl": ReplBoard,
 }
+_TEXT_FIRMWARES: Mapping[str, type[RobomasterFirmware] | type[TelloFirmware]] = {
+    "robomaster": RobomasterFirmware,
+    "tello": TelloFirmware,
+}
 
 
 class Fleet:
@@ -54,7 +61,7 @@ class Fleet:
         self._credentials = credentials or run_dir / BOARDS_FILE
         self._told = threading.Event()
         self._arena = physics.read_arena(lab.arena) if lab.arena else physics.school_table()
-        self._kits: list[SerialKit] = []
+        self._kits: list[SerialKit | NetKit] = []
         self._cars: list[MqttCar] = []
         self._logs: list[MotorLog] = []
         self._bodies: dict[str, dict[str, Body]] = {}
@@ -111,7 +118,8 @@ class Fleet:
         settings = device.simulate or Simulate()
         if device.profile.kind is Kind.CAMERA and device.simulate is not None:
             _ensure_clip(device)
-        if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb):
+        served = device.scheme in ("tcp", "udp") and device.simulate is not None
+        if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb or served):
             return
         seed = settings.seed or zlib.crc32(device.id.encode())
         faults = read_faults(device.id, settings.faults)
@@ -123,6 +131,9 @@ class Fleet:
         self._bodies.setdefault(device.room, {})[device.id] = body
         if device.scheme == "mqtt":
             self._cars.append(MqttCar(device, body, faults, seed, self._broker, lambda: self._login(device.id)))
+        elif device.profile.transport.codec in _TEXT_FIRMWARES:
+            text: TextFirmware = _TEXT_FIRMWARES[device.profile.transport.codec](device, body, faults, seed, now)
+            self._kits.append(NetKit(device, self._run_dir, text, faults.delay_ms / 1000))
         else:
             self._kits.append(self._serial(device, body, faults, seed, now))
 
