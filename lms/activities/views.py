@@ -91,7 +91,9 @@ def _cell(tries: Sequence[service.Try]) -> Markup:
     waiting = _("待评")
     return Markup(
         "".join(
-            f'<a class="try{" try-done" if one.done else ""}" href="/work/{one.id}">{waiting if one.score is None else format(one.score, "g")}</a> '
+            f'<a class="try try-wait" href="/work/{one.id}">{waiting}</a> '
+            if one.score is None
+            else f'<a class="try{" try-done" if one.done else ""}" href="/work/{one.id}">{one.score:g}</a> '
             for one in tries
         )
     )
