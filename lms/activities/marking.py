@@ -76,7 +76,7 @@ def given(attempt: Attempt) -> Given | None:
 def of_class(class_id: uuid.UUID, school_id: uuid.UUID) -> dict[str, float]:
     """Points given in a class by attempt id (as the database spells it)."""
     rows = db.session.connection().execute(_OF_CLASS, {"school": school_id, "cohort": class_id})
-    return {attempt_id: score for attempt_id, score in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def next_waiting(attempt: Attempt) -> uuid.UUID | None:
