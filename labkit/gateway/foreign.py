@@ -63,6 +63,7 @@ class ForeignKit(Worker):
         self._began = time.monotonic()
         self._describe((), "")
         self.become(State.INIT)
+        self._take(self.dialect.settle())
 
     def handle(self, item: Item) -> None:
         """What the board says, and what it shall do."""
