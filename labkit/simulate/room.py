@@ -53,11 +53,11 @@ class Room:
 
     def __init__(
         self, lab: Lab, folder: Path, *, terminals: int | None = None, drive: bool = False, wish_hz: float = 10.0,
-        doors: Doors | None = None, port: int = 0,
+        doors: Doors | None = None, port: int = 0, processes: tuple[str, ...] = ("robots", "gateway"),
     ) -> None:  # fmt: skip
         self.lab, self.folder, self._drive, self._wish_hz = lab, folder, drive, wish_hz
         self.terminals = terminal_ids(lab.room, lab.terminals if terminals is None else terminals)
-        self._given, self._port = doors, port
+        self._given, self._port, self._wanted = doors, port, processes
         self.doors = doors or Doors(BrokerAddress("127.0.0.1", port or 1883), 0)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -74,8 +74,9 @@ class Room:
             address = self.doors.address
             words = ["--lab", str(self.lab.path.resolve()), "--run-dir", str(self.folder), "--broker", self.doors.url]
             words += ["--username", address.username]
-            self._start("robots", "labkit.cli", "simulate", *words)
-            self._start("gateway", "labkit.cli", "serve", *words)
+            for name, command in (("robots", "simulate"), ("gateway", "serve")):
+                if name in self._wanted:
+                    self._start(name, "labkit.cli", command, *words)
             if self.terminals:
                 port = self.doors.ws_port or address.port
                 self._start(
