@@ -220,8 +220,8 @@ def _ambiguous(
 class PortBook:
     """The ports and bindings of one gateway; thread-safe, kept in ``<run_dir>/bindings.json``.
 
-    ``listing`` gives the ports that are there now and is asked at most twice a second. A file that cannot be read is set aside,
-    and every device that is not named by serial number must then be confirmed. Raises OSError when it cannot be written.
+    ``listing`` gives the ports that are there now and is asked at most twice a second. A file that cannot be read is set aside
+    at the first confirmation, and every device that is not named by serial number must then be confirmed. Raises OSError when it cannot be written.
     """
 
     def __init__(
@@ -234,6 +234,7 @@ class PortBook:
         self._lock = threading.Lock()
         self._looked_at = -1e9
         self._choices: dict[str, Choice] = {}
+        self._broken = False
         self._bindings = self._load()
         # Boards that are in their sockets when a gateway starts were there when the PC was switched on.
         self._trusted = (
@@ -303,13 +304,16 @@ class PortBook:
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            log.error("%s cannot be read (%s): set aside, every board must be confirmed", path, error)
-            path.replace(path.with_suffix(".broken"))
+            log.error("%s cannot be read (%s): every board must be confirmed", path, error)
+            self._broken = True
             return {d.id: Binding() for d in self._devices}
 
     def _save(self) -> None:
         path = self._run_dir / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self._broken:
+            self._broken = False
+            path.replace(path.with_suffix(".broken"))
         draft = path.with_suffix(".new")
         document = {"version": 1, "bindings": {key: asdict(b) for key, b in sorted(self._bindings.items())}}
         with draft.open("w", encoding="utf-8") as out:

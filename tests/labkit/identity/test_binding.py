@@ -196,7 +196,10 @@ def test_a_broken_file_of_bindings_is_set_aside_and_everything_must_be_confirmed
     hub = Hub(port("1-1.1", "A"))
     book = open_book(lab_of(tmp_path, "hub:1-1.1"), tmp_path, hub)
     assert settle(book, hub, "mbot-1") == [False]
+    book.confirm("mbot-1", AT, "teacher")
+    assert settle(book, hub, "mbot-1") == [True]
     assert (tmp_path / "bindings.broken").exists()
+    assert settle(open_book(lab_of(tmp_path, "hub:1-1.1"), tmp_path, hub), hub, "mbot-1") == [True]
 
 
 def test_nothing_is_confirmed_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,188 @@
+"""Each thing that can be wrong with a lab PC is named with its fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import doctor
+from labkit.binding import Choice
+from labkit.doctor import Machine, Trouble, UsbDevice
+from labkit.lab import Lab, load_lab
+from labkit.links import BrokerAddress
+from labkit.ports import SerialPort
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker, free_ports
+from tests.labkit.gateway.rig import Rig
+from tests.labkit.identity.bench import Bench
+
+PORT = SerialPort("/dev/ttyUSB0", "1a86:7523", "", "1-1.4")
+WELL = Machine(
+    ports=lambda: (PORT,),
+    usb=lambda: (UsbDevice("1a86:7523", "1-1.4", "USB Serial", True),),
+    may_open=lambda _: True,
+    group=lambda _: "dialout",
+    holders=lambda _: (),
+    has_module=lambda _: True,
+    has_package=lambda _: True,
+    running=lambda _: False,
+)
+
+
+def lab_of(folder: Path, *lines: str) -> Lab:
+    path = folder / "lab.yaml"
+    path.write_text("name: gw-lab1\nroom: lab1\ndevices:\n" + "".join(f"  - {one}\n" for one in lines))
+    return load_lab(path)
+
+
+def mbot(url: str = "hub:1-1.1", device: str = "mbot-7") -> str:
+    return f'{{id: {device}, profile: makeblock-mbot, sticker: "07", settle_ms: 0, url: "{url}"}}'
+
+
+def only(troubles: Iterator[Trouble]) -> Trouble:
+    found = list(troubles)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_machine_that_is_well_has_no_trouble(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, mbot("hub:1-1.4"))
+    choices = {"mbot-7": Choice(PORT)}
+    assert list(doctor.check_drivers(WELL)) == []
+    assert list(doctor.check_ports(WELL, lab, choices)) == []
+    assert list(doctor.check_access(WELL, [PORT])) == []
+    assert list(doctor.check_busy(WELL, [PORT])) == []
+    assert list(doctor.check_video(WELL, lab)) == []
+
+
+def test_no_devices() -> None:
+    found = only(doctor.check_ports(replace(WELL, ports=lambda: (), usb=lambda: ()), None, {}))
+    assert (found.code, found.level) == ("no-devices", "fix") and "数据线" in found.fix_zh
+
+
+def test_a_device_of_the_lab_that_is_not_there(tmp_path: Path) -> None:
+    found = only(doctor.check_ports(WELL, lab_of(tmp_path, mbot()), {"mbot-7": Choice()}))
+    assert found.code == "not-plugged" and found.subject == "07 号（mbot-7）" and "hub:1-1.1" in found.zh
+
+
+def test_no_permission() -> None:
+    found = only(doctor.check_access(replace(WELL, may_open=lambda _: False), [PORT]))
+    assert found.code == "no-permission" and "usermod -aG dialout" in found.fix_zh
+
+
+@pytest.mark.parametrize(("kind", "module"), [("1a86:7523", "ch341"), ("10c4:ea60", "cp210x")])
+def test_missing_driver(tmp_path: Path, kind: str, module: str) -> None:
+    folder = tmp_path / "bus" / "usb" / "devices" / "1-1.4"
+    (folder / "1-1.4:1.0").mkdir(parents=True)
+    for name, value in zip(("idVendor", "idProduct"), kind.split(":"), strict=True):
+        (folder / name).write_text(value + "\n")
+    machine = doctor.this_machine(lambda: (), proc=tmp_path / "proc", sys_folder=tmp_path)
+    found = only(doctor.check_drivers(machine))
+    assert found.code == "no-driver" and f"modprobe {module}" in found.fix_zh and "1-1.4" in found.subject
+    (tmp_path / "module" / module).mkdir(parents=True)
+    assert only(doctor.check_drivers(machine)).code == "no-port"
+    (tmp_path / "proc" / "77").mkdir(parents=True)
+    (tmp_path / "proc" / "77" / "comm").write_text("brltty\n")
+    assert only(doctor.check_drivers(machine)).code == "brltty"
+    (folder / "1-1.4:1.0" / "ttyUSB0").mkdir()
+    assert list(doctor.check_drivers(machine)) == []
+
+
+def test_missing_video_packages_matter_where_there_is_a_camera(tmp_path: Path) -> None:
+    bare = replace(WELL, has_package=lambda name: name != "mediapipe")
+    camera = lab_of(tmp_path, '{id: cam-1, profile: generic-camera, url: "v4l2:///dev/video0"}')
+    found = only(doctor.check_video(bare, camera))
+    assert (found.code, found.level, found.subject) == ("no-video", "fix", "mediapipe")
+    assert only(doctor.check_video(bare, None)).level == "watch"
+    assert list(doctor.check_video(bare, lab_of(tmp_path, mbot()))) == []
+
+
+def test_a_port_that_another_program_has_open(bench: Bench, tmp_path: Path) -> None:
+    bench.plug("one", "1-1.1", "A")
+    port = SerialPort(str(tmp_path / "dev" / "one"), "1a86:7523", "A", "1-1.1")
+    machine = doctor.this_machine(lambda: (port,))
+    # The bench holds both ends of the pty, as a simulator does; that is not using it.
+    assert list(doctor.check_busy(machine, [port])) == []
+    take = f"import serial,sys; p=serial.Serial({port.path!r}, exclusive=True); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", take], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as taker:
+        assert taker.stdout and taker.stdout.readline() == b"open\n"
+        found = only(doctor.check_busy(machine, [port]))
+        assert found.code == "busy" and str(taker.pid) in found.zh
+        taker.communicate()
+    assert list(doctor.check_busy(machine, [port])) == []
+
+
+def test_broker_not_there_wrong_password_no_mqtt(broker: RunningBroker) -> None:
+    port = broker.config.tcp_port
+    right = BrokerAddress("127.0.0.1", port, ADMIN, ADMIN_PASSWORD)
+    assert list(doctor.check_broker(right)) == []
+    found = only(doctor.check_broker(replace(right, password="wrong")))
+    assert found.code == "wrong-password" and "LABKIT_PASSWORD" in found.fix_zh
+    found = only(doctor.check_broker(replace(right, port=free_ports(1)[0])))
+    assert found.code == "no-broker" and "lms up" in found.fix_zh
+    assert only(doctor.check_broker(replace(right, host="no-such-host.invalid"))).code == "no-host"
+    assert only(doctor.check_broker(replace(right, tls=True))).code in ("bad-certificate", "no-broker")
+
+
+def run(folder: Path, url: str, password: str, *words: str) -> tuple[int, dict[str, Any], str]:
+    base = [sys.executable, "-m", "labkit.cli", "doctor", "--lab", str(folder / "lab.yaml"), "--run-dir", str(folder)]
+    done = subprocess.run(
+        [*base, "--broker", url, "--username", ADMIN, *words, "--json"],
+        env={**os.environ, "LABKIT_PASSWORD": password}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def test_the_command_names_wrong_firmware_a_dead_board_and_no_broker(bench: Bench, tmp_path: Path) -> None:
+    lab_of(
+        tmp_path,
+        mbot(),
+        mbot("hub:1-1.2", "mbot-8").replace("07", "08"),
+        mbot("hub:1-1.3", "mbot-9").replace("07", "09"),
+    )
+    bench.plug("old", "1-1.1", "A", firmware="09.01.001")
+    bench.plug("good", "1-1.2", "B")
+    code, found, errors = run(tmp_path, f"mqtt://127.0.0.1:{free_ports(1)[0]}", "")
+    assert code == 1, errors
+    named = {(t["code"], t["subject"]) for t in found["troubles"] if t["code"] != "no-broker"}
+    assert named == {("wrong-firmware", "07 号（mbot-7）"), ("not-plugged", "09 号（mbot-9）")}
+    assert any(t["code"] == "no-broker" for t in found["troubles"])
+    assert all(t["fix_zh"] and t["fix_en"] for t in found["troubles"])
+    assert not (tmp_path / "bindings.json").exists(), "it looks, it changes nothing"
+
+
+def test_a_running_gateway_is_asked_and_left_alone(make_lab: Callable[..., Rig], bench: Bench, tmp_path: Path) -> None:
+    rig = make_lab(mbot(), mbot("hub:1-1.2", "mbot-8").replace("07", "08"))
+    bench.plug("old", "1-1.1", "A", firmware="09.01.001")
+    bench.plug("good", "1-1.2", "B")
+    rig.serve()
+    rig.ready("mbot-8")
+    rig.wait(lambda: bool(rig.last("homie/5/mbot-7/$alert/firmware")), "firmware")
+    url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
+    code, found, errors = run(tmp_path, url, ADMIN_PASSWORD)
+    assert code == 1, errors
+    assert [(t["code"], t["subject"]) for t in found["troubles"]] == [("wrong-firmware", "07 号（mbot-7）")]
+    assert rig.last("homie/5/mbot-8/$state") == b"ready"
+    bench.unplug("old")
+    bench.plug("new", "1-1.1", "A")
+    rig.ready("mbot-7")
+    assert run(tmp_path, url, ADMIN_PASSWORD) == (0, {"ok": True, "troubles": []}, "")
+
+
+def test_programs_are_found_by_their_open_files_too(tmp_path: Path) -> None:
+    opened = tmp_path / "tty"
+    with opened.open("w"), subprocess.Popen(
+        [sys.executable, "-c", f"import sys; f=open({str(opened)!r}); print('open', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as reader:  # fmt: skip
+        assert reader.stdout and reader.stdout.readline() == b"open\n"
+        found = doctor.holders(str(opened), Path("/proc"))
+        assert [(one.pid, one.ours) for one in found] == [(reader.pid, False)]
+        reader.communicate()
