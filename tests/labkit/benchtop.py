@@ -17,6 +17,7 @@ from labkit.gateway.serial_port import SerialWorker
 from labkit.gateway.worker import Robot
 from labkit.lab import Lab, LabDevice, load_lab
 from labkit.model import MAIN_NODE
+from labkit.profiles import load_profile, profiles_dir
 from labkit.simulate.port import Firmware, SerialKit
 
 TURN_S = 0.005
@@ -143,4 +144,4 @@ def lab_of(folder: Path, profile: str, more: str = "") -> Lab:
         f"name: gw-x\nroom: r\ndevices:\n  - {{id: {NAME}, profile: {profile}, url: 'sim://pty'{more}}}\n",
         encoding="utf-8",
     )
-    return load_lab(file)
+    return load_lab(file, {profile: load_profile(profiles_dir() / profile)})
