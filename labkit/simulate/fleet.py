@@ -27,6 +27,7 @@ from labkit.simulate import physics
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
 from labkit.simulate.firmata_car import FirmataBoard
+from labkit.simulate.foreign import ForeignBoard
 from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.mqtt_car import Login, MqttCar
 from labkit.simulate.netport import NetKit, TextFirmware
@@ -62,7 +63,7 @@ class Fleet:
         self._told = threading.Event()
         self._arena = physics.read_arena(lab.arena) if lab.arena else physics.school_table()
         self._kits: list[SerialKit | NetKit] = []
-        self._cars: list[MqttCar] = []
+        self._cars: list[MqttCar | ForeignBoard] = []
         self._logs: list[MotorLog] = []
         self._bodies: dict[str, dict[str, Body]] = {}
         self._tables: list[Table] = []
@@ -118,6 +119,9 @@ class Fleet:
         settings = device.simulate or Simulate()
         if device.profile.kind is Kind.CAMERA and device.simulate is not None:
             _ensure_clip(device)
+        if device.profile.foreign is not None:
+            self._add_foreign(device, settings)
+            return
         served = device.scheme in ("tcp", "udp") and device.simulate is not None
         if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb or served):
             return
@@ -136,6 +140,12 @@ class Fleet:
             self._kits.append(NetKit(device, self._run_dir, text, faults.delay_ms / 1000))
         else:
             self._kits.append(self._serial(device, body, faults, seed, now))
+
+    def _add_foreign(self, device: LabDevice, settings: Simulate) -> None:
+        """A board of another maker, on the broker by itself."""
+        seed = settings.seed or zlib.crc32(device.id.encode())
+        faults = read_faults(device.id, settings.faults)
+        self._cars.append(ForeignBoard(device, faults, seed, self._broker, lambda: self._login(device.id)))
 
     def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
         codec = device.profile.transport.codec
