@@ -11,6 +11,7 @@ from typing import Protocol
 
 from labkit.codecs.events import Ack, Entered, Event, Lacking, Noise, Raised, Reported, Restarted, StopProved
 from labkit.codecs.firmata import FirmataCodec
+from labkit.codecs.huskylens import HuskylensCodec
 from labkit.codecs.makeblock import MakeblockCodec
 from labkit.codecs.raw_repl import RawReplCodec
 from labkit.codecs.robomaster import RobomasterCodec
@@ -62,12 +63,15 @@ class Codec(Protocol):
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""
 
 
-_CODECS: Mapping[str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec] | type[RawReplCodec]] = {
+_CODECS: Mapping[
+    str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec] | type[RawReplCodec] | type[HuskylensCodec]
+] = {
     "makeblock_ff55": MakeblockCodec,
     "firmata": FirmataCodec,
     "robomaster": RobomasterCodec,
     "tello": TelloCodec,
     "raw_repl": RawReplCodec,
+    "huskylens": HuskylensCodec,
 }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labkit.model import Value
+
 
 @dataclass(frozen=True)
 class Reported:
     """A property's value in the property's own unit."""
 
     property: str
-    value: float | int | str
+    value: Value
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.repl_kit import ReplKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
+from labkit.gateway.serial_sensor import SerialSensor
 from labkit.gateway.text_kit import TextKit
 from labkit.gateway.worker import Robot, Worker, to_json, utc_now
 from labkit.homie import Address, Part
@@ -42,7 +43,7 @@ from labkit.lab import Lab, LabDevice
 from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
 from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
 from labkit.links.text import Pushes
-from labkit.model import MAIN_NODE, State, Title
+from labkit.model import MAIN_NODE, Kind, State, Title
 from labkit.ports import Listing
 
 log = logging.getLogger("labkit.gateway")
@@ -133,9 +134,7 @@ class Gateway:
         if device.profile.transport.type in ("tcp", "udp"):
             worker = TextKit(device, self._board, self._run_dir, self._pushes)
         elif link is GuardedPort:
-            worker = (ReplKit if device.profile.transport.codec == "raw_repl" else SerialKit)(
-                device, self._board, self._book
-            )
+            worker = _serial_worker(device)(device, self._board, self._book)
         elif link is Broker and device.profile.foreign is not None:
             return self._foreign.worker(device)
         elif link is Broker:
@@ -328,10 +327,16 @@ class Gateway:
         if isinstance(worker, ForeignKit):
             worker.told(address, message.payload, message.retained, message.topic)
             return
-        if worker is None or self._own_board(address.device) or not isinstance(worker, Robot):
+        if worker is None or self._own_board(address.device) or not isinstance(worker, (Robot, SerialSensor)):
             return
         if message.retained or address.node != MAIN_NODE:
             raise Malformed("/set 不能是保留消息", "a /set must not be retained")
+        if isinstance(worker, SerialSensor):
+            confirmed = address.property == face.CONFIRM
+            worker.mailbox.put(
+                ConfirmOrder("a trusted client") if confirmed else SetOrder(address.property, message.payload)
+            )
+            return
         if address.property == face.STOP:
             worker.mailbox.put(StopOrder("told by a trusted client"))
         elif address.property == face.IDENTIFY:
@@ -364,6 +369,12 @@ class Gateway:
         report |= {"at": self._now().isoformat(), "gateway": self.lab.name}
         self._broker.publish(f"zhike/room/{room}/stopped", to_json(report), qos=1, retain=False)
         log.info("room %s stopped: %s", room, report)
+
+
+def _serial_worker(device: LabDevice) -> type[SerialKit] | type[SerialSensor]:
+    if device.profile.kind is not Kind.ROBOT:
+        return SerialSensor
+    return ReplKit if device.profile.transport.codec == "raw_repl" else SerialKit
 
 
 def _caps(robot: Robot) -> Caps:

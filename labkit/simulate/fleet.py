@@ -28,6 +28,7 @@ from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
 from labkit.simulate.firmata_car import FirmataBoard
 from labkit.simulate.foreign import ForeignBoard
+from labkit.simulate.huskylens import Huskylens
 from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.mqtt_car import Login, MqttCar
 from labkit.simulate.netport import NetKit, TextFirmware
@@ -52,6 +53,9 @@ _TEXT_FIRMWARES: Mapping[str, type[RobomasterFirmware] | type[TelloFirmware]] = 
     "robomaster": RobomasterFirmware,
     "tello": TelloFirmware,
 }
+
+
+_STILL: Mapping[str, type[Huskylens]] = {"huskylens": Huskylens}
 
 
 class Fleet:
@@ -122,6 +126,9 @@ class Fleet:
         if device.profile.foreign is not None:
             self._add_foreign(device, settings)
             return
+        if device.profile.drive is None and (device.scheme == "sim" or settings.usb):
+            self._add_still(device, settings)
+            return
         served = device.scheme in ("tcp", "udp") and device.simulate is not None
         if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb or served):
             return
@@ -147,14 +154,20 @@ class Fleet:
         faults = read_faults(device.id, settings.faults)
         self._cars.append(ForeignBoard(device, faults, seed, self._broker, lambda: self._login(device.id)))
 
+    def _add_still(self, device: LabDevice, settings: Simulate) -> None:
+        """A serial device without wheels: a sensor, an arm."""
+        codec = device.profile.transport.codec
+        if codec not in _STILL:
+            raise _not_simulated(device)
+        seed = settings.seed or zlib.crc32(device.id.encode())
+        faults = read_faults(device.id, settings.faults)
+        firmware = _STILL[codec](device, faults, seed, time.monotonic())
+        self._kits.append(SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, settings.usb))
+
     def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
         codec = device.profile.transport.codec
         if codec not in _FIRMWARES:
-            raise LabkitError(
-                "not_simulated",
-                f"{device.id}：还不能模拟使用 {codec} 的设备",
-                f"{device.id}: {codec} cannot be simulated",
-            )
+            raise _not_simulated(device)
         firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
         usb = device.simulate.usb if device.simulate else ""
         return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, usb)
@@ -181,6 +194,13 @@ class Fleet:
         if isinstance(entry, str):
             return Login(device_id, entry)
         return Login(self._broker.username or device_id, self._broker.password)
+
+
+def _not_simulated(device: LabDevice) -> LabkitError:
+    codec = device.profile.transport.codec
+    return LabkitError(
+        "not_simulated", f"{device.id}：还不能模拟使用 {codec} 的设备", f"{device.id}: {codec} cannot be simulated"
+    )
 
 
 def run(
