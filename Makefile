@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 VENDOR := lms/static/vendor
 MODULES := node_modules/.package-lock.json
 FIRMATA := build/conformance/StandardFirmata.hex
+HOMIE4 := build/conformance/homie4/.installed
 DEMO ?=
 # Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
 PARALLEL ?= -n 2 --dist loadfile
@@ -148,7 +149,7 @@ e2e: install system assets  ## lessons in a real browser over HTTPS
 
 # Real firmware and foreign devices; where a package cannot be had its tests are skipped and say so.
 .PHONY: conformance
-conformance: install $(FIRMATA)  ## our profiles drive real things: AVR and micro:bit firmware, foreign devices, bad Wi-Fi
+conformance: install $(FIRMATA) $(HOMIE4)  ## our profiles drive real things: AVR and micro:bit firmware, foreign devices, bad Wi-Fi
 	-@$(call apt,$(CONFORMANCE_PACKAGES))
 	$(BIN)/pytest tests/conformance
 
@@ -158,6 +159,12 @@ $(FIRMATA): | $(VENV)/.installed
 	tar -xzOf $(@D)/avrgirl-arduino-5.0.1.tgz package/junk/hex/uno/StandardFirmata.cpp.hex > $@
 	echo "6d57ea7cf30e26c9c2f3a01ee37907d2c951f8bc9c27f84dddad12fa9c8b8f36  $@" | sha256sum --check --quiet
 	rm $(@D)/avrgirl-arduino-5.0.1.tgz
+
+# Its /set needs the paho it was written for: an environment of its own.
+$(HOMIE4): | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python Homie4==0.4.0 paho-mqtt==1.6.1
+	touch $@
 
 .PHONY: bench
 bench: install system-demo assets  ## speed and memory into build/bench.json
