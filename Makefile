@@ -26,7 +26,7 @@ CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.p
 TEMPLATES = $(shell git ls-files 'lms/*.html')
 # Empty once everything is there: `make system-demo` then has nothing to do.
 MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
-  { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || ls /usr/sbin/$$command /usr/lib/postgresql/*/bin/$$command; } >/dev/null 2>&1 \
+  { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || compgen -G "/usr/sbin/$$command" || compgen -G "/usr/lib/postgresql/*/bin/$$command"; } >/dev/null 2>&1 \
   || echo "$$pair" | cut -d= -f2; done)
 DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
 CONFORMANCE_PACKAGES = $(shell for package in gcc libc6-dev libsimavr-dev libelf-dev qemu-system-arm firmware-microbit-micropython python3-gi \
