@@ -1,6 +1,6 @@
-"""An mBot with Makeblock's factory firmware 06.01: bytes in, bytes out, exactly as the firmware's loop treats them.
+"""An mBot with Makeblock's factory firmware 06.01, or an Orion board with its sister 0a.01: bytes in, bytes out.
 
-As there: no deadman; one buffer of 52 bytes, so that a frame that lost bytes swallows what follows; no checksum, so that
+Exactly as the firmware's loop treats them: no deadman; one buffer of 52 bytes, so that a frame that lost bytes swallows what follows; no checksum, so that
 zeros complete it and are obeyed; the acknowledgement of RUN carries no index; a short is sent as four bytes.
 Source: Makeblock mBot firmware 06.01, `mbot_firmware.ino` (loop, parseData, runModule, readSensor).
 """
@@ -16,6 +16,7 @@ from labkit.simulate.body import Body
 from labkit.simulate.faults import Faults, FaultyLine
 
 FIRMWARE = "06.01.009"
+VERSIONS = {"makeblock-orion": "0a.01.007"}
 M1, M2 = 9, 10
 GET, RUN, RESET, START = 1, 2, 4, 5
 VERSION, ULTRASONIC, LIGHT, JOYSTICK, RGB_LED, MOTOR = 0x00, 0x01, 0x03, 0x05, 0x08, 0x0A
@@ -34,6 +35,7 @@ class MbotFirmware:
             raise ValueError(f"{device.id}: {device.profile.id} has no drive")
         self._drive: Drive = drive
         self._body, self._faults = body, faults
+        self._firmware = faults.firmware or VERSIONS.get(device.profile.id, FIRMWARE)
         self._line = FaultyLine(faults, seed)
         self._random = random.Random(f"mbot {seed}")
         self._pwm = {M1: 0, M2: 0}
@@ -143,7 +145,7 @@ class MbotFirmware:
         return int(struct.unpack_from("<h", self._buffer, at)[0])
 
     def _version(self) -> str:
-        return self._faults.firmware or FIRMWARE
+        return self._firmware
 
 
 def _float(value: float) -> bytes:
