@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from labkit import homie
 from labkit.capture import BusFrame, Frame, Retention, SerialFrame, Writer, read
 from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
 from labkit.errors import LabkitError, LinkDown
@@ -29,7 +31,12 @@ class Recorder:
 
     started: float
     gateways: tuple[str, ...] = ()
-    _frames: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+
+    @property
+    def asking(self) -> bytes:
+        """What a gateway is asked for: these devices' lines, or all."""
+        return json.dumps({"devices": list(self.devices)} if self.devices else {}).encode()
 
     def frame(self, message: Message, now: float) -> Frame | None:
         """The frame of one message, or None when it is only our own asking."""
@@ -49,15 +56,19 @@ class Recorder:
 @click.argument("file", type=as_path)
 @click.option("--seconds", default=0.0, help="录多少秒（0 = 直到 Ctrl-C）")
 @click.option("--topic", "topics", multiple=True, help=f"只录这些主题（默认 {' '.join(FILTERS)}）")
+@click.option("--device", "devices", multiple=True, help="只录这台设备（和它的串口帧），可多次")
 @click.option("--mirror", "gateways", multiple=True, help="请这个网关（gw-…）镜像它的串口帧，可多次")
 @broker_options
 @pass_voice
 def record(
-    voice: Voice, address: BrokerAddress, file: Path, seconds: float, topics: tuple[str, ...], gateways: tuple[str, ...]
-) -> None:
+    voice: Voice, address: BrokerAddress, file: Path, seconds: float, topics: tuple[str, ...],
+    devices: tuple[str, ...], gateways: tuple[str, ...],
+) -> None:  # fmt: skip
     """Record the bus into a file."""
-    wanted = topics or FILTERS
-    wanted += tuple(frame_topic(gateway, "+", "+") for gateway in gateways if topics)
+    wanted = topics + tuple(f"{homie.BASE}/{device}/#" for device in devices)
+    if wanted:
+        wanted += tuple(frame_topic(gateway, device, "+") for gateway in gateways for device in devices or ("+",))
+    wanted = wanted or FILTERS
     with Console(address) as console:
         for topic in wanted:
             console.broker.subscribe(topic)
@@ -68,7 +79,7 @@ def record(
                 "not_written", f"写不了 {file}：{error.strerror}", f"cannot write {file}: {error.strerror}"
             ) from error
         try:
-            _record(console, writer, Recorder(time.monotonic(), gateways), seconds)
+            _record(console, writer, Recorder(time.monotonic(), gateways, devices), seconds)
         finally:
             writer.close()
     voice.say(
@@ -95,7 +106,7 @@ def _record(console: Console, writer: Writer, recorder: Recorder, seconds: float
         if now >= ask_at:
             ask_at = now + ASKED_FOR_S / 3
             for gateway in recorder.gateways:
-                console.broker.publish(ask_topic(gateway), b"{}", qos=1, retain=False)
+                console.broker.publish(ask_topic(gateway), recorder.asking, qos=1, retain=False)
         _write(writer, recorder, console.wait_for(lambda _: True, min(end, ask_at) - now))
     # What the broker had sent before this acknowledgement has arrived before it.
     console.broker.flush(FLUSH_S)
