@@ -66,7 +66,8 @@ class TelloCodec(TextCodec):
             return [Ack()]
         pending = self._pending
         if pending is None:
-            return [Noise(data[:64], "an answer that nobody asked for")]
+            why = "the drone refused a command" if refused(text) else "an answer that nobody asked for"
+            return [Noise(data[:64], f"{why}: {text[:40]}")]
         probe = self._profile.match
         if pending[0].id != probe.probe and re.search(probe.pattern, text):
             return [Noise(data[:64], "a late answer to the probe")]

@@ -286,6 +286,8 @@ class TextKit(Robot):
             return
         self.calm("firmware")
         if self._phase is not Phase.READY and self._silent_pushes():
+            if time.monotonic() - self._probing_since < PROBE_PATIENCE_S:
+                return
             zh = "收不到状态数据：请让防火墙放行这个 UDP 端口"
             self.alert("no-answer", Title(zh, "no state comes: let the firewall pass this UDP port"))
             return
