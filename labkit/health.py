@@ -12,6 +12,7 @@ from labkit.model import Datatype, Node, Profile, Property, Value
 
 NODE = "health"
 ROUND_TRIP, READING_AGE, RECONNECTS, BATTERY = "round-trip", "reading-age", "reconnects", "battery"
+SEAT = "seat"
 EVERY_S = 5.0
 TRIPS = 9
 FORGET_ASK_S = 2.0
@@ -22,11 +23,12 @@ MANY_RECONNECTS = 5
 
 
 def properties(profile: Profile) -> tuple[Property, ...]:
-    """Round trip (ms), age of the last reading (s), reconnects since the gateway started; battery (%) if the kit tells it."""
+    """Round trip (ms), age of the last reading (s), reconnects since the gateway started; battery (%) if the kit tells it; seat."""
     own = (
         Property(ROUND_TRIP, Datatype.FLOAT, "往返时间", "ms", "0:"),
         Property(READING_AGE, Datatype.INTEGER, "读数已过", "s", "0:"),
         Property(RECONNECTS, Datatype.INTEGER, "重连次数", "#", "0:"),
+        Property(SEAT, Datatype.STRING, "座位"),
     )
     if BATTERY in profile.properties:
         return (*own, Property(BATTERY, Datatype.FLOAT, "电量", "%", "0:100"))
@@ -41,7 +43,8 @@ def node(profile: Profile) -> Node:
 class Health:
     """The measurements of one device; belongs to its worker's thread, ``now`` is monotonic seconds."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, seat: str = "") -> None:
+        self._seat = seat
         self._known = {item.id for item in properties(profile)}
         self._trips: deque[float] = deque(maxlen=TRIPS)
         self._asked: dict[str, float] = {}
@@ -99,4 +102,6 @@ class Health:
             found[READING_AGE] = int(now - self._heard_at)
         if self._battery is not None:
             found[BATTERY] = round(self._battery, 1)
+        if self._seat:
+            found[SEAT] = self._seat
         return {name: value for name, value in found.items() if name in self._known}

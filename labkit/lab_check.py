@@ -190,6 +190,21 @@ def alerts_of(
     return found
 
 
+# How the alerts of a gateway begin, for those who keep only their texts.
+_BEGINNINGS: Mapping[str, str] = {
+    "没有插上": "unplugged", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware",
+    "未确认": "unconfirmed", "电量只剩": "battery", "失去连接": "lost", "摄像头打不开": "camera", "画面已停止": "stale",
+}  # fmt: skip
+
+
+def alerts_in(text: str) -> dict[str, str]:
+    """Alerts by id from their texts joined by ``；``; a text that is not known is its own id."""
+    found: dict[str, str] = {}
+    for part in filter(None, text.split("；")):
+        found[next((name for begins, name in _BEGINNINGS.items() if begins in part), part)] = part
+    return found
+
+
 def stop_topics(room: str) -> tuple[str, str]:
     """Where a stop is asked for, and where gateways report it."""
     return f"zhike/room/{room}/stop", f"zhike/room/{room}/stopped"

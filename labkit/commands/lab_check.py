@@ -137,7 +137,7 @@ def stop_all(console: Console, seen: Seen, chosen: list[str]) -> dict[str, dict[
     for device in sorted(asked):
         rooms.setdefault(str(seen.listed[device].get("room")), []).append(device)
     seen.reports.clear()
-    stop_id = f"check-{uuid.uuid4()}"
+    stop_id = f"check-{uuid.uuid4().hex}"
     for room, devices in rooms.items():
         order = {"id": stop_id, "by": "lab-check", "at": datetime.now(UTC).isoformat(), "devices": devices}
         console.broker.publish(lab_check.stop_topics(room)[0], json.dumps(order).encode(), retain=False)

@@ -22,6 +22,7 @@ MAX_ALERT = 120
 MAX_VALUE = 200  # characters of one reading; longer ones (landmarks) are not kept
 WEB_GRACE = timedelta(seconds=30)
 COUNTERS = {"main/commands", "main/frames"}
+HEALTH = {f"health/{name}" for name in ("battery", "round-trip", "reading-age", "reconnects", "seat")}  # labkit.health, always kept
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Intake:
             seen.faces = max(seen.faces, int(text))
         if what == "terminal/lesson":
             seen.lesson = text[:40]
-        if len(text) <= MAX_VALUE and (what in seen.values or len(seen.values) < KEPT_VALUES):
+        if len(text) <= MAX_VALUE and (what in seen.values or what in HEALTH or len(seen.values) < KEPT_VALUES):
             seen.values[what] = text
 
     def store(self, now: datetime) -> None:
@@ -157,9 +158,19 @@ class Intake:
         for row in devices.values():
             if not changed.keys().isdisjoint((row.homie_id, row.gateway)) or row.homie_id in described:
                 row.alert = _alert_of(row, alerts, devices)
+                row.state = self._state_of(row)
         late = [report for report in stops if not _store_stop(report, rooms, devices, lessons, now)]
         with self._lock:
             self._stops += late
+
+    def _state_of(self, row: Device) -> str:
+        """A device's own state, but ``lost`` with the gateway that it is plugged into: its own topic still says ready then."""
+        with self._lock:
+            own, root = self._seen.get(row.homie_id), self._seen.get(row.gateway)
+            child = bool(self._described.get(row.homie_id, {}).get("parent"))
+        if child and root is not None and root.state == "lost":
+            return root.state
+        return own.state if own is not None and own.state else row.state
 
 
 def _note_alert(seen: Seen, alert: str, text: str) -> None:
