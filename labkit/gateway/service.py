@@ -80,6 +80,8 @@ class Gateway:
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
+        self._tick_at = 0.0
+        self._boards = frozenset(device.id for device in lab.devices if not device.bridged)
         self.workers: dict[str, Worker] = {}
         self._wheels: dict[str, Wheel] = {}
         self.failure: str = ""
@@ -179,7 +181,10 @@ class Gateway:
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
         for device in self.lab.devices:
-            if not device.bridged:
+            if isinstance(self.workers[device.id], MqttKit):
+                # Its values; not its /set topics, for those are our own words coming back.
+                self._broker.subscribe(f"homie/5/{device.id}/+/+")
+            elif not device.bridged:
                 self._broker.subscribe(f"homie/5/{device.id}/#")
             else:
                 self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+/set", 0)
@@ -219,6 +224,10 @@ class Gateway:
             raise
 
     def _tick(self) -> None:
+        """What is due by time; between messages at most every 0.1 s, for a busy room brings a thousand of them in a second."""
+        if time.monotonic() < self._tick_at:
+            return
+        self._tick_at = time.monotonic() + ROUTER_TICK_S
         now = self._now()
         self._ghosts.tick()
         self._foreign.tick()
@@ -255,8 +264,7 @@ class Gateway:
             self._state(address.device, message)
 
     def _own_board(self, device_id: str) -> bool:
-        device = self.lab.device(device_id)
-        return device is not None and not device.bridged
+        return device_id in self._boards
 
     def _state(self, device: str, message: Message) -> None:
         """Someone's state: a lost terminal lets go of its wheel; a late last will of our own is put right."""
