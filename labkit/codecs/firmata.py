@@ -28,13 +28,21 @@ INPUT, OUTPUT, ANALOG_INPUT, PWM, SERVO = 0, 1, 2, 3, 4
 MODE_NAMES = {INPUT: "input", OUTPUT: "output", ANALOG_INPUT: "analog", PWM: "pwm", SERVO: "servo"}
 _MAX_SYSEX = 4096
 _NOT_MAPPED = 127
-_HREF = re.compile(r"firmata:(motor|servo|analog|digital|out|firmware)((?:/\d+)*)(?:\?value=(-?\d+))?")
-_PIN_COUNT = {"motor": (2,), "servo": (1,), "analog": (1,), "digital": (1, 2, 3, 4), "out": (1,), "firmware": (0,)}
+_HREF = re.compile(r"firmata:(motor|servo|hold|analog|digital|out|firmware)((?:/\d+)*)(?:\?value=(-?\d+))?")
+_PIN_COUNT = {
+    "motor": (2,),
+    "servo": (1,),
+    "hold": tuple(range(1, 9)),
+    "analog": (1,),
+    "digital": (1, 2, 3, 4),
+    "out": (1,),
+    "firmware": (0,),
+}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A parsed href: ``motor/<pwm pin>/<direction pin>``, ``servo/<pin>``, ``out/<pin>``, ``analog/<channel>``,
+    """A parsed href: ``motor/<pwm pin>/<direction pin>``, ``servo/<pin>``, ``hold/<pin>…`` (servos that stay), ``out/<pin>``, ``analog/<channel>``,
     ``digital/<pin>…`` (highest bit first), ``firmware``; ``value`` of ``?value=``.
     """
 
@@ -100,14 +108,14 @@ class FirmataCodec:
         return tuple(steps)
 
     def stop(self, action: Action, resync: int) -> tuple[bytes, ...]:
-        """The stop's zeros, then a question for the state of each motor pin."""
+        """The stop's zeros, then a question for the state of each motor pin and each held servo."""
         zeros = b"".join(data for _, data in self.act(action))
-        questions = b"".join(bytes([SYSEX, PIN_STATE, pin, SYSEX_END]) for pin in self._motor_pins())
+        questions = b"".join(bytes([SYSEX, PIN_STATE, pin, SYSEX_END]) for pin in self._stopped_pins())
         return (bytes(resync) + zeros + questions,)
 
     def expect_stop(self) -> None:
         """A stop is on its way: every motor pin has to prove it anew."""
-        self._unproved = set(self._motor_pins())
+        self._unproved = set(self._stopped_pins())
 
     def feed(self, data: bytes) -> list[Event]:
         """Decode what has come; a command byte inside a message ends the damaged one and starts the next."""
@@ -192,7 +200,7 @@ class FirmataCodec:
     def _pin_state(self, pin: int, state: int) -> list[Event]:
         if pin not in self._unproved:
             return []
-        if state != 0:
+        if state != 0 and pin in self._motor_pins():
             return [Noise(bytes([pin]), f"pin {pin} still gives {state} after a stop")]
         self._unproved.discard(pin)
         return [] if self._unproved else [StopProved()]
@@ -222,6 +230,8 @@ class FirmataCodec:
             return _analog(target.pins[0], min(max(value, 0), 180))
         if target.kind == "out":
             return self._digital(target.pins[0], value != 0)
+        if target.kind == "hold":
+            return b""
         raise Malformed(f"firmata:{target.kind} 不能写", f"firmata:{target.kind} cannot be written")
 
     def _digital(self, pin: int, on: bool) -> bytes:
@@ -245,6 +255,11 @@ class FirmataCodec:
 
     def _motor_pins(self) -> list[int]:
         return sorted({target.pins[0] for target in self._targets() if target.kind == "motor"})
+
+    def _stopped_pins(self) -> list[int]:
+        """Motors, and the servos that a stop holds: where a servo is told to stand is where it stays."""
+        held = {pin for target in self._targets() if target.kind == "hold" for pin in target.pins}
+        return sorted(held | set(self._motor_pins()))
 
     def _targets(self) -> list[Target]:
         properties, actions = self._profile.properties.values(), self._profile.actions.values()

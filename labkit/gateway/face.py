@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit import health
 from labkit.homie import property_id
 from labkit.lab import Lab, LabDevice
-from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Kind, Node, Profile, Property
+from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Kind, Node, Profile, Property
 
 LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear-x", "angular-z", "stop", "identify", "moving"
 CONFIRM = "confirm"
@@ -54,20 +54,29 @@ def gateway_device(lab: Lab, version: int) -> Device:
 def robot_properties(device: LabDevice) -> tuple[Property, ...]:
     """What every robot offers beside its own sensors."""
     drive = device.profile.drive
-    if device.profile.kind is not Kind.ROBOT or drive is None:
+    confirm = Property(CONFIRM, Datatype.ENUM, "确认是这一台", format="confirm", settable=True, retained=False)
+    if device.profile.kind is Kind.SENSOR and device.profile.transport.type == "serial":
+        return (confirm,)
+    if device.profile.kind is not Kind.ROBOT:
         return ()
+    wheels = () if drive is None else _wheels(drive)
     return (
-        Property(LINEAR, Datatype.FLOAT, "前进速度", "m/s", f"-{drive.max_mps:g}:{drive.max_mps:g}", settable=True),
-        Property(
-            ANGULAR, Datatype.FLOAT, "转弯速度", "rad/s", f"-{drive.max_radps:g}:{drive.max_radps:g}", settable=True
-        ),
+        *wheels,
         Property(STOP, Datatype.ENUM, "停", format="stop", settable=True, retained=False),
         Property(IDENTIFY, Datatype.ENUM, "认一认", format="identify", settable=True, retained=False),
-        Property(CONFIRM, Datatype.ENUM, "确认是这一台", format="confirm", settable=True, retained=False),
+        confirm,
         Property(MOVING, Datatype.BOOLEAN, "在动"),
         Property(COMMANDS, Datatype.INTEGER, "指令数", "#", "0:"),
         Property(STOP_CONFIRMED, Datatype.BOOLEAN, "停止已确认"),
         Property(REFUSED, Datatype.JSON, "被拒绝的指令", retained=False),
+    )
+
+
+def _wheels(drive: Drive) -> tuple[Property, Property]:
+    mps, radps = f"{drive.max_mps:g}", f"{drive.max_radps:g}"
+    return (
+        Property(LINEAR, Datatype.FLOAT, "前进速度", "m/s", f"-{mps}:{mps}", settable=True),
+        Property(ANGULAR, Datatype.FLOAT, "转弯速度", "rad/s", f"-{radps}:{radps}", settable=True),
     )
 
 

@@ -14,6 +14,7 @@ from labkit import homie, lease
 from labkit.binding import PortBook
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
+from labkit.gateway.arm_kit import ArmKit
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
 from labkit.gateway.foreign import ForeignKit
@@ -357,7 +358,9 @@ class Gateway:
             worker.mailbox.put(SetOrder(address.property, message.payload))
 
     def _steer(self, worker: Robot, property_id: str, payload: bytes) -> None:
-        item = next(p for p in face.robot_properties(worker.device) if p.id == property_id)
+        item = next((p for p in face.robot_properties(worker.device) if p.id == property_id), None)
+        if item is None:
+            raise Malformed(f"{worker.device.id} 没有轮子", f"{worker.device.id} has no wheels")
         value = homie.decode(item, payload)
         assert isinstance(value, float)
         worker.steer(property_id, value)
@@ -382,6 +385,8 @@ class Gateway:
 def _serial_worker(device: LabDevice) -> type[SerialKit] | type[SerialSensor]:
     if device.profile.kind is not Kind.ROBOT:
         return SerialSensor
+    if device.profile.drive is None:
+        return ArmKit
     return ReplKit if device.profile.transport.codec == "raw_repl" else SerialKit
 
 

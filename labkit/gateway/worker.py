@@ -26,7 +26,7 @@ from labkit.gateway.mailbox import (
 from labkit.gateway.mirror import Mirror
 from labkit.health import Health
 from labkit.lab import LabDevice
-from labkit.model import Kind, Property, State, Title, Value
+from labkit.model import Drive, Kind, Property, State, Title, Value
 
 log = logging.getLogger("labkit.gateway")
 TICK_S = 0.05
@@ -49,6 +49,9 @@ REASONS = {
 }
 
 
+NO_WHEELS = Drive("none", 0.0, 0.0)
+
+
 class Worker(threading.Thread):
     """What all devices share: publishing, alerts, the loop."""
 
@@ -65,7 +68,7 @@ class Worker(threading.Thread):
         self._noise_at = 0.0
         self._ended = False
         self.mirror: Mirror | None = None
-        self.health = Health(device.profile)
+        self.health = Health(device.profile, device.seat)
         self._vitals = {item.id: item for item in health.properties(device.profile)}
 
     def run(self) -> None:
@@ -164,9 +167,9 @@ class Robot(Worker):
     def __init__(self, device: LabDevice, board: Board) -> None:
         super().__init__(device, board)
         profile = device.profile
-        if profile.kind is not Kind.ROBOT or profile.drive is None or profile.safety is None:
+        if profile.kind is not Kind.ROBOT or profile.safety is None:
             raise ValueError(f"{device.id} is no robot")
-        self.drive_model = profile.drive
+        self.drive_model = profile.drive or NO_WHEELS
         self.safety = profile.safety
         self.commands = 0
         self._waiting: DriveOrder | None = None

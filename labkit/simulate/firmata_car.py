@@ -1,4 +1,4 @@
-"""An Arduino Uno with StandardFirmata 2.5 on a two-wheel car: bytes in, bytes out.
+"""An Arduino Uno with StandardFirmata 2.5 on a two-wheel car or a servo arm: bytes in, bytes out.
 
 Pins and channels are those of the profile's parameters; analogue readings are the profile's scale run backwards. Like the
 real firmware it has no deadman, leaves its outputs as they are when the port closes, and a command byte inside a message
@@ -29,14 +29,14 @@ _DIGITAL_HREF = re.compile(r"firmata:digital/(.+)$")
 _MOTOR_HREF = re.compile(r"firmata:motor/([^/]+)/([^/?]+)$")
 
 
+NO_WHEELS = Drive("none", 1.0, 1.0)
+
+
 class FirmataBoard:
     """One Uno; `feed` is its serial line, `tick` its sampling."""
 
     def __init__(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> None:
-        drive = device.profile.drive
-        if drive is None:
-            raise ValueError(f"{device.id}: {device.profile.id} has no drive")
-        self._drive: Drive = drive
+        self._drive: Drive = device.profile.drive or NO_WHEELS
         self._body, self._faults = body, faults
         self._line = FaultyLine(faults, seed)
         self._random = random.Random(f"firmata {seed}")
@@ -76,12 +76,17 @@ class FirmataBoard:
             replies += self._digital_report(port, now, force=False)
         return self._through(replies)
 
+    def angle(self, pin: int) -> int | None:
+        """Where the servo on a pin is told to stand; None when it is not attached or was never told."""
+        return self._angles.get(pin)
+
     def _through(self, replies: list[bytes]) -> list[bytes]:
         return [cut for reply in replies if (cut := self._line.from_kit(reply))]
 
     def _reset(self) -> None:
         self._modes = {pin: ANALOG if pin >= FIRST_ANALOG else OUTPUT for pin in range(2, PINS)}
         self._values = dict.fromkeys(range(PINS), 0)
+        self._angles: dict[int, int] = {}
         self._buffer = bytearray()
         self._reported: set[int] = set()
         self._reported_ports: dict[int, int] = {}
@@ -191,6 +196,8 @@ class FirmataBoard:
     def _analog_write(self, pin: int, value: int, now: float) -> None:
         if self._modes.get(pin) in (PWM, SERVO):
             self._values[pin] = value
+            if self._modes[pin] == SERVO:
+                self._angles[pin] = value
             self._turn_wheels(now)
 
     def _system_reset(self, now: float) -> None:
@@ -207,6 +214,8 @@ class FirmataBoard:
         self._body.run(self._speed(self._drive.left), self._speed(self._drive.right), now, "pins")
 
     def _speed(self, motor: str) -> float:
+        if motor not in self._wiring.motors:
+            return 0.0
         pwm, direction = self._wiring.motors[motor]
         power = min(255, self._values[pwm]) if self._modes.get(pwm) == PWM else 0
         forward = -1 if self._values[direction] and self._modes.get(direction) == OUTPUT else 1

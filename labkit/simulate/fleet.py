@@ -26,7 +26,7 @@ from labkit.model import Kind
 from labkit.simulate import physics
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
-from labkit.simulate.firmata_car import FirmataBoard
+from labkit.simulate.firmata_car import NO_WHEELS, FirmataBoard
 from labkit.simulate.foreign import ForeignBoard
 from labkit.simulate.huskylens import Huskylens
 from labkit.simulate.mbot import MbotFirmware
@@ -157,11 +157,17 @@ class Fleet:
     def _add_still(self, device: LabDevice, settings: Simulate) -> None:
         """A serial device without wheels: a sensor, an arm."""
         codec = device.profile.transport.codec
-        if codec not in _STILL:
-            raise _not_simulated(device)
         seed = settings.seed or zlib.crc32(device.id.encode())
-        faults = read_faults(device.id, settings.faults)
-        firmware = _STILL[codec](device, faults, seed, time.monotonic())
+        faults, now = read_faults(device.id, settings.faults), time.monotonic()
+        firmware: Firmware
+        if codec == "firmata":
+            self._logs.append(MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl"))
+            body = Body(self._arena, Pose(1.0, 1.0, 0.0), NO_WHEELS, seed, self._logs[-1], now)
+            firmware = FirmataBoard(device, body, faults, seed, now)
+        elif codec in _STILL:
+            firmware = _STILL[codec](device, faults, seed, now)
+        else:
+            raise _not_simulated(device)
         self._kits.append(SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, settings.usb))
 
     def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
