@@ -53,6 +53,7 @@ class TextKit(Robot):
         self._codec = self._new_codec()
         self._reopen_at = self._probe_at = self._probing_since = self._heard_at = self._drove_at = 0.0
         self._armed = False
+        self._was_silent = False
         self._stop_mark = ""
         self._stop_first = 0
         self._lacks: set[str] = set()
@@ -189,6 +190,7 @@ class TextKit(Robot):
             self._take(self._codec.push(data), alive=self.device.profile.transport.type == "udp")
         elif event == "open":
             self._phase = Phase.PROBING
+            self._was_silent = False  # the guard has stopped it anew
             self._probing_since, self._probe_at = now, now
             self._lacks.clear()
             self._has.clear()
@@ -295,6 +297,10 @@ class TextKit(Robot):
         if self._phase is not Phase.READY:
             self._phase = Phase.READY
             self.health.connected()
+            if self._was_silent:
+                # Its stops may all have been lost while it was not heard.
+                self._was_silent = False
+                self.halt(StopOrder("heard again"))
             self.become(State.READY)
 
     def _silent_pushes(self) -> bool:
@@ -307,6 +313,10 @@ class TextKit(Robot):
 
     def _probe(self, now: float) -> None:
         self._probe_at = now + PROBE_EVERY_S
+        if self._was_silent and self._port:
+            self._port.stop(
+                str(self._stops[-1][0].number) if self._stops else ""
+            )  # whenever the link comes back, a stop is the first word that arrives
         self._ask(self.device.profile.match.probe, now)
         if self._phase is Phase.PROBING and now - self._probing_since > PROBE_PATIENCE_S:
             self._lost("no_answer")
@@ -314,6 +324,7 @@ class TextKit(Robot):
     def _poll(self, now: float) -> None:
         if now - self._heard_at > SILENCE_S:
             self._phase, self._probing_since, self._probe_at = Phase.PROBING, now, now
+            self._was_silent = True
             self._lost("no_answer")
             self.halt(StopOrder("no answer"))
             return
@@ -335,7 +346,7 @@ class TextKit(Robot):
 
     def _hold(self, order: DriveOrder) -> None:
         """A kit that flies: zero speeds are held as long as somebody holds them; nobody drives what stands on the ground."""
-        if self._height == 0:
+        if self._height == 0 and not self.obstacle(stopping=False):
             self.refuse(order.by, order.seq, "grounded")
             return
         self._waiting, self._waiting_since = order, time.monotonic()
