@@ -227,7 +227,8 @@ class PortBook:
     def __init__(
         self, lab: Lab, run_dir: Path, listing: Listing | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._devices = [d for d in lab.devices if d.scheme in SCHEMES or d.scheme in ("serial", "sim")]
+        plugged = [d for d in lab.devices if d.profile.transport.type not in ("tcp", "udp")]
+        self._devices = [d for d in plugged if d.scheme in SCHEMES or d.scheme in ("serial", "sim")]
         self._run_dir = run_dir
         self._listing = listing or lab_ports(run_dir)
         self._clock = clock

@@ -45,7 +45,8 @@ class LabDevice:
     """One device of the lab.
 
     ``url``: ``usb:vid:pid:serial`` · ``hub:1-1.4`` · ``auto`` (see ``labkit.ports``) · ``serial:///dev/ttyUSB0`` ·
-    ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``mqtt:`` (a board that is on the broker by itself) ·
+    ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``tcp://host`` or ``udp://host`` (a text kit; ``sim://tcp``,
+    ``sim://udp``) · ``mqtt:`` (a board that is on the broker by itself) ·
     ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof,
     ``seat`` the seat where it stands ("" = not at a fixed one).
     """
@@ -158,6 +159,11 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
     )
 
 
+def _is_place(url: str) -> bool:
+    """Whether a text kit's URL is a host, perhaps with a port and ``?push=port``."""
+    return re.fullmatch(r"(?:tcp|udp)://[A-Za-z0-9.-]{1,253}(?::\d{1,5})?(?:\?push=\d{1,5})?", url) is not None
+
+
 def _title(data: dict[str, str]) -> Title:
     return Title(data["zh"], data["en"])
 
@@ -220,6 +226,10 @@ def _url_faults(
     elif scheme in ("serial", "file", "v4l2") and not urlsplit(url).path.startswith("/"):
         yield document.fault(
             (*where, "url"), f"{scheme}:// 之后应是绝对路径", f"an absolute path should follow {scheme}://"
+        )
+    elif scheme in ("tcp", "udp") and not _is_place(url):
+        yield document.fault(
+            (*where, "url"), f"应像 {scheme}://192.168.1.31", f"the url should look like {scheme}://192.168.1.31"
         )
     elif scheme in ports.SCHEMES:
         try:

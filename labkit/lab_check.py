@@ -26,6 +26,10 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
         "串口打不开：关掉占用它的程序（如 Arduino IDE、mBlock）；没有权限时运行 labkit doctor",
         "port not opened: close the program that uses it (Arduino IDE, mBlock); without permission run labkit doctor",
     ),
+    "unreachable": (
+        "连不上：打开电源，看它和这台电脑是否在同一个 Wi-Fi，地址有没有变",
+        "cannot be reached: switch it on, look whether it is in this PC's Wi-Fi and still has its address",
+    ),
     "no-answer": (
         "没有回应：打开电源开关，拔下数据线再插上",
         "no answer: switch it on, pull the cable and plug it in again",
@@ -192,7 +196,7 @@ def alerts_of(
 
 # How the alerts of a gateway begin, for those who keep only their texts.
 _BEGINNINGS: Mapping[str, str] = {
-    "没有插上": "unplugged", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware",
+    "没有插上": "unplugged", "连不上": "unreachable", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware",
     "未确认": "unconfirmed", "电量只剩": "battery", "失去连接": "lost", "摄像头打不开": "camera", "画面已停止": "stale",
 }  # fmt: skip
 
