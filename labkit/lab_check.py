@@ -39,6 +39,7 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
         "不知道是不是这一台：按“认一认”看清后确认，确认前不驱动",
         "perhaps another board: identify it, then confirm; not driven until confirmed",
     ),
+    "abilities": ("固件太旧，有的功能不能用：重新烧录出厂固件", "old firmware, some abilities are missing: flash it"),
     "battery": ("电量低：充电或换电池", "battery low: charge it or change the batteries"),
     "lost": (
         "联系不上：打开电源，看它是否连上了教室的 Wi-Fi",
@@ -124,9 +125,9 @@ def judge(facts: Iterable[Facts]) -> list[Finding]:
 def _judge(one: Facts) -> list[tuple[str, str, str, str]]:
     """Level, code, Chinese, English of one device."""
     found = [_alerted(alert, text) for alert, text in sorted(one.alerts.items()) if alert != "battery"]
-    if not found and one.state is not State.READY:
+    if one.state is not State.READY and not _must_fix(found):
         found.append(_not_ready(one.state))
-    if one.proved is False and not found:
+    if one.proved is False and not _must_fix(found):
         zh = "停车没有得到确认，先不要用：检查电源和数据线"
         reason = f"（{one.why}）" if one.why else ""
         found.append((FIX, "stop", zh + reason, "its stop was not confirmed, do not use it: check power and cable"))
@@ -141,9 +142,14 @@ def _judge(one: Facts) -> list[tuple[str, str, str, str]]:
     return found
 
 
+def _must_fix(found: list[tuple[str, str, str, str]]) -> bool:
+    return any(level == FIX for level, *_ in found)
+
+
 def _alerted(alert: str, text: str) -> tuple[str, str, str, str]:
     zh, en = REMEDIES.get(alert, (text, text))
-    return FIX, alert, f"{zh}（{text}）" if alert in ("firmware", "unconfirmed") else zh, en
+    level = WATCH if alert == "abilities" else FIX
+    return level, alert, f"{zh}（{text}）" if alert in ("firmware", "unconfirmed", "abilities") else zh, en
 
 
 def _not_ready(state: State | None) -> tuple[str, str, str, str]:
@@ -196,7 +202,7 @@ def alerts_of(
 
 # How the alerts of a gateway begin, for those who keep only their texts.
 _BEGINNINGS: Mapping[str, str] = {
-    "没有插上": "unplugged", "连不上": "unreachable", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware",
+    "没有插上": "unplugged", "连不上": "unreachable", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware", "固件 ": "abilities",
     "未确认": "unconfirmed", "电量只剩": "battery", "失去连接": "lost", "摄像头打不开": "camera", "画面已停止": "stale",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -245,11 +246,19 @@ class Rate:
 
 @dataclass(frozen=True)
 class Match:
-    """What identifies the kit: USB ``vid:pid`` ids, and a property read at connect that must match ``pattern``."""
+    """What identifies the kit: USB ``vid:pid`` ids, and a property read at connect that must match ``pattern``.
+
+    ``abilities``: property or action → the pattern that the probe must match too for the kit to have it.
+    """
 
     usb: tuple[str, ...] = ()
     probe: str = ""
     pattern: str = ""
+    abilities: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def lacking(self, version: str) -> tuple[str, ...]:
+        """The properties and actions that a kit with this firmware does not have."""
+        return tuple(thing for thing, pattern in self.abilities.items() if not re.search(pattern, version))
 
 
 @dataclass(frozen=True)
@@ -288,3 +297,7 @@ class Profile:
     blur_faces: bool = True
     needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     folder: str = ""
+
+    def title_of(self, thing: str) -> Title:
+        """The name of one of its properties or actions."""
+        return self.properties[thing].title if thing in self.properties else self.actions[thing].title

@@ -95,6 +95,7 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
             usb=tuple(str(u) for u in _list(match.get("usb", []))),
             probe=str(probe.get("read", "")),
             pattern=str(probe.get("pattern", "")),
+            abilities=MappingProxyType({k: str(v) for k, v in _dict(probe.get("abilities", {})).items()}),
         ),
         parameters=MappingProxyType({k: _int(v) for k, v in _dict(lab.get("parameters", {})).items()}),
         rates=MappingProxyType({k: _rate(_dict(v)) for k, v in _dict(lab.get("rates", {})).items()}),
@@ -130,7 +131,9 @@ def _program(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadDocument((Fault(Place(path), "读不到板上程序", f"cannot read the board's program: {error}"),)) from error
+        raise BadDocument(
+            (Fault(Place(path), "读不到板上程序", f"cannot read the board's program: {error}"),)
+        ) from error
 
 
 def _affordance(property_id: str, data: dict[str, object]) -> Affordance:
@@ -307,13 +310,28 @@ def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator
     for where, name in named:
         if name not in profile.properties:
             yield document.fault(where, f"没有名为 {name} 的属性", f"there is no property {name}")
-    if profile.match.pattern:
+    yield from _pattern_faults(document, profile)
+
+
+def _pattern_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    """Regular expressions of the probe, and abilities that a kit cannot do without."""
+    match, drive, safety = profile.match, profile.drive, profile.safety
+    where = ("x-lab", "match", "probe")
+    patterns: list[tuple[tuple[str, ...], str]] = [((*where, "pattern"), match.pattern)] if match.pattern else []
+    patterns += [((*where, "abilities", thing), pattern) for thing, pattern in match.abilities.items()]
+    for place, pattern in patterns:
         try:
-            re.compile(profile.match.pattern)
+            re.compile(pattern)
         except re.error as error:
-            yield document.fault(
-                ("x-lab", "match", "probe", "pattern"), f"正则表达式不对：{error}", f"not a regular expression: {error}"
-            )
+            yield document.fault(place, f"正则表达式不对：{error}", f"not a regular expression: {error}")
+    vital = {match.probe, *((drive.left, drive.right, drive.linear, drive.angular) if drive else ())}
+    vital |= {safety.stop} if safety else set()
+    for thing in match.abilities:
+        if thing not in profile.properties and thing not in profile.actions:
+            yield document.fault((*where, "abilities", thing), f"没有名为 {thing} 的属性或动作", f"there is no {thing}")
+        elif thing in vital:
+            zh = f"{thing} 不能缺：没有它就是固件不对，写进 pattern"
+            yield document.fault((*where, "abilities", thing), zh, f"{thing} is vital: ask for it in pattern")
 
 
 def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
@@ -333,7 +351,9 @@ def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fa
             )
     if safety.confirm.by == "codec" and not profile.transport.codec:
         yield document.fault(
-            ("x-lab", "safety", "confirm"), "没有 codec 的设备不能由 codec 确认停止", "only a kit with a codec confirms by it"
+            ("x-lab", "safety", "confirm"),
+            "没有 codec 的设备不能由 codec 确认停止",
+            "only a kit with a codec confirms by it",
         )
 
 

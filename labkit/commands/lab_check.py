@@ -23,7 +23,7 @@ from labkit.links import BrokerAddress, Message
 from labkit.model import Kind, State
 
 LOOK_S = 1.0
-QUIET_S = 0.3
+QUIET_S = 0.5
 STOP_S = 2.5
 CONFIRM_S = 4.0
 

@@ -62,6 +62,10 @@ class SerialKit(SerialWorker, Robot):
         if action is None:
             self.refuse("", 0, "not_ready", Title("这种设备不会亮灯", "this kit cannot blink"))
             return
+        lacking = self.lacks(action.id)
+        if lacking:
+            self.refuse("", 0, "lacking", lacking)
+            return
         for after_ms, data in self._codec.act(action):
             self.later(after_ms, partial(self._write, data))
 
@@ -70,6 +74,10 @@ class SerialKit(SerialWorker, Robot):
         affordance = face.affordance(self.device.profile, order.property)
         if affordance is None or affordance.read_only:
             self.noise(f"{order.property} cannot be set")
+            return
+        lacking = self.lacks(affordance.id)
+        if lacking:
+            self.refuse("", 0, "lacking", lacking)
             return
         try:
             value = decode(face.sensor(affordance), order.payload)

@@ -55,6 +55,7 @@ class SerialWorker(Worker):
         self._heard_at = 0.0
         self._closed_because = "unplugged"
         self._was_silent = False
+        self.lacking: tuple[str, ...] = ()
         self._polls = {p: 0.0 for p, rate in device.profile.rates.items() if rate.poll_hz}
 
     @property
@@ -224,6 +225,7 @@ class SerialWorker(Worker):
             return
         self.calm("firmware")
         self.calm("no-answer")
+        self._compare(version)
         doubt = self._book.settle(self.device.id, self._at, version, utc_now()) if self._at else None
         if doubt:
             self._doubted(doubt)
@@ -236,6 +238,24 @@ class SerialWorker(Worker):
                 self._was_silent = False
                 self._greet()
             self.become(State.READY)
+
+    def _compare(self, version: str) -> None:
+        """What this firmware lacks is not asked for, and refused."""
+        profile = self.device.profile
+        self.lacking = profile.match.lacking(version)
+        if self.lacking:
+            titles = [profile.title_of(thing) for thing in self.lacking]
+            zh, en = ("、".join(title.text(lang) for title in titles) for lang in ("zh", "en"))
+            self.alert("abilities", Title(f"固件 {version} 没有：{zh}", f"firmware {version} lacks: {en}"))
+        else:
+            self.calm("abilities")
+
+    def lacks(self, thing: str) -> Title | None:
+        """Why a property or action is refused, if this firmware does not have it."""
+        if thing not in self.lacking:
+            return None
+        title = self.device.profile.title_of(thing)
+        return Title(f"它的固件没有“{title.zh}”，要用就重新烧录", f"its firmware lacks {title.en}")
 
     def _probe(self, now: float) -> None:
         self._probe_at = now + PROBE_EVERY_S
@@ -255,7 +275,7 @@ class SerialWorker(Worker):
             self._lost("no_answer")
             return
         for property_id, due in self._polls.items():
-            if now >= due:
+            if now >= due and property_id not in self.lacking:
                 self._polls[property_id] = now + 1 / self.device.profile.rates[property_id].poll_hz
                 self._ask(property_id, now)
 
