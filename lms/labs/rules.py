@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,3 +102,30 @@ def counted(before: int | None, now: int) -> int:
     if before is None:
         return 0
     return now - before if now >= before else now
+
+
+LOW_BATTERY = 20
+
+
+def battery_of(values: Mapping[str, Any]) -> int | None:
+    """Charge in percent among a device's newest readings; None where it tells none."""
+    text = str(values.get("main/battery", ""))
+    try:
+        percent = float(text)
+    except ValueError:
+        return None
+    return round(percent) if 0 <= percent <= 100 else None
+
+
+def worries(state: str, alert: str, values: Mapping[str, Any], *, heard: bool) -> tuple[str, ...]:
+    """Why somebody should look at a device before it is used: ``lost`` | ``off`` | ``starting`` | ``alert`` | ``battery`` | ``silent``."""
+    battery = battery_of(values)
+    found = {
+        "lost": state == "lost",
+        "off": state == "disconnected",
+        "starting": state == "init",
+        "alert": bool(alert),
+        "battery": battery is not None and battery < LOW_BATTERY,
+        "silent": not heard and state == "ready",
+    }
+    return tuple(name for name, yes in found.items() if yes)

@@ -16,7 +16,7 @@ from lms.config import kept_secret
 from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import db, new_id, write
-from lms.core.models import Account
+from lms.core.models import Account, OutboxMessage
 from lms.core.outbox import to_mqtt
 from lms.labs import rules
 from lms.labs.models import BrokerCredential, Device, DeviceLease, DeviceLessonSummary, StopEvent, TerminalPresence
@@ -242,6 +242,14 @@ def _end_lease(lease: DeviceLease) -> None:
     room = db.session.get(Room, device.room_id)
     if room is not None:
         to_mqtt(device.school_id, rules.lease_topic(room.code, device.homie_id), None, retain=True)
+
+
+def identify(actor: Account, device: Device) -> None:
+    """Let a device blink or beep, so that everybody sees which one it is (认一认)."""
+    with write():
+        topic = f"{rules.HOMIE}/{device.homie_id}/main/identify/set"
+        db.session.add(OutboxMessage(school_id=device.school_id, destination="mqtt", topic=topic, payload="identify", retain=False))
+        audit(actor, "identify", "device", device.id, school_id=device.school_id)
 
 
 def stop_room(

@@ -1,33 +1,39 @@
-"""Devices of the rooms (设备)."""
+"""Devices of the rooms (设备): list, a page a sticker, printed stickers, the simulated table; what their scripts call."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+import ipaddress
+import uuid
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from lms.core import clock
-from lms.core.auth import current_school_id, require
+from lms.core import clock, qr
+from lms.core.auth import current_account, current_school_id, require
 from lms.core.db import db
+from lms.core.errors import Invalid
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
-from lms.labs import service
+from lms.core.web import ok
+from lms.labs import check_views, kits, service, texts
+from lms.labs.models import Device
+from lms.roster.access import get_row
 from lms.roster.models import Room
 
 bp = Blueprint("labs", __name__, template_folder="templates")
-STATES = {
-    "ready": (_l("正常"), "green"),
-    "init": (_l("正在连接"), "yellow"),
-    "sleeping": (_l("休眠"), "secondary"),
-    "disconnected": (_l("已断开"), "secondary"),
-    "lost": (_l("失去联系"), "red"),
-}
+bp.register_blueprint(check_views.bp)
+STAFF = ("teacher", "school_admin")
+ROOM = "/api/labs/rooms/<uuid:room_id>"
+# The filters of the list: name → label; what needs attention comes first.
+FILTERS = {"attention": _l("需要处理"), "robot": _l("机器人"), "camera": _l("摄像头"), "all": _l("全部")}
 
 
 @bp.record_once
 def _menu(state: BlueprintSetupState) -> None:
-    offer(state.app, Entry("labs.devices", _l("设备"), "robot", ("teacher", "school_admin"), 40))
+    offer(state.app, Entry("labs.devices", _l("设备"), "robot", STAFF, 40))
 
 
 def _forget() -> None:
@@ -37,11 +43,122 @@ def _forget() -> None:
 every(59, "forget-labs", _forget)
 
 
+def _rooms() -> list[Room]:
+    return list(db.session.scalars(select(Room).where(Room.school_id == current_school_id()).order_by(Room.code)))
+
+
+def _fits(kit: kits.Kit, wanted: str) -> bool:
+    return bool(kit.worries) if wanted == "attention" else wanted in ("all", kit.device.kind)
+
+
 @bp.get("/devices")
-@require("teacher", "school_admin")
+@require(*STAFF)
 def devices() -> str:
-    """Every kit and camera by room, with its state and last sign of life."""
-    rooms = list(db.session.scalars(select(Room).where(Room.school_id == current_school_id()).order_by(Room.code)))
+    """Every kit and camera by room, first what somebody should look at; ``?show=attention|robot|camera|all``."""
+    wanted = request.args.get("show", "all")
+    wanted = wanted if wanted in FILTERS else "all"
+    rooms = [(room, kits.kits_in(room)) for room in _rooms()]
+    everything = [kit for _room, found in rooms for kit in found]
     return render_template(
-        "labs/devices.html", rooms=[(room, service.devices_in(room.id)) for room in rooms], states=STATES, now=clock.now()
+        "labs/devices.html",
+        rooms=[(room, [kit for kit in found if _fits(kit, wanted)]) for room, found in rooms],
+        filters=[(name, label, sum(_fits(kit, name) for kit in everything)) for name, label in FILTERS.items()],
+        wanted=wanted,
+        total=len(everything),
     )
+
+
+@bp.get("/labs/device/<room_code>/<number>")
+@require(*STAFF)
+def device(room_code: str, number: str) -> str:
+    """The page that a sticker's QR code opens: identify, state, alerts, holder, newest readings, stop."""
+    kit = kits.kit_of(current_school_id(), room_code, number)
+    return render_template(
+        "labs/device.html", kit=kit, readings=kits.readings(kit.device), data=_page(kit.room, own=kits.facts(kit)), texts=texts.kit_texts()
+    )
+
+
+@bp.get("/labs/arena/<room_code>")
+@require(*STAFF)
+def arena(room_code: str) -> str:
+    """The room's simulated table from above, live."""
+    room = kits.room_by_code(current_school_id(), room_code)
+    return render_template("labs/arena.html", room=room, data=_page(room), texts=texts.kit_texts())
+
+
+def _page(room: Room, **more: Any) -> dict[str, Any]:
+    """What the scripts of a room's page begin with."""
+    robots = [kits.facts(kit) for kit in kits.kits_in(room) if kit.drives]
+    return {"room": room.code, "url": url_for("labs.api_kits", room_id=room.id).removesuffix("/kits"), "robots": robots, "texts": texts.kit_texts(), **more}
+
+
+@bp.get("/labs/stickers")
+@require(*STAFF)
+def stickers() -> str:
+    """Numbers to cut out and stick on the devices, with the QR code of each one's page; ``?room=<code>`` for one room."""
+    wanted = request.args.get("room", "")
+    found = [kit for room in _rooms() if wanted in ("", room.code) for kit in sorted(kits.kits_in(room), key=lambda kit: kit.number)]
+    addresses = [url_for("labs.device", room_code=kit.room.code, number=kit.number, _external=True) for kit in found]
+    return render_template(
+        "labs/stickers.html",
+        stickers=list(zip(found, addresses, qr.drawn(addresses), strict=True)),
+        rooms=_rooms(),
+        wanted=wanted,
+        only_here=_only_here(request.host.rpartition(":")[0] or request.host),
+        can_draw=qr.available(),
+    )
+
+
+def _only_here(host: str) -> bool:
+    """Whether other computers cannot open an address with this host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@bp.get(f"{ROOM}/kits")
+@require(*STAFF)
+def api_kits(room_id: uuid.UUID) -> Response:
+    """State of the room's devices, for pages without MQTT."""
+    room = get_row(Room, room_id, current_school_id())
+    return ok(kits=[kits.facts(kit) for kit in kits.kits_in(room)])
+
+
+@bp.get(f"{ROOM}/link")
+@require(*STAFF)
+def api_link(room_id: uuid.UUID) -> Response:
+    """This page's broker credential: it may read the devices and say the room's stop."""
+    made = service.console_credential(current_account(), get_row(Room, room_id, current_school_id()))
+    fields = ("username", "password", "client_id", "ws_path", "ws_port", "wss_port", "room", "ready")
+    return ok(link={field: getattr(made, field) for field in fields})
+
+
+@bp.post(f"{ROOM}/stop")
+@require(*STAFF)
+def api_stop(room_id: uuid.UUID) -> Response:
+    """Stop all robots of the room: {"id": the id that the browser has already published}."""
+    room = get_row(Room, room_id, current_school_id())
+    try:
+        stop_id = str(uuid.UUID(str((request.get_json(silent=True) or {})["id"])))
+    except (KeyError, TypeError, ValueError):
+        raise Invalid("id", _l("请求格式不对。"), where="id") from None
+    event = service.stop_room(current_account(), room, kits.running_lesson(room), stop_id)
+    return ok(stop=event.stop_id)
+
+
+@bp.get(f"{ROOM}/stop/<uuid:stop_id>")
+@require(*STAFF)
+def api_stop_report(room_id: uuid.UUID, stop_id: uuid.UUID) -> Response:
+    """What a stop reached, as the gateway reported it."""
+    get_row(Room, room_id, current_school_id())
+    return ok(**service.stop_report(str(stop_id)))
+
+
+@bp.post("/api/labs/devices/<uuid:device_id>/identify")
+@require(*STAFF)
+def api_identify(device_id: uuid.UUID) -> Response:
+    """Let a device blink or beep."""
+    found = get_row(Device, device_id, current_school_id())
+    service.identify(current_account(), found)
+    return ok(device=found.homie_id)

@@ -13,7 +13,7 @@ from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
-from lms.core.models import Account, OutboxMessage
+from lms.core.models import Account
 from lms.core.stages import grade_of
 from lms.labs import rules as lab_rules
 from lms.labs import service as labs
@@ -264,7 +264,4 @@ def identify(actor: Account, lesson: LessonSession, device: Device) -> None:
     """Let a robot of the lesson's room blink, so that the class can see which one it is (认一认)."""
     if device.room_id != lesson.room_id:
         raise Invalid("robot-room", _l("这台小车不在本教室。"), where=device.homie_id)
-    with write():
-        topic = f"{lab_rules.HOMIE}/{device.homie_id}/main/identify/set"
-        db.session.add(OutboxMessage(school_id=lesson.school_id, destination="mqtt", topic=topic, payload="identify", retain=False))
-        audit(actor, "identify", "device", device.id, school_id=lesson.school_id)
+    labs.identify(actor, device)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 
+from lms.labs.texts import stop_texts
+
 
 def status_names() -> dict[str, str]:
     """Names of the register's statuses."""
@@ -21,6 +23,7 @@ def status_names() -> dict[str, str]:
 def console_texts() -> dict[str, str]:
     """Words of the console's scripts; ``{n}`` and the like are filled by the script."""
     return {
+        **stop_texts(),
         "absent": _("未到"),
         "leave": _("请假"),
         "left": _("早退"),
@@ -39,22 +42,7 @@ def console_texts() -> dict[str, str]:
         "over": _("超时 {t}"),
         "left_time": _("离下课 {t}"),
         "bell_over": _("已下课 {t}"),
-        "link_live": _("实时"),
-        "link_poll": _("轮询"),
-        "link_poll_tip": _("收不到实时消息，每 3 秒刷新一次。全部停车请同时关小车电源开关。"),
-        "link_none": _("本课没有教室设备"),
         "offline_web": _("连不上服务器，正在重试。上课可以继续，全部停车按钮仍然有效。"),
-        "stop_sending": _("正在停车…"),
-        "stop_ok": _("{n} 台小车都已停住。"),
-        "stop_none": _("已发出停车。没有小车在册。"),
-        "stop_lift": _("请扶起 {names} 号小车"),
-        "stop_lift_one": _("没有确认停住："),
-        "stop_switch": _("停车命令没有送到，请马上关小车电源开关！"),
-        "stop_switch_late": _("网关没有回答，请关小车电源开关。"),
-        "reason_no_answer": _("小车没有回答"),
-        "again": _("再停一次"),
-        "failed": _("没有成功"),
-        "retry": _("网络不通，请再试一次。"),
         "taken_over": _("另一台设备接管了这节课，这里只能观看。"),
         "pin_new": _("{name} 的新密码"),
         "pin_pictures": _("图片口令"),
@@ -65,7 +53,6 @@ def console_texts() -> dict[str, str]:
         "no_group": _("未分组"),
         "no_robot": _("没有小车"),
         "drives": _("正在驾驶"),
-        "blink": _("正在闪灯：{name}"),
         "dealt": _("{n} 个小组分到了小车。"),
         "ended": _("已下课"),
         "closed": _("已结课，使用记录已写入。"),
@@ -98,4 +85,4 @@ def event_names() -> dict[str, str]:
 
 def projector_texts() -> dict[str, str]:
     """Words of the projector's script."""
-    return {"over": _("超时 {t}"), "offline": _("连不上服务器，正在重试…")}
+    return {**stop_texts(), "over": _("超时 {t}"), "offline": _("连不上服务器，正在重试…")}

@@ -361,7 +361,7 @@ def test_with_a_broker_the_map_is_live_and_stop_needs_no_web(site: Site, lab: Ga
     lab.all_well = False
     page.route("**/api/**", lambda route: route.abort())  # the web is dead
     page.keyboard.press("s")
-    expect(page.locator("#stop-panel.c-stop-bad")).to_contain_text("请扶起 02 号小车", timeout=2500)
+    expect(page.locator("#stop-panel.c-stop-bad")).to_contain_text("请拿起 02 号小车", timeout=2500)
     wait_for(lambda: len(lab.stops) == 2)
 
 

@@ -1,0 +1,117 @@
+"""A device's page, the arena and the stop button in a real browser, with real processes behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lms.config import Settings
+from lms.labs import service
+from tests.labs.site import Site, opened
+from tests.labs.test_bridge import Peer, free_port, until
+from tests.teaching.scene import make_scene
+
+STATIC = Path(__file__).parents[2] / "lms" / "static"
+WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with a WebSocket port of this test's own."""
+    return replace(settings, mqtt_ws_port=free_port())
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(app: Flask, chrome: Browser, tmp_path: Path) -> Iterator[Site]:
+    """A school with two simulated robots."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with opened(app, make_scene(pupils=2, seats=2), chrome, folder) as made:
+        yield made
+
+
+def drive(site: Site, robot: str) -> Peer:
+    """Somebody trusted drives a robot as long as it lasts."""
+    peer = Peer(site.broker.config.tcp_port, service.gateway_credential(site.scene.school.id, "gw-test"), "zhike/#")
+    peer.say(f"homie/5/{robot}/main/linear-x/set", "0.1")
+    until(lambda: any(change["left"] > 0 for change in site.motors(robot)))
+    return peer
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#link")).to_have_attribute("data-mode", "live")
+
+
+def faults_of(page: Page) -> list[str]:
+    page.evaluate((STATIC / "vendor" / "axe" / "axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']})")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"]]
+
+
+def test_a_device_is_found_read_and_stopped_without_the_web(site: Site) -> None:
+    page = site.teacher()
+    expect(page.locator(".l-kit")).to_have_count(2)
+    assert faults_of(page) == []
+    page.click(".l-kit >> text=07")
+    page.wait_for_selector("html[data-ready=device]")
+    live(page)
+    expect(page.locator("#state")).to_have_text("正常")
+    expect(page.locator("[data-reading=battery]")).not_to_be_empty()
+    page.click("#identify")
+    expect(page.locator("#identify-said")).to_contain_text("正在闪灯：07")
+    assert faults_of(page) == []
+
+    page.goto(f"{site.url}/labs/arena/lab1")
+    page.wait_for_selector("html[data-ready=arena]")
+    live(page)
+    expect(page.locator("#note")).to_be_hidden()
+    mbot = page.locator(".a-robot", has_text="01")
+    expect(mbot).to_contain_text("x 50")
+    drive(site, "mbot-1").end()
+    expect(mbot).not_to_contain_text("x 50")
+    assert faults_of(page) == []
+
+    site.stop_web()
+    peer = drive(site, "car-1")
+    page.keyboard.press("s")
+    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住", timeout=2500)
+    until(lambda: not site.motors("car-1")[-1]["left"])
+    stopped = [json.loads(text) for topic, text in peer.got if topic == "zhike/room/lab1/stopped"]
+    assert sorted(stopped[-1]["confirmed"]) == ["car-1", "mbot-1"]
+    peer.end()
+
+    site.end("gateway")
+    page.click("#stop-again")
+    bad = page.locator("#stop-panel.c-stop-bad")
+    expect(bad).to_contain_text("网关没有回答", timeout=2500)
+    expect(bad).to_contain_text("请拿起 07 号小车")
+
+
+def test_without_the_broker_the_stop_goes_by_the_web(site: Site) -> None:
+    page = site.teacher()
+    page.route_web_socket("**", lambda socket: socket.close())
+    page.goto(f"{site.url}/labs/device/lab1/01")
+    page.wait_for_selector("html[data-ready=device]")
+    expect(page.locator("#link")).to_have_attribute("data-mode", "poll")
+    before = len(site.motors("mbot-1"))
+    drive(site, "mbot-1").end()
+    page.click("#stop")
+    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住")
+    assert not site.motors("mbot-1")[-1]["left"]
+    assert len(site.motors("mbot-1")) > before
