@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from labkit.links import BrokerAddress
 from labkit.simulate.room import Room
 
 PARTS = ("throughput", "estop", "vision", "house")
-ROUNDS = 3
+ROUNDS = 7
 STOPS = 100
 PACE_HZ = 10.0
 TARGETS = {
@@ -55,9 +56,9 @@ class Bench:
         figures: Figures = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         if {"throughput", "estop"} & set(parts):
-            with self._road() as pilot:
+            with self._road() as (pilot, stations):
                 if "throughput" in parts:
-                    figures |= self._throughput(pilot)
+                    figures |= self._throughput(pilot, stations)
                 if "estop" in parts:
                     figures |= self._estop(pilot)
         if "vision" in parts:
@@ -66,19 +67,24 @@ class Bench:
             figures |= self._house()
         return figures
 
-    def _throughput(self, pilot: Pilot) -> Figures:
+    def _throughput(self, pilot: Pilot, stations: dict[str, psutil.Process]) -> Figures:
         ways = {"bare": pilot.through_relay, "labkit": pilot.through_labkit}
         for send in ways.values():
             pilot.chase(send, 1.0)
         rates: dict[str, list[float]] = {name: [] for name in ways}
+        used = dict.fromkeys(ways, 0.0)
         for _ in range(ROUNDS):
             for name, send in ways.items():
-                rates[name].append(pilot.chase(send, self.seconds))
+                before = _cpu_s(stations[name])
+                rates[name].append(pilot.chase(send, self.seconds / 2))
+                used[name] += _cpu_s(stations[name]) - before
         ratios = [ours / bare for ours, bare in zip(rates["labkit"], rates["bare"], strict=True)]
         return {
             "throughput_ratio": round(statistics.median(ratios), 3),
             "throughput_per_s": round(statistics.median(rates["labkit"]), 1),
             "bare_per_s": round(statistics.median(rates["bare"]), 1),
+            "command_cpu_us": round(1e6 * used["labkit"] / (sum(rates["labkit"]) * self.seconds / 2), 1),
+            "bare_command_cpu_us": round(1e6 * used["bare"] / (sum(rates["bare"]) * self.seconds / 2), 1),
             "direct_per_s": round(pilot.chase(pilot.direct, self.seconds), 1),
             "command_p99_ms": round(p99_ms(pilot.pace(pilot.through_labkit, self.seconds, PACE_HZ)), 2),
             "bare_command_p99_ms": round(p99_ms(pilot.pace(pilot.through_relay, self.seconds, PACE_HZ)), 2),
@@ -107,7 +113,8 @@ class Bench:
         }  # fmt: skip
 
     def _house(self) -> Figures:
-        with Room(load_lab(EXAMPLE), self.folder / "house", drive=True, wish_hz=PACE_HZ) as room:
+        folder = Path(tempfile.mkdtemp(prefix="house-", dir=self.folder))
+        with Room(load_lab(EXAMPLE), folder, drive=True, wish_hz=PACE_HZ) as room:
             room.wait_ready(90)
             threading.Event().wait(3.0)
             house = [psutil.Process(room.processes[name].pid) for name in ("gateway", "broker")]
@@ -125,23 +132,31 @@ class Bench:
             }
 
     @contextmanager
-    def _road(self) -> Iterator[Pilot]:
-        """A broker, the boards, the bare relay and the gateway, with a pilot who has a lease for every robot."""
-        folder = self.folder / "road"
+    def _road(self) -> Iterator[tuple[Pilot, dict[str, psutil.Process]]]:
+        """A broker, the boards, the bare relay and the gateway, with a pilot who has a lease for every robot.
+
+        Gives the pilot and the two processes that are compared.
+        """
+        # A folder of this run's own: an older broker's retained topics would make absent ones look ready.
+        folder = Path(tempfile.mkdtemp(prefix="road-", dir=self.folder))
         with contextlib.ExitStack() as stack:
             room = stack.enter_context(Room(_bench_lab(folder), folder, terminals=0, processes=()))
             address = room.doors.address
+            started: dict[str, subprocess.Popen[bytes]] = {}
+            lab_file = str(folder / "lab.yaml")
             for module, *words in (
-                ("boards", str(address.port)),
-                ("relay", str(address.port)),
-                ("gateway", str(folder / "lab.yaml"), str(folder), room.doors.url),
-            ):
-                stack.callback(_end, _start(folder, module, words, address))
+                ("boards", str(address.port)), ("relay", str(address.port)), ("gateway", lab_file, str(folder), room.doors.url),
+            ):  # fmt: skip
+                started[module] = _start(folder, module, words, address)
+                stack.callback(_end, started[module])
             pilot = stack.enter_context(Pilot(address))
             ready = [homie.state_topic(board) for board in wire.BOARDS]
             pilot.wait_for("bench", [*ready, "bench/relay", homie.value_topic(wire.BOARDS[-1], "commands")])
             pilot.lease_all((datetime.now(UTC) + timedelta(hours=1)).isoformat())
-            yield pilot
+            yield (
+                pilot,
+                {name: psutil.Process(started[of].pid) for name, of in (("bare", "relay"), ("labkit", "gateway"))},
+            )
 
 
 def _bench_lab(folder: Path) -> Lab:
