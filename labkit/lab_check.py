@@ -6,6 +6,7 @@ and it has proved a stop just now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -116,10 +117,15 @@ def judge(facts: Iterable[Facts]) -> list[Finding]:
         )
         for gateway in sorted(gone)
     ]  # fmt: skip
-    for one in sorted(known, key=lambda f: (f.seat, f.sticker, f.device)):
+    for one in sorted(known, key=lambda f: (_natural(f.seat), _natural(f.sticker), f.device)):
         if one.gateway not in gone:
             found.extend(Finding(one.device, one.sticker, one.seat, *rest) for rest in _judge(one))
     return found
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sorts ``9`` before ``10``, and ``A9`` before ``A10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def _judge(one: Facts) -> list[tuple[str, str, str, str]]:

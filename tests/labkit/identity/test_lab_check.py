@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,11 @@ def test_findings_name_seat_and_sticker_and_a_gateway_only_once() -> None:
     assert judge([replace(ill, seat="", sticker="")])[0].where == "mbot-7"
     gone = [replace(ill, device=f"mbot-{n}", root=State.LOST) for n in range(5)]
     assert [(f.device, f.code) for f in judge(gone)] == [("gw-1", "gateway")]
+
+
+def test_seats_are_counted_as_people_do() -> None:
+    ill = [replace(WELL, seat=seat, sticker=seat, state=State.LOST) for seat in ("10", "A2", "9", "A10", "")]
+    assert [f.seat for f in judge(ill)] == ["", "A2", "A10", "9", "10"]
 
 
 def test_a_board_speaks_through_its_gateway() -> None:
@@ -152,3 +158,30 @@ def test_a_robot_in_use_is_not_stopped_and_confirm_waits_for_ready(make_lab: Cal
     rig.release("robot-1")
     code, text = run(rig, "lab-check", "--json")
     assert (code, json.loads(text)["stops_proved"]) == (0, 1), text
+
+
+def test_forty_devices_are_checked_well_within_half_a_minute(make_lab: Callable[..., Rig], tmp_path: Path) -> None:
+    """36 that are well, two with the wrong firmware, one that answers nothing, one that is not plugged in."""
+    ill = {3: "faults: {firmware: '09.01.001'}, ", 4: "faults: {firmware: '09.01.001'}, ", 5: "faults: {deaf: true}, "}
+    lines = [
+        f'{{id: r-{n:02}, profile: makeblock-mbot, sticker: "{n:02}", seat: "{n}", url: "hub:1-1.{n}", '
+        f'simulate: {{{ill.get(n, "")}usb: "1a86:7523:S{n}@1-1.{n if n != 6 else 99}"}}}}'
+        for n in range(1, 41)
+    ]
+    rig = make_lab(*lines)
+    where = ["--lab", str(rig.lab), "--run-dir", str(tmp_path)]
+    with subprocess.Popen([sys.executable, "-m", "labkit.cli", "simulate", *where]) as simulator:
+        try:
+            rig.serve()
+            well = [n for n in range(1, 41) if n not in (*ill, 6)]
+            rig.wait(lambda: all(rig.last(f"homie/5/r-{n:02}/$state") == b"ready" for n in well), "not ready", 60)
+            rig.wait(lambda: bool(rig.last("homie/5/r-05/$alert/no-answer")), "the deaf one", 20)
+            code, text = run(rig, "lab-check", "--json")
+        finally:
+            simulator.terminate()
+    found: dict[str, Any] = json.loads(text)
+    assert (code, found["devices"], found["stops_proved"]) == (1, 40, 36), found
+    assert found["seconds"] < 15
+    assert [(f["seat"], f["sticker"], f["code"]) for f in found["findings"]] == [
+        ("3", "03", "firmware"), ("4", "04", "firmware"), ("5", "05", "no-answer"), ("6", "06", "unplugged"),
+    ]  # fmt: skip

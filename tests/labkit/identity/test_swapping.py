@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from labkit.errors import BadDocument
+from labkit.gateway import Gateway
+from labkit.lab import load_lab
+from labkit.links import BrokerAddress
+from labkit.profiles import load_profile, profiles_dir
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
 from tests.labkit.identity.bench import Bench
 
@@ -123,3 +131,45 @@ def test_wrong_firmware_is_named_and_right_firmware_drives_without_a_restart(mak
     bench.plug("flashed", "1-1.1", "A")
     rig.ready("robot-1")
     rig.wait(lambda: not alert(rig, "robot-1", "firmware"), "the alert stays")
+
+
+def test_what_a_firmware_lacks_is_named_not_asked_for_and_refused(
+    broker: RunningBroker, make_lab: Labs, bench: Bench, tmp_path: Path
+) -> None:
+    rig = make_lab(kit(1, "auto"))
+    folder = tmp_path / "makeblock-mbot"
+    shutil.copytree(profiles_dir() / "makeblock-mbot", folder)
+    file = folder / "profile.yaml"
+    probe = 'probe: {read: firmware, pattern: "^06\\\\.01\\\\."'
+    text = file.read_text()
+    assert probe in text
+    newer = '"^06\\\\.01\\\\.1"'
+    file.write_text(text.replace(probe, f"{probe}, abilities: {{line: {newer}, identify: {newer}}}"))
+    profile = load_profile(folder)
+    bench.plug("one", "1-1.1", "A", firmware="06.01.009")
+    address = BrokerAddress("127.0.0.1", broker.config.tcp_port, ADMIN, ADMIN_PASSWORD)
+    gateway = Gateway(load_lab(rig.lab, {profile.id: profile}), address, tmp_path)
+    gateway.start()
+    try:
+        rig.ready("robot-1")
+        assert "06.01.009 没有：巡线、亮灯鸣叫" in alert(rig, "robot-1", "abilities")
+        rig.wait(lambda: rig.value("range", "robot-1") is not None, "no range")
+        rig.console.publish("homie/5/robot-1/main/identify/set", "identify")
+        rig.wait(lambda: refusal(rig, "robot-1") == "lacking", "not refused")
+        assert "亮灯鸣叫" in json.loads(rig.value("refused", "robot-1") or b"{}")["zh"]
+        assert rig.value("line", "robot-1") is None and bench.bodies["one"].blinks == 0
+        drive(rig, "robot-1")
+        rig.wait(lambda: moves(rig, bench, "one"), "what it has does not work")
+    finally:
+        gateway.stop()
+
+
+def test_a_vital_ability_belongs_into_the_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "makeblock-mbot"
+    shutil.copytree(profiles_dir() / "makeblock-mbot", folder)
+    file = folder / "profile.yaml"
+    probe = "probe: {read: firmware,"
+    file.write_text(file.read_text().replace(probe, f"{probe} abilities: {{stop: x, wings: x, line: '('}},"))
+    with pytest.raises(BadDocument) as caught:
+        load_profile(folder)
+    assert len(caught.value.faults) == 3, caught.value
