@@ -106,11 +106,12 @@ def _must_change() -> BaseResponse | None:
 
 def _after(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
+    if response.mimetype != "application/json":  # of no meaning for data
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        headers.setdefault("Referrer-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
     rule = request.url_rule.rule if request.url_rule else "-"  # the rule, not the address: no names, no ids
     if request.endpoint and request.endpoint.endswith("static"):
         headers["Cache-Control"] = _keeping()
