@@ -2,21 +2,23 @@
 
 A codec belongs to one connection: it numbers its requests and keeps the half-received frame. It does no I/O and
 reads no clock.
+
+A file of this folder is found by what it names: ``CODECS`` (name → class, made from the profile and its parameters) and, for
+kits without a simulator of their own, ``KITS`` (name → the kit's end of the same line, see ``labkit.codecs.kit_end``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, cast
 
 from labkit.codecs.events import Ack, Entered, Event, Lacking, Noise, Raised, Reported, Restarted, StopProved
-from labkit.codecs.firmata import FirmataCodec
-from labkit.codecs.huskylens import HuskylensCodec
-from labkit.codecs.makeblock import MakeblockCodec
-from labkit.codecs.raw_repl import RawReplCodec
-from labkit.codecs.robomaster import RobomasterCodec
-from labkit.codecs.tello import TelloCodec
-from labkit.codecs.text_sdk import TextCodec
+from labkit.codecs.kit_end import KitEnd
+from labkit.errors import LabkitError
 from labkit.model import Action, Affordance, Form, Profile
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Codec",
     "Entered",
     "Event",
+    "KitEnd",
     "Lacking",
     "Noise",
     "Raised",
@@ -31,6 +34,7 @@ __all__ = [
     "Restarted",
     "StopProved",
     "create",
+    "kit_end",
     "names",
 ]
 
@@ -63,23 +67,34 @@ class Codec(Protocol):
         """Take received bytes, give what they mean; damaged frames become Noise, never an exception."""
 
 
-_CODECS: Mapping[
-    str, type[MakeblockCodec] | type[FirmataCodec] | type[TextCodec] | type[RawReplCodec] | type[HuskylensCodec]
-] = {
-    "makeblock_ff55": MakeblockCodec,
-    "firmata": FirmataCodec,
-    "robomaster": RobomasterCodec,
-    "tello": TelloCodec,
-    "raw_repl": RawReplCodec,
-    "huskylens": HuskylensCodec,
-}
+Maker = Callable[[Profile, Mapping[str, int]], Any]
+
+
+@functools.cache
+def _named(table: str) -> Mapping[str, Maker]:
+    """What the files of this folder name in one of their tables; the same name twice stops the start."""
+    found: dict[str, Maker] = {}
+    for item in pkgutil.iter_modules(__path__):
+        own: Mapping[str, Maker] = getattr(importlib.import_module(f"{__name__}.{item.name}"), table, {})
+        for name in own.keys() & found.keys():
+            raise LabkitError(
+                "codec_twice", f"编解码器 {name} 出现了两次", f"the codec {name} is there twice: {item.name}.py"
+            )
+        found |= own
+    return MappingProxyType(found)
 
 
 def names() -> tuple[str, ...]:
     """The names that a profile may use."""
-    return tuple(_CODECS)
+    return tuple(_named("CODECS"))
 
 
 def create(name: str, profile: Profile, parameters: Mapping[str, int] | None = None) -> Codec:
     """A codec for one connection; ``parameters`` (ports, pins) override the profile's."""
-    return _CODECS[name](profile, profile.parameters if parameters is None else parameters)
+    return cast(Codec, _named("CODECS")[name](profile, profile.parameters if parameters is None else parameters))
+
+
+def kit_end(name: str, profile: Profile, parameters: Mapping[str, int]) -> KitEnd | None:
+    """The kit's end of a codec, for its simulator; None where the codec's file has none."""
+    maker = _named("KITS").get(name)
+    return cast(KitEnd, maker(profile, parameters)) if maker else None

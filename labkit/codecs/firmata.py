@@ -304,3 +304,6 @@ def _two(value: int) -> tuple[int, int]:
 
 def _text(data: bytes) -> str:
     return "".join(chr(low | high << 7) for low, high in zip(data[::2], data[1::2], strict=False))
+
+
+CODECS = {"firmata": FirmataCodec}

@@ -164,3 +164,6 @@ class HuskylensCodec:
         if "objects" not in self._names:
             return []
         return [Reported(self._names["objects"], {"blocks": list(self._blocks), "arrows": list(self._arrows)})]
+
+
+CODECS = {"huskylens": HuskylensCodec}

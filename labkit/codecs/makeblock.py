@@ -210,3 +210,6 @@ def _value(frame: bytes) -> float | str:
     if kind == 3:
         return float(struct.unpack_from("<h", data)[0])
     return float(struct.unpack("<f", data)[0])
+
+
+CODECS = {"makeblock_ff55": MakeblockCodec}

@@ -254,3 +254,6 @@ class RawReplCodec:
             return str(value)
 
         return _FIELD.sub(known, code)
+
+
+CODECS = {"raw_repl": RawReplCodec}

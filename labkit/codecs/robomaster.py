@@ -127,3 +127,6 @@ def _number(affordance: Affordance, form: Form, word: str) -> Reported | Noise:
     except ValueError:
         return Noise(word.encode("ascii", "replace"), f"{affordance.id} was pushed as text")
     return reading(affordance, form, value, word.encode())
+
+
+CODECS = {"robomaster": RobomasterCodec}

@@ -95,3 +95,6 @@ class TelloCodec(TextCodec):
                 self._stopping = self._answered = False
                 events.append(StopProved())
         return events
+
+
+CODECS = {"tello": TelloCodec}
