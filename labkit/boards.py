@@ -22,6 +22,7 @@ COMPONENTS = ("sensor", "binary_sensor", "switch", "light", "number")
 HOMIE_HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9-]+)")
 HA_HREF = re.compile(rf"ha:({'|'.join(COMPONENTS)})/([A-Za-z0-9_-]+)")
 TOPIC_HREF = re.compile(r"topic:([^#?+]+)(#(?:/[^/?#]+)+)?(?:\?on=([^&?#]*)&off=([^&?#]*))?")
+SIOT_LOGIN = ("siot", "dfrobot")
 STATE_HREF = "state:ready"
 _BASE = re.compile(r"[^+#$\x00-\x1f\x7f/]{1,64}(/[^+#$\x00-\x1f\x7f/]{1,64}){0,5}")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -141,6 +142,15 @@ def gateway_role(name: str, spaces: Iterable[Space]) -> RoleSpec:
     listing = ("homie/#", "homeassistant/#", "tasmota/discovery/#")
     receive = ("zhike/#", *listing, *heard)
     return RoleSpec(name, ("homie/5/#", "zhike/#", *told), receive, receive)
+
+
+def siot_role(spaces: Iterable[Space]) -> RoleSpec:
+    """SIoT's shared default login `SIOT_LOGIN`, for a school that cannot give each board its own: the named projects only.
+
+    Whoever knows it (everybody does) can speak as any of these boards, so none of them may carry something that moves.
+    """
+    own = tuple(dict.fromkeys(topic for one in spaces for topic in one.writes))
+    return RoleSpec(SIOT_LOGIN[0], own, own, own)
 
 
 def check_form(profile: Profile, form: Form) -> None:

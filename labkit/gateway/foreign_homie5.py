@@ -20,7 +20,7 @@ def boards_topic(gateway: str, device: str) -> str:
 
 
 class ForeignHomie5(Worker):
-    """Watches one root device; nothing is written below its topics, for they are its own.
+    """Watches one root device; its topics are its own, only the node ``health`` is added by the gateway.
 
     On `boards_topic`, retained: ``{"device", "state", "missing": [property], "children": {id: state}}``; a child of a lost root is
     lost, whatever its own topic says (Homie 5). ``missing``: what the profile names and the board does not describe.

@@ -19,7 +19,7 @@ from labkit.codecs.foreign import Send
 from labkit.errors import Malformed
 from labkit.gateway.board import Board
 from labkit.gateway.foreign import ForeignKit, Mouth
-from labkit.gateway.foreign_homie5 import ForeignHomie5
+from labkit.gateway.foreign_homie5 import MAX_CHILDREN, ForeignHomie5
 from labkit.gateway.mailbox import Heard
 from labkit.gateway.worker import Worker, to_json
 from labkit.lab import Lab, LabDevice
@@ -152,7 +152,9 @@ class ForeignRouter:
             if device in self._states:
                 self._to_root(device, self._states[device])
         elif not root and self._lab.device(device) is None and not _ours(shown):
-            stranger = self._stranger("homie5", device, "homie5-board", device)
+            children = ",".join(shown.children[:MAX_CHILDREN])
+            base = f"{device}?children={children}" if children else device
+            stranger = self._stranger("homie5", device, "homie5-board", base)
             if stranger:
                 stranger.name = shown.name[:80]
 

@@ -30,6 +30,7 @@ class ForeignRig:
         self.lab = load_lab(self.lab_file)
         self.console = broker.person(ADMIN, ADMIN_PASSWORD, client_id=f"console-{folder.name}")
         self.console.subscribe("homie/#", "zhike/#", "homeassistant/#", "tasmota/#", "stat/#", "tele/#", "cmnd/#")
+        self.people = [self.console]
         self._provision()
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -76,7 +77,12 @@ class ForeignRig:
 
     def as_board(self, name: str) -> Person:
         """A client with a board's own credential."""
-        return self.broker.person(name, PASSWORD + name, client_id=f"{name}-by-hand")
+        return self.person(name, PASSWORD + name)
+
+    def person(self, username: str, password: str) -> Person:
+        """A client of this test."""
+        self.people.append(self.broker.person(username, password, client_id=f"{username}-by-hand"))
+        return self.people[-1]
 
     def last(self, topic: str) -> bytes | None:
         """The last payload on a topic."""
@@ -88,10 +94,10 @@ class ForeignRig:
         data = payload.encode() if isinstance(payload, str) else payload
         self.wait(lambda: self.last(topic) == data, f"{topic} is not {data!r}", timeout_s)
 
-    def wait(self, condition: Callable[[], bool], complaint: str, timeout_s: float = 15.0) -> None:
+    def wait(self, condition: Callable[[], object], complaint: str, timeout_s: float = 15.0) -> None:
         """Wait for a condition on what the console has seen."""
         try:
-            self.console.wait(condition, complaint, timeout_s)
+            self.console.wait(lambda: bool(condition()), complaint, timeout_s)
         except AssertionError as error:
             log = self.log.read_text() if self.log.exists() else ""
             seen = sorted({m.topic for m in list(self.console.messages)})
@@ -111,5 +117,6 @@ class ForeignRig:
             process.wait(10)
         topics = {m.topic for m in list(self.console.messages) if m.payload}
         self.console.publish_all(((topic, b"") for topic in topics), retain=True)
-        self.console.leave()
-        self.broker.people.remove(self.console)
+        for person in self.people:
+            person.leave()
+            self.broker.people.remove(person)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from labkit import homie
@@ -31,9 +32,7 @@ def state(rig: ForeignRig, device: str) -> bytes | None:
 def all_ready(rig: ForeignRig) -> None:
     for device, path in READY.items():
         rig.until(homie.state_topic(device), b"ready", 25)
-        rig.wait(
-            lambda path=path, device=device: rig.last(f"homie/5/{device}/{path}") is not None, f"{device}: no {path}"
-        )
+        rig.wait(partial(rig.last, f"homie/5/{device}/{path}"), f"{device}: no {path}")
 
 
 def told(rig: ForeignRig) -> dict[str, Any]:
