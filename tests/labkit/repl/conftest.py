@@ -14,6 +14,9 @@ from labkit.simulate.faults import read_faults
 from labkit.simulate.physics import Pose, school_table
 from labkit.simulate.repl_board import ReplBoard
 from tests.labkit.benchtop import Bench, lab_of
+from tests.labkit.brokers import KINDS, RunningBroker, launch
+from tests.labkit.gateway.conftest import rigs_on
+from tests.labkit.gateway.rig import Rig
 
 BOARDS = ["microbit-car", "esp32-micropython-car", "mpython-handpy"]
 
@@ -54,3 +57,18 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., ReplBench]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """The broker that a school has."""
+    running = launch(KINDS[-1], tmp_path_factory.mktemp("broker"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make_rig(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Labs of this test: mbot-1 and more devices."""
+    with rigs_on(broker, tmp_path) as make:
+        yield make
