@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
-from lms.core import clock
+from lms.core import clock, qr
 from lms.core.auth import current_account, current_school_id, require
 from lms.core.errors import Invalid
 from lms.core.web import ok
@@ -110,7 +110,10 @@ def room_codes(room_id: uuid.UUID) -> Page:
     wanted = request.form.get("seat", "")
     chosen = [seat for seat in seats if (str(seat.id) == wanted if wanted else not (seat.key_hash or seat.host_name))]
     codes = verbs.issue_enrol_codes(current_account(), chosen)
-    return render_template("roster/codes.html", room=found, codes=[(seat, codes[seat.id]) for seat in chosen], minutes=verbs.ENROL_MINUTES)
+    door = url_for("teaching.seat", _external=True)
+    pictures = qr.drawn([f"{door}?code={codes[seat.id]}" for seat in chosen])
+    shown = [(seat, codes[seat.id], picture) for seat, picture in zip(chosen, pictures, strict=True)]
+    return render_template("roster/codes.html", room=found, codes=shown, minutes=verbs.ENROL_MINUTES)
 
 
 @bp.post("/seats/<uuid:seat_id>/revoke")

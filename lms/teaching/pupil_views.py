@@ -216,6 +216,31 @@ def lesson_wheel() -> Response:
     return _json({"driver": str(target)})
 
 
+@bp.post("/api/lesson/stop")
+@require("student")
+def lesson_stop() -> Response:
+    """Stop the group's robot where the page cannot reach the broker: ``{"id": uuid}``; anyone of the group, whoever drives."""
+    stop_id = _uuid(_body({"id"}).get("id"), "id")
+    account = current_account()
+    desk = working_desk(account)
+    names = [kit.id for kit in kits_of(desk) if kit.kind == "robot"]
+    room = db.session.get(Room, desk.room_id) if desk.room_id else None
+    if room is None or not names:
+        raise Refused("no-robot", _l("你的小组没有小车。"), remedy=_l("要停别的小车，请马上叫老师。"))
+    held = [device for device in labs.devices_in(room.id) if device.homie_id in names]
+    return _json({"stop": labs.stop_room(account, room, desk.lesson_id, str(stop_id), held).stop_id})
+
+
+@bp.get("/api/lesson/stop/<uuid:stop_id>")
+@require("student")
+def lesson_stop_report(stop_id: uuid.UUID) -> Response:
+    """What a stop reached, of the group's robot only."""
+    names = {kit.id for kit in kits_of(working_desk(current_account())) if kit.kind == "robot"}
+    found = labs.stop_report(str(stop_id))
+    confirmed = [name for name in found["confirmed"] if name in names]
+    return _json({**found, "confirmed": confirmed, "unconfirmed": [one for one in found["unconfirmed"] if one.get("device") in names]})
+
+
 @bp.get("/api/lesson/work/<activity_id>")
 @require("student")
 def lesson_work(activity_id: str) -> Response:

@@ -48,7 +48,7 @@ def seat() -> BaseResponse | str:
     if here is None:
         if wants_json():
             return ok(state="not-enrolled", version="not-enrolled", csrf_token=generate_csrf())
-        return render_template("teaching/enrol.html", error=None)
+        return render_template("teaching/enrol.html", error=None, code=request.args.get("code", "")[:12])
     place = _place_of_pupil(here)
     if place is not None:
         return ok(state="seated", next=place, csrf_token=generate_csrf()) if wants_json() else redirect(place)
@@ -133,7 +133,7 @@ def enrol() -> BaseResponse | str | tuple[str, int]:
     except ZhikeError as error:
         if wants_json():
             raise
-        return render_template("teaching/enrol.html", error=error), error.status
+        return render_template("teaching/enrol.html", error=error, code=""), error.status
     response = make_response(ok(seat=made.label, terminal=made.terminal) if wants_json() else redirect(url_for("teaching.seat")))
     response.set_cookie(
         roster.SEAT_COOKIE, roster.seat_cookie(made, secret), max_age=400 * 86400, httponly=True, samesite="Lax", secure=request.is_secure

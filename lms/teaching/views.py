@@ -119,7 +119,9 @@ def console(lesson_id: uuid.UUID) -> Response | str:
 def projector(lesson_id: uuid.UUID) -> str:
     """The window for the class's screen: step, clock, figures; no names."""
     lesson = steered(current_account(), lesson_id)
-    return render_template("teaching/projector.html", lesson=lesson, class_name=board.class_title(lesson), texts=texts.projector_texts())
+    return render_template(
+        "teaching/projector.html", lesson=lesson, class_name=board.class_title(lesson), room=room_of(lesson), texts=texts.projector_texts()
+    )
 
 
 @bp.get("/projector/<uuid:lesson_id>/screen")

@@ -7,7 +7,7 @@ export const HEARTBEAT_MS = 5000;
 const GIVE_UP_MS = 5000; // no connection for so long: the page polls until there is one
 const SETTINGS = { heartbeat: "datetime", seat: "string", lesson: "string", step: "integer", "needs-help": "boolean", visible: "boolean" };
 
-/** Events: lamp (online | retry | polling), lesson, lease, reading, stopped; `detail` carries the payload. */
+/** Events: lamp (online | retry | polling), lesson, lease, reading, stopped, table; `detail` carries the payload. */
 export class Terminal extends EventTarget {
   constructor({ id, room, seat, lesson, step }) {
     super();
@@ -17,6 +17,7 @@ export class Terminal extends EventTarget {
     this.leases = new Map();
     this.readings = new Map(); // device → {property: text}
     this.descriptions = new Map();
+    this.table = { layout: null, poses: new Map() }; // the room's simulated table, where there is one
     this.seq = 0;
     this.lamp = "retry";
     document.addEventListener("visibilitychange", () => this.set("visible", String(!document.hidden)));
@@ -82,7 +83,9 @@ export class Terminal extends EventTarget {
   greet() {
     const devices = [...this.access.robots, ...this.access.cameras].map((kit) => `homie/5/${kit.id}/#`);
     const room = `zhike/room/${this.room}`;
-    this.client.subscribe([`${room}/lesson`, `${room}/stopped`, `${room}/lease/+`, ...devices], { qos: 1 });
+    const table = `homie/5/arena-${this.room}`;
+    const places = this.access.robots.length ? [`${table}/arena/layout`, ...this.access.robots.map((kit) => `${table}/${kit.id}/pose`)] : [];
+    this.client.subscribe([`${room}/lesson`, `${room}/stopped`, `${room}/lease/+`, ...devices, ...places], { qos: 1 });
     this.put("$state", "init");
     this.put("$description", JSON.stringify(this.description()));
     for (const [name, value] of Object.entries(this.values)) if (name !== "heartbeat") this.put(`terminal/${name}`, value);
@@ -131,7 +134,16 @@ export class Terminal extends EventTarget {
       else this.leases.delete(parts[4]);
       return this.tell("lease", { device: parts[4], lease: lease ?? null });
     }
+    if (parts[2] === `arena-${this.room}`) return this.look(parts[3], parse(text));
     if (parts[0] === "homie" && parts[2] !== this.id) this.read(parts[2], parts.slice(3), text);
+  }
+
+  /** The drawing of the simulated table, or where a robot stands on it. */
+  look(node, value) {
+    if (!value) return;
+    if (node === "arena") this.table.layout = value;
+    else this.table.poses.set(node, value);
+    this.tell("table", { node });
   }
 
   read(device, path, text) {

@@ -4,6 +4,8 @@ import { t } from "../lesson/texts.js";
 import { VirtualRobot } from "./arena.js";
 import { RealDriver, VirtualDriver } from "./drivers.js";
 import { PythonRunner } from "./python.js";
+import { RobotStop } from "./stop.js";
+import { TableView } from "../labs/table.js";
 
 const KEYS = { ArrowUp: "forward", ArrowDown: "backward", ArrowLeft: "left", ArrowRight: "right" };
 const SENSORS = ["range", "line", "light", "battery"];
@@ -30,10 +32,12 @@ class Mission {
     this.on(terminal, "lease", () => this.showWheel());
     this.on(terminal, "lamp", () => this.showWheel());
     this.on(terminal, "reading", ({ detail }) => detail.device === this.kit?.id && this.showSensors());
-    this.on(terminal, "stopped", () => this.pause());
+    this.on(terminal, "stopped", ({ detail }) => this.concerns(detail) && this.pause());
+    this.on(terminal, "table", () => this.showTable());
     this.on(terminal, "access", ({ detail }) => this.setAccess(detail));
     form.querySelectorAll("[data-mode-tab]").forEach((tab) => this.on(tab, "click", () => this.setMode(tab.dataset.modeTab)));
     this.on(window, "blur", () => this.hand && this.letGo());
+    this.on(window, "keydown", (event) => event.key === "Escape" && !event.isComposing && this.stopper && this.stopRobot());
     this.showWheel();
   }
 
@@ -58,9 +62,55 @@ class Mission {
   setReal() {
     this.real?.close();
     this.real = this.kit && this.page.robot !== "virtual" ? new RealDriver(this.terminal, this.kit, this.page.goal) : null;
+    this.setStop();
     if (this.real) this.on(this.real, "moved", () => this.driver === this.real && this.moved());
     const choices = this.find(".robot-choices");
     if (choices) choices.hidden = !this.real || this.page.robot === "virtual";
+  }
+
+  // ---- the red button, and the simulated table
+
+  setStop() {
+    this.stopper?.close();
+    this.view?.close();
+    this.view = null;
+    const box = this.find(".robot-stop");
+    box.hidden = !this.real;
+    this.stopper = this.real ? new RobotStop(box, this.terminal, this.kit) : null;
+    if (!this.stopWired) this.on(box.querySelector("button"), "click", () => this.stopRobot());
+    this.stopWired = true;
+    this.showTable();
+  }
+
+  stopRobot() {
+    this.stopper.press();
+    this.pause();
+  }
+
+  /** A stop that names other robots only is theirs; one that names none is everybody's. */
+  concerns(report) {
+    const named = [...(report?.confirmed ?? []), ...(report?.unconfirmed ?? []).map((one) => one.device)];
+    return !named.length || !this.kit || named.includes(this.kit.id);
+  }
+
+  /** The group's robot on the simulated table, seen from above; a real robot keeps its picture. */
+  showTable() {
+    const { layout, poses } = this.terminal.table;
+    const pose = this.real && poses.get(this.kit.id);
+    const canvas = this.find(".table-view");
+    if (!canvas) return;
+    canvas.hidden = !(layout && pose);
+    this.find(".real-icon").hidden = !canvas.hidden;
+    if (canvas.hidden) return;
+    this.view ??= new TableView(canvas);
+    if (this.view.layout?.size !== layout.size) {
+      canvas.style.aspectRatio = `${layout.size[0]} / ${layout.size[1]}`;
+      this.view.setLayout(layout);
+    }
+    const range = this.real.sensor("range");
+    const moving = this.terminal.readings.get(this.kit.id)?.moving === "true";
+    this.view.describe(this.kit.id, { number: this.kit.sticker || "", range, moving });
+    this.view.place(this.kit.id, pose);
   }
 
   setAccess(access) {
@@ -418,6 +468,8 @@ class Mission {
     this.runner?.close();
     this.virtual?.close();
     this.real?.close();
+    this.stopper?.close();
+    this.view?.close();
     this.editor?.destroy();
   }
 }

@@ -49,7 +49,7 @@ export function openRoom(page, { hear = () => {}, changed = () => {}, kits = () 
   document.addEventListener('keydown', (event) => { if (stopKey(event)) { event.preventDefault(); stop.press(); } });
   changed(false);
   connect();
-  plan(POLL_MS);
+  plan(robots.length ? POLL_MS : 0);
   return { refresh: () => plan(0), live: () => link?.live() === true, robots: () => robots };
 }
 

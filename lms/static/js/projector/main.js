@@ -1,5 +1,7 @@
 /** The projector's window: follows the lesson, counts down, shows figures; no names ever reach it. */
 
+import { openRoom } from '../labs/room.js';
+
 const screen = document.getElementById('screen');
 const texts = JSON.parse(document.getElementById('projector-data').textContent);
 const POLL_MS = 2000;
@@ -79,6 +81,12 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'r' || event.key === 'R') results.click();
 });
 if (typeof BroadcastChannel === 'function') new BroadcastChannel(`zhike-${screen.dataset.lesson}`).addEventListener('message', (event) => { if (event.data.results) results.click(); else refresh(); });
+const room = document.getElementById('room-data');
+if (room) {
+  const page = JSON.parse(room.textContent);
+  const link = document.getElementById('link');
+  openRoom(page, { changed: (live) => { link.dataset.mode = live ? 'live' : 'poll'; link.textContent = live ? page.texts.link_live : page.texts.link_poll; } });
+}
 addEventListener('resize', fit);
 setInterval(tick, 500);
 refresh();
