@@ -19,11 +19,13 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import unquote, urlsplit
 
+from labkit import codecs
 from labkit.errors import LabkitError
 from labkit.lab import Lab, LabDevice, Simulate
 from labkit.links import BrokerAddress
 from labkit.model import Kind
 from labkit.simulate import physics
+from labkit.simulate.backwards import Backwards
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
 from labkit.simulate.firmata_car import NO_WHEELS, FirmataBoard
@@ -167,14 +169,15 @@ class Fleet:
         elif codec in _STILL:
             firmware = _STILL[codec](device, faults, seed, now)
         else:
-            raise _not_simulated(device)
+            firmware = _backwards(device, None, faults, seed, now)
         self._kits.append(SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, settings.usb))
 
     def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
         codec = device.profile.transport.codec
-        if codec not in _FIRMWARES:
-            raise _not_simulated(device)
-        firmware: Firmware = _FIRMWARES[codec](device, body, faults, seed, now)
+        own = _FIRMWARES.get(codec)
+        firmware: Firmware = (
+            own(device, body, faults, seed, now) if own else _backwards(device, body, faults, seed, now)
+        )
         usb = device.simulate.usb if device.simulate else ""
         return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, usb)
 
@@ -200,6 +203,14 @@ class Fleet:
         if isinstance(entry, str):
             return Login(device_id, entry)
         return Login(self._broker.username or device_id, self._broker.password)
+
+
+def _backwards(device: LabDevice, body: Body | None, faults: Faults, seed: int, now: float) -> Firmware:
+    """A kit without a simulator of its own, by its codec's kit end."""
+    profile = device.profile
+    if codecs.kit_end(profile.transport.codec, profile, device.parameters) is None:
+        raise _not_simulated(device)
+    return Backwards(device, body, faults, seed, now)
 
 
 def _not_simulated(device: LabDevice) -> LabkitError:
