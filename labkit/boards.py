@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
 from labkit.broker.admin import RoleSpec
@@ -133,6 +134,26 @@ def _fill(template: str, fields: Mapping[str, str]) -> str:
     if not is_filter(filled) or "{" in filled:
         raise Malformed(f"{template} 不是主题", f"{template} is no topic")
     return filled
+
+
+class Named(Protocol):
+    """What this module needs of a lab's device."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def profile(self) -> Profile: ...
+
+
+def spaces(devices: Iterable[Named]) -> dict[str, Space]:
+    """The topics of every foreign board of a lab, by device."""
+    return {
+        one.id: space(one.profile, one.id, one.url)
+        for one in devices
+        if one.profile.foreign is not None and one.url.startswith("mqtt:")
+    }
 
 
 def gateway_role(name: str, spaces: Iterable[Space]) -> RoleSpec:

@@ -127,7 +127,7 @@ class Instance:
         name = load_lab(lab).name
         with app.app_context():
             school = db.session.scalars(select(Organisation).where(Organisation.level == "school")).one()
-            credential = gateway_credential(school.id, name)
+            credential = gateway_credential(school.id, name, lab)
         argv = (
             sys.executable,
             "-m",

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from labkit import homie
-from labkit.boards import Space, space
+from labkit.boards import Space, spaces
 from labkit.broker.topics import FilterTree
 from labkit.codecs import ha, tasmota
 from labkit.codecs.foreign import Send
@@ -63,11 +63,7 @@ class ForeignRouter:
     def __init__(self, lab: Lab, broker: Broker, board: Board) -> None:
         self._lab, self._broker, self._board = lab, broker, board
         self._workers: dict[str, Worker] = {}
-        self._spaces: dict[str, Space] = {
-            d.id: space(d.profile, d.id, d.url)
-            for d in lab.devices
-            if d.scheme == "mqtt" and d.profile.foreign is not None
-        }
+        self._spaces: dict[str, Space] = spaces(lab.devices)
         self._tree: FilterTree[str] = FilterTree()
         self._filters: dict[str, int] = {}
         self._root_of: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 
 import click
 from flask import Flask
@@ -53,12 +54,13 @@ def labs() -> None:
 @labs.command()
 @click.argument("name")
 @click.option("--board", is_flag=True, help="A board that speaks Homie itself, not a gateway.")
+@click.option("--lab", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The lab file, which names boards of other makers.")
 @click.option("--school", default="")
-def credential(name: str, board: bool, school: str) -> None:
+def credential(name: str, board: bool, lab: Path | None, school: str) -> None:
     """Make or show the broker credential of gateway NAME (gw-…) or of a board."""
     from lms.labs.service import board_credential, gateway_credential
 
     with _app().app_context():
         make = board_credential if board else gateway_credential
-        made = make(_school(school), name)
+        made = make(_school(school), name, lab)
     click.echo(json.dumps({"username": made.username, "password": made.password}))

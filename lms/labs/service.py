@@ -7,11 +7,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import delete, select, update
 
+from labkit import boards
+from labkit.broker import RoleSpec
+from labkit.lab import load_lab
 from lms.config import kept_secret
 from lms.core import clock
 from lms.core.audit import audit
@@ -120,10 +124,13 @@ def console_credential(account: Account, room: Room) -> Credential:
     return _credential(row, room.code)
 
 
-def gateway_credential(school_id: uuid.UUID, gateway: str) -> Credential:
-    """Standing credential of a gateway PC."""
+def gateway_credential(school_id: uuid.UUID, gateway: str, lab_file: Path | None = None) -> Credential:
+    """Standing credential of a gateway PC; with its lab file it reaches the boards of other makers that stand in it."""
+    rights = rules.gateway_rights()
+    if lab_file is not None:
+        rights = _granted(boards.gateway_role(gateway, boards.spaces(load_lab(lab_file).devices).values()))
     with write():
-        return _credential(_ensure(school_id, gateway, rules.gateway_rights(), None, clock.now() + FOREVER), "")
+        return _credential(_ensure(school_id, gateway, rights, None, clock.now() + FOREVER), "")
 
 
 def table_credential(school_id: uuid.UUID, room_code: str) -> Credential:
@@ -131,10 +138,16 @@ def table_credential(school_id: uuid.UUID, room_code: str) -> Credential:
     return board_credential(school_id, rules.table_of(room_code))
 
 
-def board_credential(school_id: uuid.UUID, device: str) -> Credential:
-    """Standing credential of a board that speaks Homie itself."""
+def board_credential(school_id: uuid.UUID, device: str, lab_file: Path | None = None) -> Credential:
+    """Standing credential of a board that is on the broker by itself; one of another maker gets the topics of its lab file's entry."""
+    own = boards.spaces(load_lab(lab_file).devices).get(device) if lab_file is not None else None
+    rights = rules.board_rights(device) if own is None else _granted(own.role(device))
     with write():
-        return _credential(_ensure(school_id, device, rules.board_rights(device), None, clock.now() + FOREVER), "")
+        return _credential(_ensure(school_id, device, rights, None, clock.now() + FOREVER), "")
+
+
+def _granted(role: RoleSpec) -> rules.Rights:
+    return rules.Rights(role.send, role.receive)
 
 
 def retire_credentials(lesson_id: uuid.UUID) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from labkit.boards import Space, gateway_role, space
+from labkit.boards import Space, gateway_role, spaces
 from labkit.broker import BrokerAdmin, ClientSpec
 from labkit.lab import load_lab
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, Person, RunningBroker
@@ -37,7 +37,7 @@ class ForeignRig:
     @property
     def spaces(self) -> dict[str, Space]:
         """Every board's own topics."""
-        return {d.id: space(d.profile, d.id, d.url) for d in self.lab.devices if d.profile.foreign}
+        return spaces(self.lab.devices)
 
     def _provision(self) -> None:
         admin = BrokerAdmin(self.console.client)
