@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from labkit import commands, homie
+from labkit import commands, homie, samples
 from labkit.commands.console import Console, Speaking, Voice, as_path, broker_options, pass_voice
 from labkit.errors import BadDocument, Fault, LabkitError, Malformed
 from labkit.gateway import Gateway, face
@@ -66,21 +66,23 @@ def serve(address: BrokerAddress, lab_file: Path, run_dir: Path, log_level: str)
     gateway.stop()
 
 
-@main.command(help="检查设备档案；不带参数时检查全部随附档案。有错时逐条给出 文件:行:原因，退出码 1。")
+@main.command(help="检查设备档案和它的样例；不带参数时检查全部随附档案。有错时逐条给出 文件:行:原因，退出码 1。")
 @click.argument("folders", nargs=-1, type=as_path)
 @pass_voice
 def check(voice: Voice, folders: tuple[Path, ...]) -> None:
-    """Check profile folders, or lab files (``*.yaml``)."""
+    """Check profile folders with their samples, or lab files (``*.yaml``)."""
     faults: list[Fault] = []
     checked: list[str] = []
     for folder in folders or (None,):
         try:
-            if folder is None:
-                checked.extend(load_profiles())
-            elif folder.is_file() and folder.name != "profile.yaml":
+            if folder is not None and folder.is_file() and folder.name != "profile.yaml":
                 checked.append(load_lab(folder).name)
-            else:
-                checked.append(load_profile(folder.parent if folder.is_file() else folder).id)
+                continue
+            named = load_profiles().values() if folder is None else [load_profile(_folder(folder))]
+            for profile in named:
+                wrong = list(samples.faults(profile))
+                faults.extend(wrong)
+                checked.extend([] if wrong else [profile.id])
         except BadDocument as error:
             faults.extend(error.faults)
     if voice.as_json:
@@ -92,6 +94,10 @@ def check(voice: Voice, folders: tuple[Path, ...]) -> None:
         for name in checked:
             click.echo(f"{name}: {'ok' if voice.lang == 'en' else '通过'}")
     sys.exit(1 if faults else 0)
+
+
+def _folder(path: Path) -> Path:
+    return path.parent if path.is_file() else path
 
 
 @main.command("list", help="列出代理上的 Homie 设备和状态。")
