@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from labkit import codecs
 from labkit.binding import Choice
@@ -21,7 +22,7 @@ from labkit.codecs import Reported
 from labkit.errors import LabkitError
 from labkit.lab import Lab, LabDevice
 from labkit.links import Broker, BrokerAddress, GuardedPort
-from labkit.ports import SCHEMES, Listing, SerialPort
+from labkit.ports import SCHEMES, Listing, Name, SerialPort, parse_name
 
 FIX, WATCH = "fix", "watch"
 CONNECT_S = 4.0
@@ -209,11 +210,44 @@ def check_ports(machine: Machine, lab: Lab | None, choices: Mapping[str, Choice]
         )  # fmt: skip
     for device in wanted:
         if choices[device.id].port is None:
+            nameless = _nameless(device, usable)
+            if nameless:
+                yield nameless
+                continue
             yield Trouble(
                 "not-plugged", named(device),
                 f"{device.url} 上没有设备", "插上它的数据线并打开电源；换过插口或板子就改 lab.yaml 里的 url",
                 f"nothing at {device.url}", "plug its data cable in, switch it on; or correct the url in lab.yaml",
             )  # fmt: skip
+
+
+def _nameless(device: LabDevice, usable: Sequence[SerialPort]) -> Trouble | None:
+    """A device that is named by a serial number which its board does not have for itself."""
+    name = parse_name(device.url) if device.scheme in SCHEMES else Name()
+    alike = [p.location for p in usable if name.serial and p.kind == name.kind and not p.serial]
+    if not alike:
+        return None
+    sockets = "、".join(f"hub:{location}" for location in alike)
+    return Trouble(
+        "no-serial", named(device),
+        f"插着的 {name.kind} 板子没有自己的序列号（厂家给每块都写了一样的），认不出 {name.serial}",
+        f"在 lab.yaml 里改用插口：{sockets}",
+        f"the boards {name.kind} that are plugged in have no serial number of their own", f"name the socket: {sockets}",
+    )  # fmt: skip
+
+
+def check_cameras(machine: Machine, lab: Lab | None) -> Iterator[Trouble]:
+    """USB cameras that are not there, or that this user may not open."""
+    for device in lab.devices if lab else ():
+        path = unquote(urlsplit(device.url).path)
+        if device.scheme == "v4l2" and not os.path.exists(path):
+            yield Trouble(
+                "no-camera", named(device),
+                f"没有 {path}", "插上摄像头；换过插口就用 /dev/v4l/by-id/ 下的名字",
+                f"there is no {path}", "plug the camera in; use its name below /dev/v4l/by-id/",
+            )  # fmt: skip
+        elif device.scheme == "v4l2":
+            yield from check_access(machine, [SerialPort(path)])
 
 
 def check_access(machine: Machine, ports: Iterable[SerialPort]) -> Iterator[Trouble]:

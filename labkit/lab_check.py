@@ -130,6 +130,15 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _judge(one: Facts) -> list[tuple[str, str, str, str]]:
     """Level, code, Chinese, English of one device."""
+    if one.kind is Kind.TERMINAL and one.state is State.LOST:
+        return [
+            (
+                WATCH,
+                "terminal",
+                "电脑掉线了：看看网线和电源，重新打开网页",
+                "the PC is gone: check its network and power",
+            )
+        ]
     found = [_alerted(alert, text) for alert, text in sorted(one.alerts.items()) if alert != "battery"]
     if one.state is not State.READY and not _must_fix(found):
         found.append(_not_ready(one.state))

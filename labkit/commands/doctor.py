@@ -63,7 +63,7 @@ def examine(
     elif lab and probe:
         bad = {one.subject for one in closed} | {p.path for p in ports if any(h.ours for h in machine.holders(p.path))}
         troubles += doctor.check_firmware(doctor.probeable(lab.devices, choices, bad))
-    troubles += doctor.check_video(machine, lab)
+    troubles += [*doctor.check_cameras(machine, lab), *doctor.check_video(machine, lab)]
     return troubles
 
 

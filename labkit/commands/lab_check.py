@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import uuid
@@ -26,6 +27,7 @@ LOOK_S = 1.0
 QUIET_S = 0.5
 STOP_S = 2.5
 CONFIRM_S = 4.0
+TERMINAL = re.compile(r"t-(.+)-([0-9a-z]+)")
 
 
 @dataclass
@@ -108,6 +110,7 @@ def check_lab(voice: Voice, address: BrokerAddress, room: str, lab_file: Path | 
         stopped = stop_all(console, seen, chosen) if try_stop else {}
     facts = [replace(seen.facts(d), **stopped.get(d, {})) for d in chosen]  # type: ignore[arg-type]  # proved and why
     facts += _missing(lab_file, room, seen) if lab_file else []
+    facts += _lost_terminals(seen, room)
     if not facts:
         raise LabkitError("no_devices", "没有设备：先启动网关（labkit serve）", "no devices: start the gateway first")
     _tell(voice, facts, lab_check.judge(facts), time.monotonic() - began)
@@ -172,6 +175,16 @@ def _missing(lab_file: Path, room: str, seen: Seen) -> list[Facts]:
         for d in lab.devices
         if d.id not in seen.listed and room in ("", d.room)
     ]
+
+
+def _lost_terminals(seen: Seen, room: str) -> list[Facts]:
+    """Terminals whose connection broke (``t-<room>-<seat>``); one that was switched off in order is no fault."""
+    found = []
+    for device, state in seen.states.items():
+        match = TERMINAL.fullmatch(device)
+        if match and state is State.LOST and device not in seen.listed and room in ("", match[1]):
+            found.append(Facts(device, Kind.TERMINAL, seat=match[2], state=state))
+    return found
 
 
 def _tell(voice: Voice, facts: list[Facts], findings: list[Finding], seconds: float) -> None:

@@ -72,6 +72,42 @@ def test_a_device_of_the_lab_that_is_not_there(tmp_path: Path) -> None:
     assert found.code == "not-plugged" and found.subject == "07 号（mbot-7）" and "hub:1-1.1" in found.zh
 
 
+def test_a_serial_number_that_its_board_does_not_have_for_itself(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, mbot("usb:1a86:7523:0001"))
+    found = only(doctor.check_ports(WELL, lab, {"mbot-7": Choice()}))
+    assert found.code == "no-serial" and "hub:1-1.4" in found.fix_zh
+
+
+def test_cameras_that_are_not_there_or_not_allowed(tmp_path: Path) -> None:
+    camera = tmp_path / "video0"
+    lab = lab_of(tmp_path, f'{{id: cam-1, profile: generic-camera, url: "v4l2://{camera}"}}')
+    assert only(doctor.check_cameras(WELL, lab)).code == "no-camera"
+    camera.touch()
+    assert list(doctor.check_cameras(WELL, lab)) == []
+    denied = replace(WELL, may_open=lambda _: False, group=lambda _: "video")
+    assert "usermod -aG video" in only(doctor.check_cameras(denied, lab)).fix_zh
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become somebody else")
+def test_no_permission_as_the_system_says_it() -> None:
+    master, slave = os.openpty()
+    path = os.ttyname(slave)
+    told = []
+    for mode in (0o600, 0o666):
+        os.chmod(path, mode)
+        script = (
+            "import grp, os; from labkit import doctor; from labkit.ports import SerialPort\n"
+            "machine = doctor.this_machine(lambda: ())\n"
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            f"print([(t.code, t.fix_zh) for t in doctor.check_access(machine, [SerialPort({path!r})])])"
+        )
+        told.append(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+    os.close(master)
+    os.close(slave)
+    assert "no-permission" in told[0] and "usermod -aG tty" in told[0]
+    assert told[1].strip() == "[]"
+
+
 def test_no_permission() -> None:
     found = only(doctor.check_access(replace(WELL, may_open=lambda _: False), [PORT]))
     assert found.code == "no-permission" and "usermod -aG dialout" in found.fix_zh

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from labkit.health import Health
-from labkit.lab_check import FIX, WATCH, Facts, alerts_of, judge
+from labkit.lab_check import FIX, WATCH, Facts, alerts_in, alerts_of, judge
 from labkit.model import Kind, State
 from labkit.profiles import load_profile, profiles_dir
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
@@ -47,6 +47,9 @@ def test_a_device_that_is_well_has_nothing_to_fix() -> None:
         (with_health(battery="12.0"), (FIX, "battery")),
         (with_health(battery="33.0"), (WATCH, "battery")),
         (replace(WELL, values={"main/battery": "9"}), (FIX, "battery")),
+        (replace(WELL, kind=Kind.TERMINAL, state=State.LOST, proved=None), (WATCH, "terminal")),
+        (replace(WELL, alerts={"abilities": "固件 1 没有：巡线"}), (WATCH, "abilities")),
+        (replace(WELL, alerts={"shelf": "柜门没关"}), (FIX, "shelf")),
         (with_health(round_trip="900.0"), (WATCH, "slow")),
         (with_health(reading_age="40"), (WATCH, "old")),
         (with_health(reconnects="9"), (WATCH, "loose")),
@@ -62,6 +65,16 @@ def test_findings_name_seat_and_sticker_and_a_gateway_only_once() -> None:
     assert judge([replace(ill, seat="", sticker="")])[0].where == "mbot-7"
     gone = [replace(ill, device=f"mbot-{n}", root=State.LOST) for n in range(5)]
     assert [(f.device, f.code) for f in judge(gone)] == [("gw-1", "gateway")]
+
+
+def test_old_firmware_does_not_hide_a_stop_that_was_not_proved() -> None:
+    old = replace(WELL, alerts={"abilities": "固件 1 没有：巡线"}, proved=False)
+    assert codes(old) == [(WATCH, "abilities"), (FIX, "stop")]
+
+
+def test_alerts_are_known_by_their_texts() -> None:
+    told = "没有插上或线松了；电量只剩 9%；小车 08：失去连接；固件 1 没有：巡线；柜门没关"
+    assert list(alerts_in(told)) == ["unplugged", "battery", "lost", "abilities", "柜门没关"]
 
 
 def test_seats_are_counted_as_people_do() -> None:
