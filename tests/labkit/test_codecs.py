@@ -238,7 +238,7 @@ def test_firmata_hrefs_are_checked(href: str) -> None:
         uno().check(Form(href))
 
 
-@pytest.mark.parametrize("profile", [p for p in PROFILES.values() if p.transport.codec])
+@pytest.mark.parametrize("profile", [p for p in PROFILES.values() if p.transport.codec and p.safety])
 def test_a_stop_is_ready_before_anything_was_received(profile: Profile) -> None:
     codec = codecs.create(profile.transport.codec, profile)
     safety = profile.safety
