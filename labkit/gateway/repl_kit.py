@@ -6,6 +6,7 @@ wait: the guard sends it at once, it interrupts whatever runs, and everything th
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 
@@ -26,6 +27,7 @@ PIECE = 48
 PIECE_GAP_S = 0.008
 ANSWER_S = 1.0
 RETRY_S = 2.0
+STOP_S = 0.3
 MAX_QUEUED = 40
 
 
@@ -40,6 +42,7 @@ class ReplKit(SerialKit):
         self._pieces: deque[bytes] = deque()
         self._piece_at = 0.0
         self._sent_at: float | None = None
+        self._quiet_until = 0.0
         self._installing: str | None = None
         self._installed = False
 
@@ -59,14 +62,17 @@ class ReplKit(SerialKit):
         return super().send_stop(number)
 
     def guard_stopped(self, note: dict[str, object], now: float) -> None:
-        """The stop has interrupted the board; what was half sent is void."""
+        """The stop has interrupted the board, what was half sent is void; the board takes nothing until it has carried it out."""
         self._forget()
+        self._quiet_until = now + STOP_S
         super().guard_stopped(note, now)
 
     def heard(self, event: codecs.Event) -> None:
         """Go on when the board is free; install again what a restart has taken."""
         if isinstance(event, Ack):
             self._sent_at = None
+            if self._quiet_until < math.inf:
+                self._quiet_until = 0.0
             self._go_on(time.monotonic())
         elif isinstance(event, Entered):
             self._forget()
@@ -87,6 +93,7 @@ class ReplKit(SerialKit):
 
     def _open(self, now: float) -> None:
         self._installing, self._installed = None, False
+        self._quiet_until = math.inf  # the guard stops the board first, and says when
         self._forget()
         super()._open(now)
 
@@ -97,7 +104,7 @@ class ReplKit(SerialKit):
     def _greet(self) -> None:
         """Interrupt and enter; not a command."""
         self._forget()
-        if self._port:
+        if self._port and time.monotonic() >= self._quiet_until:
             self._port.write(self._codec.opening())
 
     def _probe(self, now: float) -> None:
@@ -107,7 +114,7 @@ class ReplKit(SerialKit):
             self._start_over()
         if not self._codec.entered:
             self._greet()
-        if self._sent_at is None:
+        if self._free() and not self._commands and not self._pieces:
             super()._probe(now)
 
     def _firmware(self, version: str) -> None:
@@ -127,7 +134,7 @@ class ReplKit(SerialKit):
             super()._poll(now)
 
     def _free(self) -> bool:
-        return self._codec.entered and self._sent_at is None
+        return self._codec.entered and self._sent_at is None and time.monotonic() >= self._quiet_until
 
     def _write(self, data: bytes) -> None:
         if data and len(self._commands) < MAX_QUEUED:
@@ -157,7 +164,7 @@ class ReplKit(SerialKit):
         if self._installing is not None:
             self.alert("program", Title(f"板上程序装不上：{text}", f"the board's program cannot be installed: {text}"))
             self._commands.clear()
-            self._probing_since = time.monotonic()
+            self._installing, self._probe_at = None, time.monotonic() + RETRY_S
         elif self._installed and text.startswith(("NameError", "ImportError", "AttributeError")):
             self._start_over()
 
