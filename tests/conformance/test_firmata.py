@@ -50,10 +50,12 @@ def driving(lab: Rig, uno: Uno) -> Iterator[subprocess.Popen[bytes]]:
     port = str(lab.broker.config.tcp_port)
     script = Path(__file__).with_name("terminal.py")
     process = subprocess.Popen([sys.executable, script, port, ADMIN, ADMIN_PASSWORD, TERMINAL, "0.3"])
-    uno.gives(FORWARD, 5)
-    yield process
-    process.kill()
-    process.wait(5)
+    try:
+        uno.gives(FORWARD, 5)
+        yield process
+    finally:
+        process.kill()
+        process.wait(5)
 
 
 def test_the_firmware_is_read_and_a_stop_is_proved(lab: Rig, uno: Uno) -> None:

@@ -1,0 +1,118 @@
+"""A micro:bit: its own MicroPython firmware (Debian's package) on the nRF51 of QEMU, its UART on a pty.
+
+Two things QEMU's nRF51 has not: its timers do not run the firmware's PWM, so what is looked at are the pins that are written
+digitally, the motors' directions; and without an analogue converter `display.read_light_level()` and `temperature()` never return, so
+the cable replaces the question for the light by a number. All other bytes pass as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import subprocess
+import threading
+import time
+import tty
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tests.conformance import debian
+
+FIRMWARE = "/usr/share/firmware-microbit-micropython/firmware.hex"
+GPIO_OUT = 0x50000504
+PORT_BIT = {13: 23, 14: 22, 15: 21, 16: 16}
+"""Edge connector pin → bit of port 0."""
+LOOK_S = 0.01
+LIGHT, DARKNESS = b"display.read_light_level()", b"7"
+
+
+class Microbit:
+    """A board whose port is ``path``."""
+
+    def __init__(self, folder: Path) -> None:
+        qemu = debian.program("qemu-system-arm", "qemu-system-arm")
+        firmware = debian.file(FIRMWARE, "firmware-microbit-micropython")
+        self.path = folder / "tty-microbit"
+        serial, monitor = folder / "uart", folder / "monitor"
+        doors = ["-serial", f"unix:{serial},server=on,wait=off", "-monitor", f"unix:{monitor},server=on,wait=off"]
+        board = ["-M", "microbit", "-device", f"loader,file={firmware}", "-display", "none"]
+        self._process = subprocess.Popen([qemu, *board, *doors])
+        self._uart, self._monitor = _connect(serial), _connect(monitor)
+        self._prompt()
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.path.symlink_to(os.ttyname(self._slave))
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._to_board, self._to_port)]
+        for thread in self._threads:
+            thread.start()
+
+    def inject(self, data: bytes) -> None:
+        """Bytes that come to the board through the cable, though nobody at the port has sent them."""
+        self._uart.sendall(data)
+
+    def level(self, pin: int) -> int:
+        """What a pin of the edge connector gives, 0 or 1."""
+        self._monitor.sendall(f"xp /1wx {GPIO_OUT:#x}\n".encode())
+        word = self._prompt().rsplit(":", 1)[1].split()[0]
+        return int(word, 16) >> PORT_BIT[pin] & 1
+
+    def gives(self, levels: Mapping[int, int], timeout_s: float) -> float:
+        """Wait until pins have these levels; the seconds it took."""
+        began, pace = time.monotonic(), threading.Event()
+        while (found := {pin: self.level(pin) for pin in levels}) != levels:
+            assert time.monotonic() - began < timeout_s, f"{levels} wanted, {found} found"
+            pace.wait(LOOK_S)
+        return time.monotonic() - began
+
+    def changes(self, pin: int, looks: int = 200) -> bool:
+        """Whether a pin has both levels in so many looks."""
+        return len({self.level(pin) for _ in range(looks)}) == 2
+
+    def end(self) -> None:
+        """Switch it off."""
+        self._process.kill()
+        self._process.wait(5)
+        self._ended.set()
+        os.write(self._slave, b"x")
+        for thread in self._threads:
+            thread.join(5)
+        for one in (self._uart, self._monitor):
+            one.close()
+        os.close(self._slave)
+        os.close(self._master)
+
+    def _to_board(self) -> None:
+        while not self._ended.is_set():
+            data = os.read(self._master, 256)
+            with suppress(BrokenPipeError, ConnectionResetError):  # switched off
+                self._uart.sendall(data.replace(LIGHT, DARKNESS))
+
+    def _to_port(self) -> None:
+        with suppress(ConnectionResetError):  # switched off
+            while data := self._uart.recv(256):
+                os.write(self._master, data)
+
+    def _prompt(self) -> str:
+        """The monitor's answer up to its next prompt."""
+        answer = b""
+        while not answer.endswith(b"(qemu) "):
+            answer += self._monitor.recv(4096)
+        return answer.decode().removesuffix("(qemu) ")
+
+
+def _connect(path: Path) -> socket.socket:
+    """A connection to a door of QEMU, which opens a moment after its start."""
+    pace = threading.Event()
+    for _ in range(500):
+        one = socket.socket(socket.AF_UNIX)
+        try:
+            one.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            one.close()
+            pace.wait(0.02)
+            continue
+        return one
+    raise AssertionError(f"QEMU does not open {path}")

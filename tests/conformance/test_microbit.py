@@ -1,0 +1,125 @@
+"""The micro:bit's own MicroPython in QEMU, driven by the profile of the micro:bit car alone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labkit.profiles import load_profiles
+from tests.conformance.microbit import Microbit
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.gateway.rig import Rig
+
+PROFILE = load_profiles()["microbit-car"]
+LEFT, RIGHT = PROFILE.parameters["left_dir"], PROFILE.parameters["right_dir"]
+BACKWARD = {LEFT: 1, RIGHT: 1}
+STANDING = {LEFT: 0, RIGHT: 0}
+LEASE_S = 0.5
+ON_THE_WAY_S = 0.2
+BUSY_CLOCK_S = 2.0
+"""QEMU's clock falls behind while its processor is busy and so is this machine: up to 1.5 s for 1 s were seen."""
+TERMINAL = "t-lab1-01"
+
+
+@pytest.fixture
+def microbit(tmp_path: Path) -> Iterator[Microbit]:
+    """A board with its cable plugged in."""
+    board = Microbit(tmp_path)
+    yield board
+    board.end()
+
+
+@pytest.fixture
+def lab(make_lab: Callable[..., Rig], microbit: Microbit) -> Rig:
+    """A lab with the car on it, leased to a terminal."""
+    one = make_lab(f'{{id: mb-1, profile: microbit-car, sticker: "41", url: "serial://{microbit.path}"}}')
+    one.serve()
+    one.until("homie/5/mb-1/$state", b"ready", 30)
+    one.lease(device="mb-1")
+    return one
+
+
+@pytest.fixture
+def driving(lab: Rig, microbit: Microbit) -> Iterator[subprocess.Popen[bytes]]:
+    """A terminal's process that drives the car backwards all the time."""
+    port = str(lab.broker.config.tcp_port)
+    script = Path(__file__).with_name("terminal.py")
+    process = subprocess.Popen([sys.executable, script, port, ADMIN, ADMIN_PASSWORD, TERMINAL, "-0.2"])
+    try:
+        microbit.gives(BACKWARD, 5)
+        yield process
+    finally:
+        process.kill()
+        process.wait(5)
+
+
+def test_the_firmware_is_read_and_a_stop_is_proved(lab: Rig, microbit: Microbit) -> None:
+    assert lab.value("firmware", "mb-1") == b"micro:bit with nRF51822"
+    lab.wish(linear_x=-0.2, ms=500)
+    microbit.gives(BACKWARD, 2)
+    report = lab.room_stop()
+    assert (report["confirmed"], report["unconfirmed"]) == (["mb-1"], [])
+    microbit.gives(STANDING, 0.05)
+
+
+def test_outputs_are_0_within_the_lease_of_a_dead_client(
+    lab: Rig, microbit: Microbit, driving: subprocess.Popen[bytes]
+) -> None:
+    driving.kill()
+    microbit.gives(STANDING, LEASE_S + ON_THE_WAY_S)
+    lab.until("homie/5/mb-1/main/stop-confirmed", b"true")
+
+
+def test_the_boards_own_deadman_stops_it_when_gateway_and_guard_are_dead(
+    lab: Rig, microbit: Microbit, driving: subprocess.Popen[bytes]
+) -> None:
+    assert lab.gateway
+    lab.gateway.send_signal(signal.SIGSTOP)  # or it would start another guard
+    for process in [*psutil.Process(lab.gateway.pid).children(), lab.gateway]:
+        process.send_signal(signal.SIGKILL)
+    assert PROFILE.safety and PROFILE.safety.device_deadman_ms
+    microbit.gives(STANDING, PROFILE.safety.device_deadman_ms / 1000 + BUSY_CLOCK_S)
+    lab.gateway.wait(5)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        f"while True:\n pin{LEFT}.write_digital(1)\n pin{LEFT}.write_digital(0)",
+        f"pin{LEFT}.write_digital(1)\nwhile True: pass",
+        f"pin{LEFT}.write_digital(1)\nsleep(1000000)",
+        f"pin{LEFT}.write_digital(1)\nwhile True: print('x' * 40)",
+    ],
+    ids=["pins", "pass", "sleep", "print"],
+)
+def test_an_endless_loop_is_stopped_within_a_second(
+    lab: Rig, microbit: Microbit, driving: subprocess.Popen[bytes], loop: str
+) -> None:
+    driving.send_signal(signal.SIGSTOP)
+    microbit.inject(b"\x03\x03" + loop.encode() + b"\x04")
+    microbit.gives({LEFT: 1, RIGHT: 1}, 1)
+    began = time.monotonic()
+    report = lab.room_stop()
+    assert time.monotonic() - began < 1.0
+    assert report["confirmed"] == ["mb-1"]
+    assert not microbit.changes(LEFT), "the loop still runs"
+    assert microbit.gives(STANDING, 0.05) < 0.05
+    lab.until("homie/5/mb-1/$state", b"ready", 10)
+    driving.send_signal(signal.SIGCONT)
+
+
+def test_a_board_that_hangs_for_ever_is_listed_within_2_s(lab: Rig, microbit: Microbit) -> None:
+    """Not even its interrupt key helps: only pulling the cable and the battery does, and the list says for which robot."""
+    microbit.inject(b"\x03\x03temperature()\x04")
+    lab.until("homie/5/mb-1/$state", b"lost", 10)
+    began = time.monotonic()
+    report = lab.room_stop()
+    assert time.monotonic() - began < 2.0
+    assert [(robot["device"], robot["sticker"]) for robot in report["unconfirmed"]] == [("mb-1", "41")]
