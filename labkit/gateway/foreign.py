@@ -184,6 +184,7 @@ class ForeignKit(Worker):
         self._version = max(int(time.time()), self._version + 1)
         kit = face.kit_device(self.device, self._gateway, self._version)
         main, *rest = kit.nodes
+        name = printable(name)
         nodes = (replace(main, properties=tuple(self._properties.values())), *rest)
         kit = replace(kit, nodes=nodes, name=f"{self.device.title.zh}（{name}）" if name else kit.name)
         self._board.put(homie.description_topic(self.device.id), homie.describe(kit))
@@ -262,6 +263,11 @@ def dialect(device: LabDevice, own: Space) -> Dialect:
     if convention == "homeassistant":
         return HaBoard(own)
     return RawBoard(device.profile, own)
+
+
+def printable(text: str) -> str:
+    """A name that a stranger gave, for terminals and pages: no control characters, at most 80 characters."""
+    return "".join(letter for letter in text if letter.isprintable())[:80]
 
 
 def fitting(item: Property, value: Value) -> Value:

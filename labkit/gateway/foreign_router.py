@@ -18,8 +18,8 @@ from labkit.codecs import ha, tasmota
 from labkit.codecs.foreign import Send
 from labkit.errors import Malformed
 from labkit.gateway.board import Board
-from labkit.gateway.foreign import ForeignKit, Mouth
-from labkit.gateway.foreign_homie5 import MAX_CHILDREN, ForeignHomie5
+from labkit.gateway.foreign import ForeignKit, Mouth, printable
+from labkit.gateway.foreign_homie5 import MAX_CHILDREN, ForeignHomie5, boards_topic
 from labkit.gateway.mailbox import Heard
 from labkit.gateway.worker import Worker, to_json
 from labkit.lab import Lab, LabDevice
@@ -69,7 +69,7 @@ class ForeignRouter:
         self._root_of: dict[str, str] = {}
         self._states: dict[str, Message] = {}
         self._strangers: dict[tuple[str, str], Stranger] = {}
-        self._changed = False
+        self._changed = True  # an earlier process may have left a list
         self._tell_at = 0.0
 
     def worker(self, device: LabDevice) -> Worker:
@@ -90,8 +90,9 @@ class ForeignRouter:
         """The boards' topics, and where strangers show themselves."""
         for topic, qos in self._filters.items():
             self._broker.subscribe(topic, qos)
-        for topic in LOOK:
+        for topic in (*LOOK, boards_topic(self._lab.name, "+")):
             self._broker.subscribe(topic)
+        self._tell_at = time.monotonic() + TELL_GAP_S
 
     def take(self, message: Message) -> bool:
         """Hand a message on; whether that was all that is to be done with it."""
@@ -100,6 +101,7 @@ class ForeignRouter:
             self._homie5(levels, message)
             return False
         if levels[0] == "zhike":
+            self._left_over(levels, message)
             return False
         for device in self._tree.match(message.topic):
             self._workers[device].mailbox.put(Heard(message.topic, message.payload, message.retained))
@@ -116,6 +118,12 @@ class ForeignRouter:
             self._changed, self._tell_at = False, now + TELL_GAP_S
             rows = [one.row() for _, one in sorted(self._strangers.items())]
             self._board.put(f"zhike/gateway/{self._lab.name}/strangers", to_json(rows))
+
+    def _left_over(self, levels: list[str], message: Message) -> None:
+        """What an earlier process told of a board that this lab no longer has."""
+        mine = message.topic == boards_topic(self._lab.name, levels[-1])
+        if mine and message.retained and message.payload and levels[-1] not in self._workers:
+            self._clear(message.topic)
 
     # Homie 5 of others.
 
@@ -152,7 +160,7 @@ class ForeignRouter:
             base = f"{device}?children={children}" if children else device
             stranger = self._stranger("homie5", device, "homie5-board", base)
             if stranger:
-                stranger.name = shown.name[:80]
+                stranger.name = printable(shown.name)
 
     def _to_root(self, device: str, message: Message) -> None:
         root = self._root_of.get(device)
@@ -173,7 +181,7 @@ class ForeignRouter:
         if device == "5" or self._named(f"homie/{device}/$state"):
             return
         key = ("homie4", device)
-        text = payload[:80].decode("utf-8", "replace")
+        text = printable(payload[:320].decode("utf-8", "replace"))
         if what == "state":
             self._state(key, payload)
             self._keep_state(f"homie4/{device}", Message("", payload, True))
@@ -196,10 +204,10 @@ class ForeignRouter:
         if len(message.payload) > ha.MAX_CONFIG_BYTES:
             raise Malformed("发现内容太大", "a discovery message that is too large")
         document = homie.parse_json_object(message.payload)
-        base = str(document.get("t", ""))[:60]
+        base = printable(str(document.get("t", "")))[:60]
         stranger = self._stranger("tasmota", mac, "tasmota-board", f"{base}?mac={mac}" if base else "")
         if stranger:
-            stranger.name = str(document.get("dn", ""))[:80]
+            stranger.name = printable(str(document.get("dn", "")))
 
     def _home_assistant(self, message: Message) -> None:
         if any(one.announces(message.topic) for one in self._spaces.values()):
@@ -214,7 +222,7 @@ class ForeignRouter:
         owner = document.get("device")
         stranger = self._stranger("homeassistant", own_id, "esphome-board" if node else "", node)
         if stranger and isinstance(owner, dict) and isinstance(owner.get("name"), str):
-            stranger.name = owner["name"][:80]
+            stranger.name = printable(owner["name"])
 
     def _named(self, topic: str) -> bool:
         return any(one.tells(topic) for one in self._spaces.values())

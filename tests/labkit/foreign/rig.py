@@ -31,7 +31,7 @@ class ForeignRig:
         self.console = broker.person(ADMIN, ADMIN_PASSWORD, client_id=f"console-{folder.name}")
         self.console.subscribe("homie/#", "zhike/#", "homeassistant/#", "tasmota/#", "stat/#", "tele/#", "cmnd/#")
         self.people = [self.console]
-        self._provision()
+        self.provision()
         self._running: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -39,7 +39,8 @@ class ForeignRig:
         """Every board's own topics."""
         return spaces(self.lab.devices)
 
-    def _provision(self) -> None:
+    def provision(self) -> None:
+        """Roles and clients of every board and of the gateway, as `lms.labs` makes them."""
         admin = BrokerAdmin(self.console.client)
         roles = [own.role(name) for name, own in self.spaces.items()]
         roles.append(gateway_role(GATEWAY, self.spaces.values()))
