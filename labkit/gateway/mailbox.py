@@ -105,9 +105,10 @@ class Mailbox:
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
 
-    def put(self, item: Item) -> bool:
+    def put(self, item: Item, quiet: bool = False) -> bool:
         """Add an item; False when 2,000 wait already and the item is dropped (a stop never is).
 
+        ``quiet`` wakes nobody: the item is taken with the next one, or at the end of the worker's wait (50 ms).
         A stop goes to the front and throws away waiting drives and blinks; a drive replaces a waiting one.
         """
         with self._changed:
@@ -121,7 +122,8 @@ class Mailbox:
                 return False
             else:
                 self._items.append(item)
-            self._changed.notify()
+            if not quiet:
+                self._changed.notify()
         return True
 
     def get(self, timeout_s: float) -> Item | None:
@@ -130,7 +132,6 @@ class Mailbox:
         with self._changed:
             while not self._items:
                 left = end - time.monotonic()
-                if left <= 0:
-                    return None
-                self._changed.wait(left)
+                if left <= 0 or not self._changed.wait(left):
+                    return self._items.popleft() if self._items else None
             return self._items.popleft()
