@@ -17,6 +17,7 @@ from labkit.gateway.mailbox import (
     Adopt,
     DriveOrder,
     EndOrder,
+    Heard,
     IdentifyOrder,
     Item,
     Mailbox,
@@ -25,6 +26,7 @@ from labkit.gateway.mailbox import (
 )
 from labkit.gateway.mirror import Mirror
 from labkit.health import Health
+from labkit.homie import Part
 from labkit.lab import LabDevice
 from labkit.model import Drive, Kind, Property, State, Title, Value
 
@@ -143,6 +145,10 @@ class Worker(threading.Thread):
             log.info("%s: %s → %s", self.device.id, self.state.value, state.value)
         self.state = state
         self._board.put(homie.state_topic(self.device.id), state.value.encode())
+
+    def hear(self, item: Heard, part: Part) -> None:
+        """A message of the device's own board; called by the router."""
+        self.mailbox.put(item)
 
     def tap(self, way: str, data: bytes) -> None:
         """A frame passes on this kit's line (``in`` from it, ``out`` to it); any thread."""
@@ -315,16 +321,18 @@ class Robot(Worker):
         self._waiting = None
         self._blinks.clear()
         obstacle = self.obstacle(stopping=True)
-        self.publish(face.STOP_CONFIRMED, False)
         if obstacle:
+            self.publish(face.STOP_CONFIRMED, False)
             order.settle(obstacle)
             return
-        self.count()
         now = time.monotonic()
         self._stops.append((order, now + self.safety.confirm.within_ms / 1000))
         self._resend_at = now + RESEND_STOP_S
         self.health.asked("stop", now)
+        # The kit first, its story afterwards.
         self.send_stop(order.number)
+        self.publish(face.STOP_CONFIRMED, False)
+        self.count()
 
     def _watch_stops(self, now: float) -> None:
         late = [order for order, deadline in self._stops if now >= deadline]
