@@ -84,6 +84,10 @@ class MqttKit(Robot):
         """Not ours: trusted clients write to the board itself."""
         self.noise(f"{order.property}/set belongs to the board")
 
+    def hear(self, item: Heard, part: Part) -> None:
+        """A reading wakes this worker only while a stop waits for its proof: a driving board tells many."""
+        self.mailbox.put(item, quiet=part is Part.VALUE and not self._stops)
+
     def handle(self, item: Item) -> None:
         """The board's topics here, orders in Robot."""
         if isinstance(item, Heard):
