@@ -36,6 +36,8 @@ DRIVERS: Mapping[str, str] = {
     "2341:0043": "cdc_acm", "2341:0001": "cdc_acm", "2341:0042": "cdc_acm", "2a03:0043": "cdc_acm",
     "0d28:0204": "cdc_acm", "303a:1001": "cdc_acm", "303a:4001": "cdc_acm",
 }  # fmt: skip
+# Nobody is told to join these.
+NO_GROUPS = frozenset({"", "root", "wheel", "nogroup"})
 VIDEO_PACKAGES = ("cv2", "mediapipe", "numpy")
 WRONG_LOGIN = ("not authorized", "bad user name or password", "bad username or password")
 
@@ -254,7 +256,8 @@ def check_access(machine: Machine, ports: Iterable[SerialPort]) -> Iterator[Trou
     """Ports that this user may not open."""
     for port in ports:
         if not machine.may_open(port.path):
-            group = machine.group(port.path) or "dialout"
+            group = machine.group(port.path)
+            group = group if group not in NO_GROUPS else "dialout"
             yield Trouble(
                 "no-permission", port.path,
                 f"没有权限打开 {port.path}", f"运行 sudo usermod -aG {group} $USER，然后注销再登录",

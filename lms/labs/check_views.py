@@ -25,7 +25,15 @@ def page(room_code: str) -> str:
     """What is to fix in a room, by seat and sticker; ``?run=`` names a check that was begun. Loads itself anew until it is done."""
     room = kits.room_by_code(current_school_id(), room_code)
     run = request.args.get("run", "")
-    return render_template("labs/check.html", room=room, run=run, found=checking.result(room, run), used=checking.in_use(room))
+    return render_template(
+        "labs/check.html",
+        room=room,
+        run=run,
+        found=checking.result(room, run),
+        used=checking.in_use(room),
+        vitals=checking.vitals(room),
+        states=kits.STATES,
+    )
 
 
 @bp.post("/labs/check/<room_code>")

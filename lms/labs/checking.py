@@ -32,6 +32,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Vital:
+    """How well one device is: battery in percent, round trip in ms, age of the last reading in s, reconnects; None = not told."""
+
+    device: Device
+    seat: str
+    battery: int | None
+    trip_ms: int | None
+    reading_s: int | None
+    reconnects: int | None
+
+
+@dataclass(frozen=True)
 class Result:
     """What a check found; ``done`` False while gateways may still answer."""
 
@@ -78,6 +90,21 @@ def result(room: Room, run: str) -> Result:
     english = str(get_locale()) == "en"
     lines = tuple(_line(finding, english) for finding in judge(facts))
     return Result(done, len(devices), len(proved & asked), lines)
+
+
+def vitals(room: Room) -> list[Vital]:
+    """How well each device of a room is; a reading is older by the time since the device was last heard."""
+    found = []
+    for device in service.devices_in(room.id):
+        told = _facts(device, None, "", lost=False)
+        age = told.number("reading-age")
+        if age is not None and device.seen_at is not None:
+            age += max(0.0, (clock.now() - device.seen_at).total_seconds())
+        battery = told.number("battery")
+        battery = told.number("battery", "main") if battery is None else battery
+        numbers = (battery, told.number("round-trip"), age, told.number("reconnects"))
+        found.append(Vital(device, told.seat, *(None if n is None else round(n) for n in numbers)))
+    return found
 
 
 def _facts(device: Device, proved: bool | None, why: str, *, lost: bool) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -51,6 +52,11 @@ def checked(client: FlaskClient, room: str) -> tuple[str, float]:
     began = time.monotonic()
     answer = client.post(f"/labs/check/{room}", data={"csrf_token": token(client, "/devices")})
     assert answer.status_code == 302
+    waiting = client.get(answer.location).text
+    if "正在检查" in waiting:
+        address = re.search(r'"url": "(/api/labs/rooms/[^"]+)"', waiting.replace("\\u0026", "&"))
+        assert address and "js/labs/check.js" in waiting
+        until(lambda: client.get(address[1]).json["done"], 20)  # type: ignore[index]  # JSON
     page = until(lambda: None if "正在检查" in (text := client.get(answer.location).text) else text, 30)
     return str(page), time.monotonic() - began
 
@@ -88,6 +94,8 @@ def test_the_page_says_what_to_fix_by_seat_and_sticker(
         assert seconds < 30
         assert "3 台设备，2 处要先处理。 1 台小车已试停。" in page
         assert "座位 A2 · 02 号" in row(page, "robot-2") and "09.01.001" in row(page, "robot-2")
+        vital = page.partition('data-vital="robot-1"')[2].partition("</tr>")[0]
+        assert "毫秒" in vital and "秒前" in vital and ">A1<" in vital and "正常" in vital
         assert "座位 A3 · 03 号" in row(page, "robot-3") and "要修" in row(page, "robot-3")
         assert 'data-device="robot-1"' not in page
         event = db.session.scalar(select(StopEvent))
