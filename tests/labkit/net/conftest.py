@@ -116,12 +116,12 @@ def make_net(net_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory
                 relay.close()
 
 
-def simulators(rig: Rig, devices: list[str]) -> subprocess.Popen[bytes]:
+def simulators(rig: Rig, devices: list[str], run_dir: Path | None = None) -> subprocess.Popen[bytes]:
     """Simulate these devices, in a process of their own."""
     lab: Path = rig.folder / "simulated.yaml"
     lab.write_text("name: gw-sim\nroom: lab1\ndevices:\n" + "".join(f"  - {line}\n" for line in devices))
     url = f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}"
-    words = ["--lab", str(lab), "--run-dir", str(rig.folder / "sim"), "--broker", url, "--username", ADMIN]
+    words = ["--lab", str(lab), "--run-dir", str(run_dir or rig.folder / "sim"), "--broker", url, "--username", ADMIN]
     with (rig.folder / "simulator.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "labkit.cli", "simulate", *words],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,21 @@ def test_a_worker_survives_anything_and_keeps_its_limits(
         # And it still stops.
         wire.stop()
         assert not body.moving
+
+
+def test_an_idle_gateway_leaves_the_drone_its_own_landing(tmp_path: Path) -> None:
+    """Each command would put off the landing after 15 s of silence."""
+    with bench(tmp_path, "udp") as (worker, wire, _):
+        ready(worker, wire)
+        for second in range(3):  # it finds out what the drone can do, once
+            worker.tick(time.monotonic() + second)
+            hand_over(worker, wire)
+        sent = wire.now
+        for tick in range(300):
+            worker.handle(Told({"event": "push", "data": b"h:80;bat:90;vgx:0;vgy:0;"}, worker._port))
+            worker._heard_at = tick / 10
+            worker.tick(tick / 10)
+        assert wire.now == sent
 
 
 def test_a_full_queue_is_said_and_a_stop_still_passes(tmp_path: Path) -> None:
