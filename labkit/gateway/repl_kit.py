@@ -29,6 +29,7 @@ ANSWER_S = 1.0
 RETRY_S = 2.0
 STOP_S = 0.3
 MAX_QUEUED = 40
+MAX_AGAIN = 4
 
 
 class ReplKit(SerialKit):
@@ -43,6 +44,8 @@ class ReplKit(SerialKit):
         self._piece_at = 0.0
         self._sent_at: float | None = None
         self._quiet_until = 0.0
+        self._last = b""
+        self._again = 0
         self._installing: str | None = None
         self._installed = False
 
@@ -122,7 +125,7 @@ class ReplKit(SerialKit):
         if self._installed or not self.fits(version):
             super()._firmware(version)
             return
-        self._installing, self._probing_since = version, time.monotonic()
+        self._installing, self._again, self._probing_since = version, MAX_AGAIN, time.monotonic()
         self._commands.extend(self._codec.program())
 
     def _poll(self, now: float) -> None:
@@ -146,7 +149,7 @@ class ReplKit(SerialKit):
         if self._port is None or now < self._piece_at + PIECE_GAP_S:
             return
         if not self._pieces and self._free() and self._commands:
-            command = self._commands.popleft()
+            command = self._last = self._commands.popleft()
             self._pieces.extend(command[at : at + PIECE] for at in range(0, len(command), PIECE))
         if self._pieces:
             self._piece_at = self._sent_at = now
@@ -157,11 +160,14 @@ class ReplKit(SerialKit):
             self._firmware(version)
 
     def _complain(self, text: str) -> None:
-        """The board's program raised something; while it is being installed, or when its names are gone, all begins anew."""
+        """The board's program raised something: a piece of it is sent again, at last the whole; so it is when its names are gone."""
         if text.startswith("KeyboardInterrupt"):
             return
         self.noise(f"the board says: {text}")
-        if self._installing is not None:
+        if self._installing is not None and self._again > 0:
+            self._again -= 1
+            self._commands.appendleft(self._last)
+        elif self._installing is not None:
             self.alert("program", Title(f"板上程序装不上：{text}", f"the board's program cannot be installed: {text}"))
             self._commands.clear()
             self._installing, self._probe_at = None, time.monotonic() + RETRY_S

@@ -34,6 +34,11 @@ class ReplBench(Bench):
         self.board = ReplBoard(device, self.body, read_faults(device.id, faults), 1, now)
         super().__init__(folder, lab, self.board, ReplKit)
 
+    def drives(self) -> bool:
+        """Drive on, as a hand on the stick does, and look whether the wheels turn."""
+        self.drive(0.2)
+        return self.body.moving
+
     def run(self, source: str) -> None:
         """Run a pupil's own program on the board."""
         self.pause()

@@ -44,15 +44,14 @@ def test_bytes_that_no_board_sends_do_not_end_the_worker(bench: Make, profile: s
         kit.worker.mailbox.put(SetOrder("left", payload))
     assert kit.stop().failure == ""
     kit.ready()
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
     assert kit.worker.is_alive()
 
 
 @pytest.mark.parametrize("profile", BOARDS)
 def test_on_a_noisy_line_the_kit_still_stops(bench: Make, profile: str, tmp_path: Path) -> None:
-    kit = bench(profile, noise=0.1, truncate=0.05, lose=0.002)
-    kit.until(lambda: kit.state() == b"ready", 20)
+    kit = bench(profile, noise=0.1, truncate=0.05, lose=0.001)
+    kit.until(lambda: kit.state() == b"ready", 30)
     for _ in range(3):
         kit.drive(0.2)
         pause = time.monotonic() + 0.2

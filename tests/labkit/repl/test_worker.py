@@ -35,20 +35,17 @@ def test_a_board_gets_its_program_drives_reads_and_stops(bench: Make, profile: s
 def test_an_endless_loop_on_the_board_is_stopped_within_a_second(bench: Make, profile: str, loop: str) -> None:
     kit = bench(profile)
     kit.ready()
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
     kit.run(loop)
     assert kit.watch(lambda: not kit.body.moving, 1.0) < 1.0
     assert kit.stop().failure == ""
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
 
 
 def test_a_loop_that_swallows_every_interrupt_is_listed_and_the_boards_own_timer_stops_it(bench: Make) -> None:
     kit = bench("esp32-micropython-car")
     kit.ready()
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
     kit.run("while True:\n try:\n  while True:\n   pass\n except:\n  pass")
     assert kit.stop().failure == "no_answer"
     assert not kit.body.moving
@@ -60,8 +57,7 @@ def test_the_boards_own_deadman_stops_it_when_the_guard_is_dead_too(bench: Make,
     kit.ready()
     deadman_ms = kit.device.profile.safety.device_deadman_ms if kit.device.profile.safety else None
     assert deadman_ms
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
     kit.pause()
     guard = kit.worker.guard_pid
     assert guard
@@ -86,15 +82,13 @@ def test_without_its_program_a_driving_board_is_stopped_when_the_port_opens(benc
 def test_a_board_that_starts_anew_gets_its_program_again(bench: Make) -> None:
     kit = bench()
     kit.ready()
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
     kit.pause()
     kit.board.power_cycle(time.monotonic())
     kit.go_on()
     kit.until(lambda: kit.state() != b"ready")
     kit.ready()
-    kit.drive(0.2)
-    kit.watch(lambda: kit.body.moving)
+    kit.watch(kit.drives, 8)
 
 
 def test_the_wrong_board_gets_no_program_and_is_never_driven(bench: Make) -> None:
