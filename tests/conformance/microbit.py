@@ -41,13 +41,34 @@ class Microbit:
         self._process = subprocess.Popen([qemu, *board, *doors])
         self._uart, self._monitor = _connect(serial), _connect(monitor)
         self._prompt()
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        self.path.symlink_to(os.ttyname(self._slave))
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._to_board, self._to_port)]
-        for thread in self._threads:
-            thread.start()
+        self._plugged = False
+        self._cable = threading.Lock()
+        self._listener = threading.Thread(target=self._to_port, daemon=True)
+        self._listener.start()
+        self.plug()
+
+    def plug(self) -> None:
+        """Plug the cable in: a port that was not there before."""
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(slave))
+        with self._cable:
+            self._master, self._slave, self._plugged = master, slave, True
+        self._speaker = threading.Thread(target=self._to_board, args=(master,), daemon=True)
+        self._speaker.start()
+
+    def unplug(self) -> None:
+        """Pull the cable; the board runs on from its battery."""
+        with self._cable:
+            if not self._plugged:
+                return
+            self._plugged = False
+        self.path.unlink()
+        os.write(self._slave, b"x")  # wakes the reader, which keeps the port alive
+        self._speaker.join(5)
+        os.close(self._slave)
+        os.close(self._master)
 
     def inject(self, data: bytes) -> None:
         """Bytes that come to the board through the cable, though nobody at the port has sent them."""
@@ -75,25 +96,25 @@ class Microbit:
         """Switch it off."""
         self._process.kill()
         self._process.wait(5)
-        self._ended.set()
-        os.write(self._slave, b"x")
-        for thread in self._threads:
-            thread.join(5)
+        self.unplug()
+        self._listener.join(5)
         for one in (self._uart, self._monitor):
             one.close()
-        os.close(self._slave)
-        os.close(self._master)
 
-    def _to_board(self) -> None:
-        while not self._ended.is_set():
-            data = os.read(self._master, 256)
+    def _to_board(self, master: int) -> None:
+        while True:
+            data = os.read(master, 256)
+            if not self._plugged:
+                return
             with suppress(BrokenPipeError, ConnectionResetError):  # switched off
                 self._uart.sendall(data.replace(LIGHT, DARKNESS))
 
     def _to_port(self) -> None:
         with suppress(ConnectionResetError):  # switched off
             while data := self._uart.recv(256):
-                os.write(self._master, data)
+                with self._cable:
+                    if self._plugged:
+                        os.write(self._master, data)
 
     def _prompt(self) -> str:
         """The monitor's answer up to its next prompt."""
