@@ -64,6 +64,8 @@ class Health:
         self.heard(now)
         began = self._asked.pop(what, None)
         if began is not None:
+            if not self._trips:
+                self._due_at = now  # the first is shown at once
             self._trips.append((now - began) * 1000)
 
     def heard(self, now: float) -> None:
