@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
@@ -64,6 +66,16 @@ class Message:
     retained: bool
 
 
+def undelayed(client: paho.Client) -> None:
+    """Let small messages go at once: with Nagle's algorithm a second one waits up to 40 ms for the first one's receipt."""
+
+    def opened(_client: paho.Client, _data: object, sock: Any) -> None:
+        if isinstance(sock, socket.socket) and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    client.on_socket_open = opened
+
+
 class Broker:
     """The connection; callbacks come from its network thread and must not block.
 
@@ -96,6 +108,7 @@ class Broker:
             client.tls_set(ca_certs=address.ca or None)
         if will:
             client.will_set(will[0], will[1], qos=1, retain=True)
+        undelayed(client)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received

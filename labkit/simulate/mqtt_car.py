@@ -20,6 +20,7 @@ from labkit import homie
 from labkit.errors import Malformed
 from labkit.lab import LabDevice
 from labkit.links import BrokerAddress
+from labkit.links.mqtt import undelayed
 from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Node, Property, State, Value
 from labkit.simulate.body import Body
 from labkit.simulate.faults import Faults
@@ -116,6 +117,7 @@ class MqttCar:
         client.reconnect_delay_set(1, 4)
         client.max_queued_messages_set(200)
         client.will_set(homie.state_topic(self._device.id), State.LOST.value.encode(), qos=1, retain=True)
+        undelayed(client)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
