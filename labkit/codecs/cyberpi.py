@@ -94,7 +94,9 @@ class CyberPiCodec:
         form = affordance.form("writeproperty")
         if form is None:
             raise Malformed(f"{affordance.id} 不能写", f"{affordance.id} cannot be written")
-        return frame(RUN, 0, self._text(form, {affordance.id: checked(affordance, value)}))
+        number = checked(affordance, value)
+        exact = round(number) if affordance.type == "integer" else number
+        return frame(RUN, 0, self._text(form, {affordance.id: exact}))
 
     def read(self, affordance: Affordance) -> bytes:
         """A script with a fresh idx; the answer's idx names the property."""
