@@ -96,6 +96,10 @@ class Bench:
             pause.wait(0.005)
         return time.monotonic() - began
 
+    def until_time(self, then: float) -> None:
+        """Let things happen until a moment of the monotonic clock."""
+        self.watch(lambda: time.monotonic() > then)
+
     def drive(self, linear_x: float, angular_z: float = 0.0, ms: int = 500) -> None:
         """A drive as the router hands it over."""
         self.worker.mailbox.put(DriveOrder(linear_x, angular_z, ms))

@@ -72,7 +72,8 @@ def test_the_samples_are_what_the_codec_says_and_the_camera_answers(tmp_path: Pa
 
 @given(st.lists(st.integers(0, 60), max_size=8))
 def test_replies_in_pieces_of_any_size(cuts: list[int]) -> None:
-    one, at, found = codec(), 0, {}
+    one, at = codec(), 0
+    found: dict[str, object] = {}
     for size in [*cuts, len(REPLIES)]:
         found |= given_by(one.feed(REPLIES[at : at + size]))
         at += size

@@ -54,8 +54,7 @@ def test_on_a_noisy_line_the_kit_still_stops(bench: Make, profile: str, tmp_path
     kit.until(lambda: kit.state() == b"ready", 30)
     for _ in range(3):
         kit.drive(0.2)
-        pause = time.monotonic() + 0.2
-        kit.watch(lambda until=pause: time.monotonic() > until)
+        kit.until_time(time.monotonic() + 0.2)
         kit.stop()
         kit.watch(lambda: not kit.body.moving)
     limits = kit.device.profile.drive
