@@ -104,12 +104,12 @@ def stickers() -> str:
         stickers=list(zip(found, addresses, qr.drawn(addresses), strict=True)),
         rooms=_rooms(),
         wanted=wanted,
-        only_here=_only_here(request.host.rpartition(":")[0] or request.host),
+        only_here=only_here(request.host.rpartition(":")[0] or request.host),
         can_draw=qr.available(),
     )
 
 
-def _only_here(host: str) -> bool:
+def only_here(host: str) -> bool:
     """Whether other computers cannot open an address with this host."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

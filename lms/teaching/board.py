@@ -185,7 +185,7 @@ def _device(device: Device) -> dict[str, Any]:
         "state": device.state,
         "alert": device.alert,
         "battery": device.values.get("main/battery"),
-        "moving": device.values.get("main/moving"),
+        "moving": device.values.get("main/moving") == "true",
     }
 
 

@@ -12,10 +12,15 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lms.config import Settings
+from lms.core.db import db
+from lms.courses import service as courses
 from lms.labs import service
+from lms.labs.models import Device, StopEvent
+from lms.teaching import service as teaching
+from tests.factories import PIN
 from tests.labs.site import Site, opened
 from tests.labs.test_bridge import Peer, free_port, until
-from tests.teaching.scene import make_scene
+from tests.teaching.scene import make_scene, seat_client
 
 STATIC = Path(__file__).parents[2] / "lms" / "static"
 WAIT_MS = 20_000
@@ -115,3 +120,64 @@ def test_without_the_broker_the_stop_goes_by_the_web(site: Site) -> None:
     expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住")
     assert not site.motors("mbot-1")[-1]["left"]
     assert len(site.motors("mbot-1")) > before
+
+
+def at_the_robot(site: Site, *, broker: bool = True) -> Page:
+    """A pupil alone in a group that holds mbot-1, at the activity that drives it; with or without a way to the broker."""
+    scene = site.scene
+    lesson = teaching.open_lesson(scene.actor, scene.cohort.id, scene.room.id, scene.package.id, "04-act")
+    cookie = seat_client(site.app, scene, scene.seats[0]).get_cookie("zhike_seat")
+    assert cookie is not None
+    context = site.chrome.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+    context.set_default_timeout(WAIT_MS)
+    context.add_cookies([{"name": "zhike_seat", "value": cookie.value, "url": site.url}])
+    page = context.new_page()
+    if not broker:
+        page.route_web_socket("**", lambda socket: socket.close())
+    page.goto(f"{site.url}/seat")
+    page.wait_for_selector("html[data-ready=door]")
+    page.click(f"#names >> text={scene.pupils[0].name}")
+    for digit in PIN:
+        page.click(f'#digits [data-key="{digit}"]')
+    page.wait_for_url("**/lesson")
+    db.session.rollback()
+    teaching.make_groups(scene.actor, lesson, 2)
+    robot = db.session.query(Device).filter_by(homie_id="mbot-1").one()
+    teaching.assign_robot(scene.actor, lesson, 1, robot)
+    steps = courses.steps_of(courses.lesson_of(scene.package.id, "04-act"), lesson.configuration)
+    teaching.push_step(scene.actor, lesson, next(step.index for step in steps if step.activity_id == "stop-wall"))
+    db.session.rollback()
+    return page
+
+
+def test_a_pupil_sees_the_groups_robot_and_stops_it(site: Site) -> None:
+    page = at_the_robot(site)
+    expect(page.locator(".wheel-line")).to_have_text("现在由你驾驶")
+    expect(page.locator("canvas.table-view")).to_be_visible()
+    drive_on = "window.hold = setInterval(() => window.zhike.page.terminal.wish({linear_x: 0.1, angular_z: 0, ms: 400}), 150)"
+    page.evaluate(drive_on)
+    until(lambda: site.motors("mbot-1")[-1]["left"] > 0)
+    page.evaluate("clearInterval(window.hold)")
+    page.keyboard.press("Escape")
+    expect(page.locator(".stop-said[data-kind=good]")).to_have_text("01 号小车停住了。")
+    assert site.motors("mbot-1")[-1]["left"] == 0
+
+    page.route("**/api/**", lambda route: route.abort())  # the web is dead
+    page.click(".big-stop")
+    expect(page.locator(".stop-said[data-kind=good]")).to_be_visible()
+    page.unroute("**/api/**")
+    site.end("gateway")
+    page.click(".big-stop")
+    expect(page.locator(".stop-said[data-kind=bad]")).to_have_text("请拿起 01 号小车！", timeout=2500)
+
+
+def test_a_pupil_without_the_broker_stops_by_the_web(site: Site) -> None:
+    page = at_the_robot(site, broker=False)
+    expect(page.locator(".robot-stop")).to_be_visible()
+    drive(site, "mbot-1").end()
+    page.click(".big-stop")
+    expect(page.locator(".stop-said[data-kind=good]")).to_be_visible()
+    assert site.motors("mbot-1")[-1]["left"] == 0
+    db.session.rollback()
+    event = db.session.query(StopEvent).one()
+    assert event.confirmed == ["mbot-1"]  # the other group's robot was left alone

@@ -5,6 +5,8 @@ import { call } from "./lesson/api.js";
 
 export const HEARTBEAT_MS = 5000;
 const GIVE_UP_MS = 5000; // no connection for so long: the page polls until there is one
+const RIGHTS_MS = 700;
+const RIGHTS_TRIES = 12;
 const SETTINGS = { heartbeat: "datetime", seat: "string", lesson: "string", step: "integer", "needs-help": "boolean", visible: "boolean" };
 
 /** Events: lamp (online | retry | polling), lesson, lease, reading, stopped, table; `detail` carries the payload. */
@@ -85,7 +87,7 @@ export class Terminal extends EventTarget {
     const room = `zhike/room/${this.room}`;
     const table = `homie/5/arena-${this.room}`;
     const places = this.access.robots.length ? [`${table}/arena/layout`, ...this.access.robots.map((kit) => `${table}/${kit.id}/pose`)] : [];
-    this.client.subscribe([`${room}/lesson`, `${room}/stopped`, `${room}/lease/+`, ...devices, ...places], { qos: 1 });
+    this.subscribe([`${room}/lesson`, `${room}/stopped`, `${room}/lease/+`, ...devices, ...places]);
     this.put("$state", "init");
     this.put("$description", JSON.stringify(this.description()));
     for (const [name, value] of Object.entries(this.values)) if (name !== "heartbeat") this.put(`terminal/${name}`, value);
@@ -94,6 +96,14 @@ export class Terminal extends EventTarget {
     clearInterval(this.beat);
     this.beat = setInterval(() => this.tick(), HEARTBEAT_MS);
     this.show("online");
+  }
+
+  /** Where the broker has not heard yet what this terminal may read (a robot was just handed out), it is asked again. */
+  subscribe(topics, tries = RIGHTS_TRIES) {
+    const { client } = this;
+    client.subscribe(topics, { qos: 1 }, (error) => {
+      if (error && tries > 0) setTimeout(() => client === this.client && client.connected && this.subscribe(topics, tries - 1), RIGHTS_MS);
+    });
   }
 
   description() {

@@ -2,6 +2,7 @@
 
 const GLIDE_MS = 220; // poses come five times a second
 const ROBOT_M = 0.08;
+const BEAM = (12 * Math.PI) / 180; // half of the ultrasonic sensor's cone
 const TRAIL = 300;
 const TRAIL_GAP_M = 0.01;
 const RIM_M = 0.05;
@@ -152,13 +153,12 @@ function body(pen, robot, { x, y, heading }) {
   robot.trail.forEach(([left, top], index) => (index ? pen.lineTo(left, top) : pen.moveTo(left, top)));
   pen.stroke();
   if (Number.isFinite(robot.range)) {
-    const reach = ROBOT_M + Math.min(robot.range / 100, 4);
+    const reach = Math.min(robot.range / 100, 4);
     pen.fillStyle = robot.colour;
     pen.globalAlpha = 0.12;
     pen.beginPath();
     pen.moveTo(...at(ROBOT_M, 0));
-    pen.lineTo(...at(reach, reach * 0.12));
-    pen.lineTo(...at(reach, -reach * 0.12));
+    for (const side of [1, -1]) pen.lineTo(...at(ROBOT_M + reach * Math.cos(BEAM), side * reach * Math.sin(BEAM)));
     pen.fill();
   }
   pen.globalAlpha = 1;
