@@ -21,7 +21,7 @@ from labkit.simulate.repl_hardware import hardware_of
 BANNER = b"raw REPL; CTRL-B to exit\r\n"
 BOOT_S = 0.6
 STEPS_A_BYTE = 12
-STEPS_A_TICK = 80
+STEPS_A_TICK = 40
 STEPS_A_CALLBACK = 200
 MAX_LINE = 4096
 INTERRUPT = Thrown("KeyboardInterrupt")
