@@ -267,6 +267,7 @@ class Foreign:
 
     ``writes``: what it publishes; ``reads``: what it is told by; ``discovery``: where it describes itself. ``discover``: take
     over what it describes beside the profile's properties. ``silent_after_s``: no word for so long = lost (0 = never).
+    ``off_at_stop``: the stop of the room, and the gateway's end, switch off every boolean that can be set: a pump may hang on it.
     """
 
     writes: tuple[str, ...] = ()
@@ -274,6 +275,7 @@ class Foreign:
     discovery: tuple[str, ...] = ()
     discover: bool = False
     silent_after_s: float = 0.0
+    off_at_stop: bool = False
 
 
 @dataclass(frozen=True)

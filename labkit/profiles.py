@@ -213,6 +213,7 @@ def _foreign(data: dict[str, object]) -> Foreign:
         discovery=tuple(str(t) for t in _list(data.get("discovery", []))),
         discover=bool(data.get("discover", False)),
         silent_after_s=_float(data.get("silent_after_s", 0)),
+        off_at_stop=bool(data.get("off_at_stop", False)),
     )
 
 

@@ -18,14 +18,15 @@ from labkit.codecs.raw_topics import RawBoard
 from labkit.errors import Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
-from labkit.gateway.mailbox import Heard, IdentifyOrder, Item, SetOrder
-from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Worker
+from labkit.gateway.mailbox import Heard, IdentifyOrder, Item, SetOrder, StopOrder
+from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, RESEND_STOP_S, Worker
 from labkit.homie import Address, Part
 from labkit.homie4 import Homie4Board, property_id
 from labkit.lab import LabDevice
 from labkit.model import MAIN_NODE, Affordance, Datatype, Property, State, Title, Value
 
 UNSEEN_S = 6.0
+STOP_WITHIN_S = 1.4
 MAX_HZ = 10.0
 REFUSED = Property(face.REFUSED, Datatype.JSON, "被拒绝的指令", retained=False)
 _ABSENT = Title("还没有见到它：没有接上电，或用户名、主题不对", "never seen: no power, or a wrong user name or topic")
@@ -57,6 +58,9 @@ class ForeignKit(Worker):
         self._silent = False
         self._waiting: dict[str, Value] = {}
         self._sent_at: dict[str, float] = {}
+        self._stops: list[tuple[StopOrder, float]] = []
+        self._running: set[str] = set()
+        self._off_at = 0.0
 
     def begin(self) -> None:
         """Show what the profile says, until the board tells more."""
@@ -73,6 +77,8 @@ class ForeignKit(Worker):
             self._take(self.dialect.hear(item.topic, item.payload, item.retained))
         elif isinstance(item, SetOrder):
             self._set(item)
+        elif isinstance(item, StopOrder):
+            self._halt(item)
         elif isinstance(item, IdentifyOrder):
             self.refuse("identify", "no_identify", Title("这块板卡不会闪灯", "this board cannot show itself"))
 
@@ -81,6 +87,7 @@ class ForeignKit(Worker):
         self._take(self.dialect.settle())
         for name in [n for n in self._waiting if now - self._sent_at.get(n, -1e9) >= 1 / self._pace(n)]:
             self._order(name, self._waiting.pop(name))
+        self._watch_stops(now)
         foreign = self.device.profile.foreign
         limit = foreign.silent_after_s if foreign else 0.0
         if limit and self._heard_at is not None and not self._silent and now - self._heard_at > limit:
@@ -90,7 +97,8 @@ class ForeignKit(Worker):
             self._lost(State.LOST, _ABSENT)
 
     def end(self) -> None:
-        """The board goes on by itself; only its bridge ends."""
+        """What must not go on without a gateway is switched off; the board itself goes on."""
+        self._off(self._to_stop())
         self.become(State.DISCONNECTED)
 
     def become(self, state: State) -> None:
@@ -107,6 +115,49 @@ class ForeignKit(Worker):
             raise Malformed("/set 不能是保留消息", "a /set must not be retained")
         if address.node == MAIN_NODE:
             self.mailbox.put(SetOrder(address.property, payload))
+
+    # The room's stop.
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether the stop of the room is for it: it has something that must be switched off."""
+        foreign = self.device.profile.foreign
+        return bool(foreign and foreign.off_at_stop)
+
+    def _to_stop(self) -> set[str]:
+        if not self.stoppable:
+            return set()
+        return {name for name, at in self._natural.items() if _is_switch(self._properties[name]) and at in self._found}
+
+    def _halt(self, order: StopOrder) -> None:
+        """Switch off now, whatever else waits; proved when the board itself has said so since."""
+        self._waiting.clear()
+        if self.state is not State.READY:
+            self._off(self._to_stop())  # perhaps it hears
+            order.settle("lost")
+            return
+        self._running = self._to_stop()
+        self._stops.append((order, time.monotonic() + STOP_WITHIN_S))
+        self._off_at = 0.0
+        self._watch_stops(time.monotonic())
+
+    def _watch_stops(self, now: float) -> None:
+        if not self._stops:
+            return
+        if now >= self._off_at:
+            self._off_at = now + RESEND_STOP_S
+            self._off(self._running)
+        for order, deadline in self._stops:
+            if not self._running:
+                order.settle("")
+            elif now >= deadline:
+                order.settle("no_answer")
+        self._stops = [(order, deadline) for order, deadline in self._stops if not order.done.is_set()]
+
+    def _off(self, names: set[str]) -> None:
+        for name in names:
+            for message in self.dialect.order(self._natural[name], False):
+                self._mouth.say(message)
 
     # What the board says.
 
@@ -206,6 +257,8 @@ class ForeignKit(Worker):
         if own_id is None:
             return
         item = self._properties[own_id]
+        if one.value is False:
+            self._running.discard(own_id)
         self.publish(own_id, fitting(item, one.value), PUBLISH_GAP_S if item.retained else 0.0)
         if own_id == "battery" and isinstance(one.value, (int, float)):
             self.health.charge(one.value)
@@ -263,6 +316,10 @@ def dialect(device: LabDevice, own: Space) -> Dialect:
     if convention == "homeassistant":
         return HaBoard(own)
     return RawBoard(device.profile, own)
+
+
+def _is_switch(item: Property) -> bool:
+    return item.settable and item.datatype is Datatype.BOOLEAN
 
 
 def printable(text: str) -> str:

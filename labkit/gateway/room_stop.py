@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from labkit.errors import Malformed
 from labkit.gateway.mailbox import StopOrder
-from labkit.gateway.worker import REASONS, Robot
+from labkit.gateway.worker import REASONS, Worker
 from labkit.homie import parse_json_object
 
 log = logging.getLogger("labkit.gateway")
@@ -22,13 +22,13 @@ PATIENCE_S = 1.6
 
 @dataclass(frozen=True)
 class RoomStop:
-    """One stop: its id and the robots that it is for."""
+    """One stop: its id and the robots, and whatever else must be switched off, that it is for."""
 
     id: str
-    robots: tuple[Robot, ...]
+    robots: tuple[Worker, ...]
 
     @classmethod
-    def read(cls, payload: bytes, robots: Sequence[Robot]) -> RoomStop:
+    def read(cls, payload: bytes, robots: Sequence[Worker]) -> RoomStop:
         """Read ``{"id", "by", "at", "devices"?}``.
 
         A stop that cannot be read stops all robots of the room: a broken message must not keep one running.
@@ -50,7 +50,7 @@ class RoomStop:
             robot.mailbox.put(order)
         threading.Thread(target=self._watch, args=(orders, report), name="room stop", daemon=True).start()
 
-    def _watch(self, orders: list[tuple[Robot, StopOrder]], report: Callable[[dict[str, object]], None]) -> None:
+    def _watch(self, orders: list[tuple[Worker, StopOrder]], report: Callable[[dict[str, object]], None]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         confirmed: list[str] = []
         unconfirmed: list[dict[str, str]] = []

@@ -368,10 +368,14 @@ class Gateway:
     def _room_stop(self, room: str, message: Message) -> None:
         if message.retained:
             raise Malformed("急停不能是保留消息", "a stop must not be retained")
-        robots = [w for w in self.workers.values() if isinstance(w, Robot) and w.device.room == room]
+        robots = [
+            w
+            for w in self.workers.values()
+            if w.device.room == room and (isinstance(w, Robot) or (isinstance(w, ForeignKit) and w.stoppable))
+        ]
         stop = RoomStop.read(message.payload, robots)
         now = self._now()
-        for robot in stop.robots:
+        for robot in (r for r in stop.robots if r.device.id in self._wheels):
             self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
         stop.carry_out(lambda report: self._stopped(room, report))
         self._board.event(f"homie/5/$broadcast/stop/{room}", stop.id.encode())

@@ -68,7 +68,8 @@ class Bench:
         return True
 
     def hears(self, topic: str, payload: str | bytes, retained: bool = False) -> None:
-        """A message comes."""
+        """A message comes, now."""
+        self.now = time.monotonic()
         data = payload if isinstance(payload, bytes) else payload.encode()
         self.kit.handle(Heard(topic, data, retained))
 

@@ -35,6 +35,17 @@ def all_ready(rig: ForeignRig) -> None:
         rig.wait(partial(rig.last, f"homie/5/{device}/{path}"), f"{device}: no {path}")
 
 
+def report(rig: ForeignRig, stop_id: str) -> dict[str, Any]:
+    """The gateway's report of a stop, which must come within 2 s."""
+
+    def found() -> list[dict[str, Any]]:
+        rows = [json.loads(m.payload) for m in list(rig.console.messages) if m.topic == "zhike/room/lab1/stopped"]
+        return [row for row in rows if row["id"] == stop_id]
+
+    rig.wait(found, "no report within 2 s", 2.0)
+    return found()[0]
+
+
 def told(rig: ForeignRig) -> dict[str, Any]:
     payload = rig.last(boards_topic(GATEWAY, "hub-5"))
     found: dict[str, Any] = json.loads(payload) if payload else {}
@@ -63,6 +74,12 @@ def test_five_conventions_live_die_and_come_back(make_rig: Callable[..., Foreign
     assert "0:100" in str(rig.refused("bench-4")[-1]["en"])
     assert (rig.last("homie/5/bench-4/main/bench-level"), rig.last("homie/5/zkb-07/main/brightness")) == (b"42", b"42")
 
+    rig.console.publish("zhike/room/lab1/stop", json.dumps({"id": "stop-1", "by": "teacher"}))
+    assert sorted(report(rig, "stop-1")["confirmed"]) == ["plant-1", "plug-1"]
+    rig.until("homie/5/plant-1/main/relay", "false")
+    rig.until("homie/5/plug-1/main/relay", "false")
+    assert rig.last("homie/5/zkb-07/main/brightness") == b"42"
+
     listing = json.loads(rig.last(f"zhike/gateway/{GATEWAY}/devices") or b"[]")
     parents = {row["device"]: row["parent"] for row in listing}
     assert parents == {"bench-4": GATEWAY, "hub-5": "", "plant-1": GATEWAY, "plug-1": GATEWAY, "zkb-07": GATEWAY}
@@ -75,6 +92,13 @@ def test_five_conventions_live_die_and_come_back(make_rig: Callable[..., Foreign
     assert rig.last(homie.alert_topic(GATEWAY, "leaf-5-lost"))
     rig.console.publish("homie/5/bench-4/main/bench-level/set", "7")
     rig.wait(lambda: rig.refused("bench-4")[-1]["code"] == "lost", "a lost board took an order")
+
+    rig.console.publish("zhike/room/lab1/stop", json.dumps({"id": "stop-2", "by": "teacher"}))
+    unconfirmed = report(rig, "stop-2")["unconfirmed"]
+    assert {row["device"]: (row["sticker"], row["code"]) for row in unconfirmed} == {
+        "plant-1": ("E1", "lost"),
+        "plug-1": ("T1", "lost"),
+    }
 
     rig.boards()
     all_ready(rig)
