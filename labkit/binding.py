@@ -24,6 +24,7 @@ from labkit.ports import SCHEMES, Listing, SerialPort, lab_ports, parse_name
 log = logging.getLogger("labkit.ports")
 FILE = "bindings.json"
 LOOK_S = 0.5
+START_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,10 @@ class PortBook:
         self._choices: dict[str, Choice] = {}
         self._broken = False
         self._bindings = self._load()
-        # Boards that are in their sockets when a gateway starts were there when the PC was switched on.
-        self._trusted = (
-            frozenset() if lab.strict_identity else frozenset(p.session for p in self._listing() if p.session)
-        )
+        # Boards that are in their sockets when a gateway starts (or come up with their hub just then) were there when the PC
+        # was switched on.
+        self._trusting_until = clock() + (0.0 if lab.strict_identity else START_S)
+        self._trusted: frozenset[str] = frozenset()
 
     def choice(self, device_id: str) -> Choice:
         """Where a device is plugged in now, and any doubt about it."""
@@ -288,7 +289,10 @@ class PortBook:
         now = self._clock()
         if anew or now - self._looked_at >= LOOK_S:
             self._looked_at = now
-            self._choices = resolve(self._devices, self._listing(), self._bindings, self._run_dir, self._trusted)
+            ports = self._listing()
+            if now < self._trusting_until:
+                self._trusted |= {p.session for p in ports if p.session}
+            self._choices = resolve(self._devices, ports, self._bindings, self._run_dir, self._trusted)
 
     def _bind(self, device_id: str, port: SerialPort, firmware: str, at: datetime, by: str) -> None:
         bound = Binding(port.board, port.location, port.session, port.boot, firmware, at.isoformat(), by)

@@ -44,7 +44,10 @@ def lab_of(folder: Path, *urls: str, head: str = "") -> Lab:
 
 
 def open_book(lab: Lab, folder: Path, hub: Hub) -> PortBook:
-    return PortBook(lab, folder, hub, lambda: hub.now)
+    book = PortBook(lab, folder, hub, lambda: hub.now)
+    for device in lab.devices:
+        book.choice(device.id)  # as the workers do when a gateway starts
+    return book
 
 
 def settle(book: PortBook, hub: Hub, *devices: str) -> list[bool]:
@@ -154,6 +157,18 @@ def test_after_a_reboot_the_socket_is_believed_unless_the_lab_is_strict(
     settle(open_book(lab, tmp_path, hub), hub, "mbot-1", "mbot-2")
     hub.plug(port("1-1.1", boot="b2"), port("1-1.2", boot="b2"))
     assert settle(open_book(lab, tmp_path, hub), hub, "mbot-1", "mbot-2")[0] is believed
+
+
+def test_a_hub_that_comes_up_a_little_later_is_believed(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, "hub:1-1.1", "hub:1-1.2")
+    hub = Hub(port("1-1.1"), port("1-1.2"))
+    settle(open_book(lab, tmp_path, hub), hub, "mbot-1", "mbot-2")
+    hub.plug()
+    book = open_book(lab, tmp_path, hub)
+    hub.plug(port("1-1.1", boot="b2"), port("1-1.2", boot="b2"))
+    hub.now -= 5
+    assert [book.choice(d).doubt for d in ("mbot-1", "mbot-2")] == [None, None]
+    assert settle(book, hub, "mbot-1", "mbot-2") == [True, True]
 
 
 def test_plugged_in_after_the_start_of_a_new_day_is_not_believed(tmp_path: Path) -> None:
