@@ -37,8 +37,9 @@ def labkit_rate(clip: Path, seconds: float) -> float:
     """Pictures a second of ``python -m labkit.vision``, counted from its lines after 2 s."""
     words = ["--url", f"file://{clip}", "--fps", "60"]
     with subprocess.Popen(
-        [sys.executable, "-m", "labkit.vision", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+        [sys.executable, "-m", "labkit.vision", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         first, count = 0.0, 0
         for line in process.stdout:
