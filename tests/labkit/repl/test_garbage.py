@@ -66,9 +66,30 @@ def test_on_a_noisy_line_the_kit_still_stops(bench: Make, profile: str, tmp_path
     assert kit.worker.is_alive()
 
 
+COMMANDS = [
+    b"a(0,-255);a(1,255);w()\x04",
+    b"a(1,100)\x04",
+    b'print("=range",r());w()\x04',
+    b"s()\x04",
+    b"\x03\x03\x01",
+    b"\x02",
+    b"\x04",
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A command that lost some bytes or got others."""
+    data = bytearray(draw(st.sampled_from(COMMANDS)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 4))] = draw(st.binary(max_size=3))
+    return bytes(data)
+
+
 @pytest.mark.parametrize("profile", BOARDS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(chunks=st.lists(st.binary(max_size=60), max_size=6))
+@given(chunks=st.lists(st.binary(max_size=60) | damaged(), max_size=8))
 def test_the_simulated_board_survives_any_bytes_and_stops_afterwards(
     tmp_path: Path, profile: str, chunks: list[bytes]
 ) -> None:

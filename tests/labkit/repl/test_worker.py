@@ -51,6 +51,27 @@ def test_a_loop_that_swallows_every_interrupt_is_listed_and_the_boards_own_timer
     assert not kit.body.moving
 
 
+def test_a_micro_bit_v1_that_swallows_every_interrupt_is_listed_within_two_seconds_and_taken_back_after_a_reset(
+    bench: Make,
+) -> None:
+    kit = bench("microbit-car")
+    kit.ready()
+    kit.watch(kit.drives, 8)
+    kit.run("while True:\n try:\n  while True:\n   pass\n except:\n  pass")
+    began = time.monotonic()
+    assert kit.stop().failure == "no_answer"
+    assert time.monotonic() - began < 2
+    assert kit.body.moving  # nothing on a V1 can help: a person has to lift it
+    assert kit.value("stop-confirmed") == b"false"
+    kit.pause()
+    kit.board.power_cycle(time.monotonic())
+    kit.go_on()
+    kit.watch(lambda: not kit.body.moving)
+    kit.until(lambda: kit.state() != b"ready")
+    kit.ready()
+    assert kit.stop().failure == ""
+
+
 @pytest.mark.parametrize("profile", BOARDS)
 def test_the_boards_own_deadman_stops_it_when_the_guard_is_dead_too(bench: Make, profile: str) -> None:
     kit = bench(profile)
