@@ -3,6 +3,6 @@
 No picture is stored and none leaves the process; what it prints are numbers.
 """
 
-from labkit.vision.counts import Detections, Face, Hand, counts, to_json
+from labkit.vision.counts import Detections, Face, Hand, Motion, Pose, counts, to_json
 
-__all__ = ["Detections", "Face", "Hand", "counts", "to_json"]
+__all__ = ["Detections", "Face", "Hand", "Motion", "Pose", "counts", "to_json"]

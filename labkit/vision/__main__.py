@@ -1,7 +1,11 @@
-"""`python -m labkit.vision --url URL --fps N [--width 640]`: one camera's counts and landmarks as JSON lines.
+"""`python -m labkit.vision --url URL --fps N [--look faces,hands] [--share 1]`: one camera's counts and landmarks as JSON lines.
 
 A line per frame looked at: `{"frame", "faces", "hands", "fps", "at", "landmarks": {"faces": [[x,y,w,h]], "hands":
-[[[x,y] × 21]]}}`, fractions of the picture. When the camera cannot be opened, breaks off or gives nothing new:
+[[[x,y] × 21]]}}`, fractions of the picture. `--look` chooses from faces, hands, pose (`"poses"`, landmarks `[[[x,y] × 33]]`) and motion
+(`"motion"` 0–1, landmarks `[x,y]`, its middle, or `[]`); what is not looked for is not in the line.
+
+The budget of a camera is `--fps` frames a second and `--share` of one core: after each frame it rests as long as that takes, and
+then looks at the newest frame, never at one that waited. When the camera cannot be opened, breaks off or gives nothing new:
 `{"error": "camera_open" | "camera_stale", "message": zh, "message_en": en, "at"}`, and on it goes with trying.
 It ends when its standard input closes. Exit 0; 2 = unusable URL; 3 = installed without vision.
 """
@@ -15,13 +19,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
-from labkit.vision.counts import to_json
+from labkit.vision.counts import DEFAULT_LOOKS, LOOKS, to_json
 
 if TYPE_CHECKING:
     from labkit.vision.detect import Detector
@@ -38,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fps", type=float, default=8.0, help="每秒最多分析几帧（0.1–60）")
     parser.add_argument("--width", type=int, default=640, help="分析前缩小到的宽度（像素）")
     parser.add_argument("--stale-after", type=float, default=2.0, help="几秒没有新画面算中断")
+    parser.add_argument("--look", type=_looks, default=DEFAULT_LOOKS, help=f"看什么，逗号分开：{','.join(LOOKS)}")
+    parser.add_argument("--share", type=float, default=1.0, help="最多用一个处理器核的几成（0.05–1）")
     options = parser.parse_args(arguments)
     try:
         from labkit.vision.source import LatestFrame, Source
@@ -56,14 +62,34 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=_watch_stdin, args=(stop, frames), daemon=True).start()
     try:
         with contextlib.suppress(BrokenPipeError):
-            _watch(frames, min(max(options.width, 64), 1920), min(max(options.fps, 0.1), 60.0), stop)
+            budget = Budget(min(max(options.fps, 0.1), 60.0), min(max(options.share, 0.05), 1.0))
+            _watch(frames, lambda: _detector(min(max(options.width, 64), 1920), options.look), budget, stop)
     except ImportError as error:
         return _no_vision(error)
     frames.close()
     return 0
 
 
-def _watch(frames: LatestFrame, width: int, fps: float, stop: threading.Event) -> None:
+def _looks(text: str) -> tuple[str, ...]:
+    """`faces,pose` as names; raises ArgumentTypeError for an unknown one."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names or any(name not in LOOKS for name in names):
+        raise argparse.ArgumentTypeError(f"应为 {','.join(LOOKS)} 中的几个 / choose from them")
+    return names
+
+
+class Budget:
+    """What a camera may cost: at most `fps` frames a second and `share` of one core (0–1]; times in monotonic seconds."""
+
+    def __init__(self, fps: float, share: float) -> None:
+        self._period_s, self._share = 1 / fps, share
+
+    def next_at(self, due: float, began: float, ended: float) -> float:
+        """When the next frame is looked at, after one that was due at `due` and was worked on from `began` to `ended`."""
+        return max(due + self._period_s, began + (ended - began) / self._share)
+
+
+def _watch(frames: LatestFrame, make_detector: Callable[[], Detector], budget: Budget, stop: threading.Event) -> None:
     detector: Detector | None = None
     seen: deque[float] = deque()
     number, due = 0, time.monotonic()
@@ -77,7 +103,7 @@ def _watch(frames: LatestFrame, width: int, fps: float, stop: threading.Event) -
         if picture is None:
             return
         if detector is None:
-            detector = _detector(width)
+            detector = make_detector()
         number += 1
         now = time.monotonic()
         seen.append(now)
@@ -85,15 +111,16 @@ def _watch(frames: LatestFrame, width: int, fps: float, stop: threading.Event) -
             seen.popleft()
         rate = (len(seen) - 1) / (now - seen[0]) if len(seen) > 1 else 0.0
         _print(to_json(detector.look(picture), number, rate, datetime.now(UTC)))
-        due = max(due + 1 / fps, time.monotonic())
+        ended = time.monotonic()
+        due = max(budget.next_at(due, now, ended), ended)
         stop.wait(due - time.monotonic())
 
 
-def _detector(width: int) -> Detector:
+def _detector(width: int, looks: tuple[str, ...]) -> Detector:
     """Loads the models, which takes a second or two: only a camera that has given a picture is worth it."""
     from labkit.vision.detect import Detector
 
-    return Detector(width)
+    return Detector(width, looks=looks)
 
 
 def _watch_stdin(stop: threading.Event, frames: LatestFrame) -> None:

@@ -197,3 +197,45 @@ def test_it_stores_nothing(tmp_path: Path, watch: Callable[..., Watcher]) -> Non
         "clip.avi"
     ]
     assert not [name for name in written if name.startswith(str(tmp_path)) and name != str(clip)]
+
+
+def test_motion_needs_no_model_and_sees_what_comes_and_goes(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = make_face_clip(tmp_path / "clip.avi", seconds=4, fps=10, pattern=(1, 0, 1, 0))
+    lines = watch("--url", clip.as_uri(), "--fps", "10", "--look", "motion").until(lambda line: line.get("frame") == 45)
+    moved = [line for line in lines if line["motion"] > 0]
+    assert 3 <= len(moved) <= 6, "the face came or went four times"
+    assert all(not {"faces", "hands", "poses"} & set(line) for line in lines)
+    x, y = moved[0]["landmarks"]["motion"]
+    assert 0.3 < x < 0.7
+    assert 0.2 < y < 0.8
+    assert all(line["landmarks"]["motion"] == [] for line in lines if not line["motion"])
+
+
+def test_a_persons_pose_is_33_points_with_the_nose_in_the_face(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    cv2.imwrite(str(tmp_path / "one.jpg"), face_picture(1))
+    url = (tmp_path / "one.jpg").as_uri()
+    line = watch("--url", url, "--fps", "5", "--look", "pose,faces").until(lambda line: line.get("poses") == 1)[-1]
+    assert "hands" not in line
+    (points,), ((x, y, width, height),) = line["landmarks"]["poses"], line["landmarks"]["faces"]
+    assert len(points) == 33
+    assert x < points[0][0] < x + width
+    assert y < points[0][1] < y + height
+
+
+def test_an_empty_wall_has_no_pose(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    cv2.imwrite(str(tmp_path / "wall.jpg"), face_picture(0))
+    url = (tmp_path / "wall.jpg").as_uri()
+    lines = watch("--url", url, "--fps", "5", "--look", "pose").until(lambda line: line.get("frame") == 3)
+    assert [line["poses"] for line in lines] == [0, 0, 0]
+
+
+def test_a_small_share_of_a_core_makes_a_camera_slower(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    clip = make_face_clip(tmp_path / "clip.avi", seconds=2, fps=20, pattern=(1,))
+    words = ("--url", clip.as_uri(), "--fps", "20", "--look", "pose", "--share", "0.1")
+    lines = watch(*words).until(lambda line: line.get("frame") == 6)
+    assert lines[-1]["fps"] < 4, "a pose takes 25 ms and more: a tenth of a core is at most 4 a second"
+
+
+def test_an_unknown_thing_to_look_for_is_refused(watch: Callable[..., Watcher]) -> None:
+    watcher = watch("--url", "file:///x.jpg", "--look", "faces,names")
+    assert watcher.process.wait(WAIT_S) == 2
