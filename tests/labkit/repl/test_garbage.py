@@ -67,10 +67,10 @@ def test_on_a_noisy_line_the_kit_still_stops(bench: Make, profile: str, tmp_path
 
 
 COMMANDS = [
-    b"a(0,-255);a(1,255);w()\x04",
-    b"a(1,100)\x04",
-    b'print("=range",r());w()\x04',
-    b"s()\x04",
+    b"_a(0,-255);_a(1,255);_w()\x04",
+    b"_a(1,100)\x04",
+    b'print("=range",_r());_w()\x04',
+    b"_s()\x04",
     b"\x03\x03\x01",
     b"\x02",
     b"\x04",
