@@ -90,6 +90,16 @@ def test_the_boards_own_deadman_stops_it_when_the_guard_is_dead_too(bench: Make,
         os.kill(guard, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("profile", BOARDS)
+def test_a_stop_works_when_a_program_has_taken_its_names(bench: Make, profile: str) -> None:
+    kit = bench(profile)
+    kit.ready()
+    kit.watch(kit.drives, 8)
+    kit.run("_s=5\n_V=0")
+    assert kit.stop().failure == ""
+    assert not kit.body.moving
+
+
 def test_without_its_program_a_driving_board_is_stopped_when_the_port_opens(bench: Make) -> None:
     kit = bench()
     kit.pause()
