@@ -48,7 +48,7 @@ class LabDevice:
     ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``tcp://host`` or ``udp://host`` (a text kit; ``sim://tcp``,
     ``sim://udp``) · ``mqtt:`` (a board that is on the broker by itself) ·
     ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof,
-    ``seat`` the seat where it stands ("" = not at a fixed one).
+    ``seat`` the seat where it stands ("" = not at a fixed one); ``fps``, ``look`` and ``share`` are a camera's (see Transport).
     """
 
     id: str
@@ -63,6 +63,8 @@ class LabDevice:
     pattern: str
     simulate: Simulate | None
     seat: str = ""
+    look: tuple[str, ...] = ()
+    share: float = 1.0
 
     @property
     def scheme(self) -> str:
@@ -141,8 +143,10 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
     simulated = str(raw["url"]).startswith("sim:") or isinstance(simulate, dict)
     default_settle = 0 if simulated else profile.transport.open_settle_ms
     settle, fps = raw.get("settle_ms", default_settle), raw.get("fps", profile.transport.fps)
+    look, share = raw.get("look"), raw.get("share", profile.transport.share)
     assert isinstance(settle, int)
     assert isinstance(fps, (int, float))
+    assert isinstance(share, (int, float))
     return LabDevice(
         id=str(raw["id"]),
         profile=profile,
@@ -156,6 +160,8 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
         pattern=str(match["pattern"]) if isinstance(match, dict) and "pattern" in match else profile.match.pattern,
         simulate=_simulate(simulate) if isinstance(simulate, dict) else None,
         seat=str(raw.get("seat", "")),
+        look=tuple(str(name) for name in look) if isinstance(look, list) else profile.transport.look,
+        share=float(share),
     )
 
 

@@ -173,6 +173,8 @@ class Transport:
 
     A text kit takes commands at ``port`` and tells its state by UDP to our ``push_port`` (0 = it does not).
 
+    A camera looks for ``look`` (see ``labkit.vision.counts.LOOKS``) at most ``fps`` times a second, with at most ``share`` (0–1] of a core.
+
     ``convention`` says what a board on the broker speaks: ``homie5``, ``homie4``, ``homeassistant`` or ``raw`` topics.
     """
 
@@ -187,6 +189,8 @@ class Transport:
     after: str = ""
     port: int = 0
     push_port: int = 0
+    look: tuple[str, ...] = ("faces", "hands")
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,11 @@ from labkit.model import (
     Title,
     Transport,
 )
+from labkit.vision.counts import DEFAULT_LOOKS
 
 PROFILE_FILE = "profile.yaml"
 SCHEMA = "profile.schema.json"
-VISION_FIELDS = frozenset({"faces", "hands", "frame", "fps", "stale", "landmarks"})
+VISION_FIELDS = frozenset({"faces", "hands", "poses", "motion", "frame", "fps", "stale", "landmarks"})
 _HOMIE_HREF = re.compile(r"homie:[a-z0-9-]+/([a-z0-9-]+)(\?value=[^/#+]+)?")
 
 
@@ -123,6 +124,8 @@ def _transport(data: dict[str, object], folder: Path) -> Transport:
         after=str(data.get("after", "")),
         port=_int(data.get("port", 0)),
         push_port=_int(data.get("push_port", 0)),
+        look=tuple(str(name) for name in _list(data.get("look", list(DEFAULT_LOOKS)))),
+        share=_float(data.get("share", 1.0)),
     )
 
 

@@ -75,7 +75,7 @@ class Camera(Worker):
         )
         self._vision = vision
         self.become(State.INIT)
-        vision.open(self.device.url, self.device.fps)
+        vision.open(self.device.url, self.device.fps, self.device.look, self.device.share)
 
     def _keep(self, item: Item) -> None:
         if not self.mailbox.put(item):

@@ -6,16 +6,17 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from labkit.links import child
+from labkit.vision.counts import DEFAULT_LOOKS
 
 END_WAIT_S = 3.0
 MAX_LINE_BYTES = 256 * 1024
 
 
 class VisionProcess:
-    """One ``python -m labkit.vision --url URL --fps N``.
+    """One ``python -m labkit.vision --url URL --fps N --look … --share …``.
 
     ``on_line`` gets each line's object, ``on_refused`` the reason for a line that is none, ``on_exit`` the exit code; all are
     called from a reader thread.
@@ -32,9 +33,10 @@ class VisionProcess:
         self._on_exit = on_exit
         self._process: subprocess.Popen[bytes] | None = None
 
-    def open(self, url: str, fps: float) -> None:
-        """Start the process."""
-        self._process = child.start("labkit.vision", "--url", url, "--fps", f"{fps:g}")
+    def open(self, url: str, fps: float, look: Sequence[str] = DEFAULT_LOOKS, share: float = 1.0) -> None:
+        """Start the process; ``look`` names what it looks for, ``share`` how much of a core it may use."""
+        words = ("--url", url, "--fps", f"{fps:g}", "--look", ",".join(look), "--share", f"{share:g}")
+        self._process = child.start("labkit.vision", *words)
         threading.Thread(target=self._read, args=(self._process,), name="vision", daemon=True).start()
 
     @property
