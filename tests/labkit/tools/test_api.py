@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,27 +18,9 @@ import pytest
 import labkit
 from labkit.api import RobotError, lab
 from labkit.errors import LinkDown
-from labkit.lab import load_lab
 from labkit.simulate.room import Room
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "python-api.md"
-LAB = """name: gw-api
-room: lab1
-simulate: {terminals: 2}
-devices:
-  - {id: mbot-7, profile: makeblock-mbot, sticker: "07", url: "sim://pty", simulate: {seed: 7, start: [0.6, 0.4, 0.0]}}
-  - {id: car-8, profile: zhike-mqtt-car, sticker: "08", url: "mqtt:", simulate: {seed: 8}}
-"""
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    """Two robots and two terminals."""
-    folder = tmp_path_factory.mktemp("room")
-    (folder / "lab.yaml").write_text(LAB)
-    with Room(load_lab(folder / "lab.yaml"), folder / "run") as one:
-        one.wait_ready(60)
-        yield one
 
 
 @pytest.fixture
