@@ -40,7 +40,7 @@ def command(voice: Voice, address: BrokerAddress, lab_file: Path | None, run_dir
         except BadDocument as error:
             troubles += [_bad_line(str(f.place), f.zh, f.en) for f in error.faults]
     troubles += examine(machine, lab, run_dir, address, probe)
-    _tell(voice, troubles)
+    _tell(voice, list(dict.fromkeys(troubles)))
 
 
 def examine(
