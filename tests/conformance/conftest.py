@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.labkit.brokers import KINDS, RunningBroker, launch
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, KINDS, RunningBroker, launch
 from tests.labkit.gateway.rig import Rig
 
 
@@ -33,19 +36,53 @@ def open_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBro
     running.stop()
 
 
-@pytest.fixture
-def make_lab(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
-    """Makes a lab of the given devices (lines of a lab file), ends it and clears its retained topics afterwards."""
+@contextmanager
+def labs_on(broker: RunningBroker, folder: Path) -> Iterator[Callable[..., Rig]]:
+    """Makes labs of the given devices (lines of a lab file), ends them and clears their retained topics afterwards."""
     labs: list[Rig] = []
 
     def make(*devices: str, broker: RunningBroker = broker) -> Rig:
-        labs.append(Rig(broker, tmp_path, list(devices)))
+        labs.append(Rig(broker, folder, list(devices)))
         return labs[-1]
 
-    yield make
-    for lab in labs:
-        lab.end()
-        lab.kit.close()
-        lab.console.publish_all(((topic, b"") for topic in {m.topic for m in list(lab.console.messages)}), retain=True)
-        lab.console.leave()
-        lab.broker.people.remove(lab.console)
+    try:
+        yield make
+    finally:
+        for lab in labs:
+            lab.end()
+            lab.kit.close()
+            topics = {m.topic for m in list(lab.console.messages)}
+            lab.console.publish_all(((topic, b"") for topic in topics), retain=True)
+            lab.console.leave()
+            lab.broker.people.remove(lab.console)
+
+
+@pytest.fixture
+def make_lab(broker: RunningBroker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Labs of one test."""
+    with labs_on(broker, tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def driver(lab: Rig, linear_x: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A terminal's process that wants to drive all the time, until it is killed."""
+    script = Path(__file__).with_name("terminal.py")
+    port = str(lab.broker.config.tcp_port)
+    process = subprocess.Popen([sys.executable, script, port, ADMIN, ADMIN_PASSWORD, "t-lab1-01", str(linear_x)])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(5)
+
+
+def lend(lab: Rig, device: str) -> Rig:
+    """A new lease for the terminal, with a gateway that runs and a device that is ready."""
+    if lab.gateway is None or lab.gateway.poll() is not None:
+        lab.console.messages.clear()
+        lab.serve()
+    lab.until(f"homie/5/{device}/$state", b"ready", 30)
+    lab.release(device)
+    lab.lease(device=device)
+    return lab

@@ -74,6 +74,11 @@ class Microbit:
         """Bytes that come to the board through the cable, though nobody at the port has sent them."""
         self._uart.sendall(data)
 
+    def reset(self) -> None:
+        """Press its reset button."""
+        self._monitor.sendall(b"system_reset\n")
+        self._prompt()
+
     def level(self, pin: int) -> int:
         """What a pin of the edge connector gives, 0 or 1."""
         self._monitor.sendall(f"xp /1wx {GPIO_OUT:#x}\n".encode())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from labkit.profiles import load_profiles
+from tests.conformance.conftest import driver, labs_on, lend
 from tests.conformance.uno import Uno
-from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.brokers import RunningBroker
 from tests.labkit.gateway.rig import Rig
 
 PROFILE = load_profiles()["arduino-firmata-car"]
@@ -23,53 +22,49 @@ STANDING = {LEFT: 0, RIGHT: 0}
 LEASE_S = 0.5
 ON_THE_WAY_S = 0.2
 """Broker, gateway and two slow cores; the lease itself is the gateway's and its guard's."""
-TERMINAL = "t-lab1-01"
 
 
-@pytest.fixture
-def uno(tmp_path: Path) -> Iterator[Uno]:
+@pytest.fixture(scope="module")
+def uno(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uno]:
     """A board with its cable plugged in."""
-    board = Uno(tmp_path / "tty-uno")
+    board = Uno(tmp_path_factory.mktemp("uno") / "tty")
     yield board
     board.end()
 
 
+@pytest.fixture(scope="module")
+def served(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory, uno: Uno) -> Iterator[Rig]:
+    """A lab with the car on it."""
+    with labs_on(broker, tmp_path_factory.mktemp("lab")) as make:
+        yield make(f'{{id: uno-1, profile: arduino-firmata-car, sticker: "21", url: "serial://{uno.path}"}}')
+
+
 @pytest.fixture
-def lab(make_lab: Callable[..., Rig], uno: Uno) -> Rig:
-    """A lab with the car on it, leased to a terminal."""
-    one = make_lab(f'{{id: uno-1, profile: arduino-firmata-car, sticker: "21", url: "serial://{uno.path}"}}')
-    one.serve()
-    one.until("homie/5/uno-1/$state", b"ready", 20)
-    one.lease(device="uno-1")
+def lab(served: Rig, uno: Uno) -> Rig:
+    """The lab, with the car standing and leased to a terminal."""
+    one = lend(served, "uno-1")
+    uno.gives(STANDING, 5)
     return one
 
 
 @pytest.fixture
 def driving(lab: Rig, uno: Uno) -> Iterator[subprocess.Popen[bytes]]:
     """A terminal's process that drives the car forward all the time."""
-    port = str(lab.broker.config.tcp_port)
-    script = Path(__file__).with_name("terminal.py")
-    process = subprocess.Popen([sys.executable, script, port, ADMIN, ADMIN_PASSWORD, TERMINAL, "0.3"])
-    try:
+    with driver(lab, 0.3) as process:
         uno.gives(FORWARD, 5)
         yield process
-    finally:
-        process.kill()
-        process.wait(5)
 
 
-def test_the_firmware_is_read_and_a_stop_is_proved(lab: Rig, uno: Uno) -> None:
+def test_the_firmware_is_read_and_a_stop_is_proved(lab: Rig, uno: Uno, driving: subprocess.Popen[bytes]) -> None:
     assert lab.value("firmware", "uno-1") == b"StandardFirmata.ino 2.4"
-    lab.wish(linear_x=0.3, ms=500)
-    uno.gives(FORWARD, 2)
     report = lab.room_stop()
     assert (report["confirmed"], report["unconfirmed"]) == (["uno-1"], [])
     assert all(uno.outputs[pin] == 0 for pin in STANDING)
 
 
 def test_backwards_turns_the_direction_pins(lab: Rig, uno: Uno) -> None:
-    lab.wish(linear_x=-0.3, ms=500)
-    uno.gives(FORWARD | {PROFILE.parameters["left_dir"]: 255, PROFILE.parameters["right_dir"]: 255}, 2)
+    with driver(lab, -0.3):
+        uno.gives(FORWARD | {PROFILE.parameters["left_dir"]: 255, PROFILE.parameters["right_dir"]: 255}, 5)
 
 
 def test_voltages_are_read(lab: Rig, uno: Uno) -> None:

@@ -48,6 +48,7 @@ def test_a_foreign_lamp_is_read_set_refused_and_lost(
     if not PYTHON.exists():
         pytest.skip("没有 Homie4 0.4.0 / no Homie4 0.4.0: make conformance")
     lab = make_lab(LAMP)
+    lab.console.subscribe("homie/lamp-1/#")  # cleared away afterwards
     lab.serve()
     lamp = run(str(PYTHON), "homie4_lamp.py", "lamp-1")
     lab.until("homie/5/lamp-1/$state", b"ready", 20)

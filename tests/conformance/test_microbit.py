@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from labkit.profiles import load_profiles
+from tests.conformance.conftest import driver, labs_on, lend
 from tests.conformance.microbit import Microbit
-from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
+from tests.labkit.brokers import RunningBroker
 from tests.labkit.gateway.rig import Rig
 
 PROFILE = load_profiles()["microbit-car"]
@@ -25,45 +24,48 @@ LEASE_S = 0.5
 ON_THE_WAY_S = 0.2
 BUSY_CLOCK_S = 2.0
 """QEMU's clock falls behind while its processor is busy and so is this machine: up to 1.5 s for 1 s were seen."""
-TERMINAL = "t-lab1-01"
 
 
-@pytest.fixture
-def microbit(tmp_path: Path) -> Iterator[Microbit]:
+@pytest.fixture(scope="module")
+def microbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Microbit]:
     """A board with its cable plugged in."""
-    board = Microbit(tmp_path)
+    board = Microbit(tmp_path_factory.mktemp("microbit"))
     yield board
     board.end()
 
 
+@pytest.fixture(scope="module")
+def served(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory, microbit: Microbit) -> Iterator[Rig]:
+    """A lab with the car on it."""
+    with labs_on(broker, tmp_path_factory.mktemp("lab")) as make:
+        yield make(car(microbit))
+
+
+def car(board: Microbit) -> str:
+    """A line of a lab file."""
+    return f'{{id: mb-1, profile: microbit-car, sticker: "41", url: "serial://{board.path}"}}'
+
+
 @pytest.fixture
-def lab(make_lab: Callable[..., Rig], microbit: Microbit) -> Rig:
-    """A lab with the car on it, leased to a terminal."""
-    one = make_lab(f'{{id: mb-1, profile: microbit-car, sticker: "41", url: "serial://{microbit.path}"}}')
-    one.serve()
-    one.until("homie/5/mb-1/$state", b"ready", 30)
-    one.lease(device="mb-1")
+def lab(served: Rig, microbit: Microbit) -> Rig:
+    """The lab, with the car standing and leased to a terminal."""
+    one = lend(served, "mb-1")
+    microbit.gives(STANDING, 5)
     return one
 
 
 @pytest.fixture
 def driving(lab: Rig, microbit: Microbit) -> Iterator[subprocess.Popen[bytes]]:
     """A terminal's process that drives the car backwards all the time."""
-    port = str(lab.broker.config.tcp_port)
-    script = Path(__file__).with_name("terminal.py")
-    process = subprocess.Popen([sys.executable, script, port, ADMIN, ADMIN_PASSWORD, TERMINAL, "-0.2"])
-    try:
+    with driver(lab, -0.2) as process:
         microbit.gives(BACKWARD, 5)
         yield process
-    finally:
-        process.kill()
-        process.wait(5)
 
 
-def test_the_firmware_is_read_and_a_stop_is_proved(lab: Rig, microbit: Microbit) -> None:
+def test_the_firmware_is_read_and_a_stop_is_proved(
+    lab: Rig, microbit: Microbit, driving: subprocess.Popen[bytes]
+) -> None:
     assert lab.value("firmware", "mb-1") == b"micro:bit with nRF51822"
-    lab.wish(linear_x=-0.2, ms=500)
-    microbit.gives(BACKWARD, 2)
     report = lab.room_stop()
     assert (report["confirmed"], report["unconfirmed"]) == (["mb-1"], [])
     microbit.gives(STANDING, 0.05)
@@ -115,11 +117,19 @@ def test_an_endless_loop_is_stopped_within_a_second(
     driving.send_signal(signal.SIGCONT)
 
 
-def test_a_board_that_hangs_for_ever_is_listed_within_2_s(lab: Rig, microbit: Microbit) -> None:
-    """Not even its interrupt key helps: only pulling the cable and the battery does, and the list says for which robot."""
-    microbit.inject(b"\x03\x03temperature()\x04")
-    lab.until("homie/5/mb-1/$state", b"lost", 10)
+def test_a_board_that_hangs_for_ever_is_listed_within_2_s_and_comes_back(lab: Rig, microbit: Microbit) -> None:
+    """Not even its interrupt key helps, only its reset button does; the list says for which robot."""
+    for attempt in range(4):  # the gateway speaks at the same time: its words and these may spoil each other
+        microbit.inject(b"\x03\x03\rtemperature()\x04")
+        try:
+            lab.until("homie/5/mb-1/$state", b"lost", 4)
+            break
+        except AssertionError:
+            assert attempt < 3, "it does not hang"
     began = time.monotonic()
     report = lab.room_stop()
     assert time.monotonic() - began < 2.0
     assert [(robot["device"], robot["sticker"]) for robot in report["unconfirmed"]] == [("mb-1", "41")]
+    microbit.reset()
+    lab.until("homie/5/mb-1/$state", b"ready", 20)
+    assert lab.room_stop()["confirmed"] == ["mb-1"]

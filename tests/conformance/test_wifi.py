@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit.profiles import load_profiles
+from tests.conformance.conftest import driver
 from tests.conformance.wifi import SCHOOL, Wifi
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
@@ -22,7 +22,6 @@ from tests.labkit.gateway.rig import Rig
 LIST_S = 2.0
 DEVICE = '{id: car-1, profile: zhike-mqtt-car, sticker: "03", url: "mqtt:", simulate: {seed: 5}}'
 SAFETY = load_profiles()["zhike-mqtt-car"].safety
-TERMINAL = "t-lab1-01"
 
 
 @pytest.fixture
@@ -39,8 +38,6 @@ def lab(make_lab: Callable[..., Rig], open_broker: RunningBroker, wifi: Wifi) ->
     one = make_lab(DEVICE, broker=open_broker)
     url = f"mqtt://{SCHOOL}:{open_broker.config.tcp_port}"
     words = ["simulate", "--lab", str(one.lab), "--run-dir", str(one.folder), "--broker", url, "--username", ADMIN]
-    script = Path(__file__).with_name("terminal.py")
-    port = str(open_broker.config.tcp_port)
     with ExitStack() as running:
         log = running.enter_context((one.folder / "car.log").open("wb"))
         environment = {**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD}
@@ -49,8 +46,7 @@ def lab(make_lab: Callable[..., Rig], open_broker: RunningBroker, wifi: Wifi) ->
         one.serve()
         one.until("homie/5/car-1/$state", b"ready", 20)
         one.lease(device="car-1")
-        terminal = [sys.executable, str(script), port, ADMIN, ADMIN_PASSWORD, TERMINAL, "0.2"]
-        running.callback(end, subprocess.Popen(terminal))
+        running.enter_context(driver(one, 0.2))
         one.until("homie/5/car-1/main/moving", b"true", 10)
         yield one
 
