@@ -14,6 +14,7 @@ VENDOR := lms/static/vendor
 MODULES := node_modules/.package-lock.json
 FIRMATA := build/conformance/StandardFirmata.hex
 HOMIE4 := build/conformance/homie4/.installed
+CONFORMANCE ?= tests/conformance
 DEMO ?=
 # Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
 PARALLEL ?= -n 2 --dist loadfile
@@ -136,6 +137,7 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
 	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos --ignore=tests/conformance
 	$(BIN)/pytest tests/chaos
+	$(MAKE) conformance CONFORMANCE="$(foreach name,firmata homie microbit,tests/conformance/test_$(name).py)"
 	$(MAKE) test-postgres
 	$(MAKE) e2e
 
@@ -147,11 +149,12 @@ test-postgres: install assets  ## what touches the database, on PostgreSQL (a th
 e2e: install system assets  ## lessons in a real browser over HTTPS
 	$(BIN)/pytest tests/e2e
 
-# Real firmware and foreign devices; where a package cannot be had its tests are skipped and say so.
+# Real firmware and foreign devices; what cannot be had is skipped, and says so.
 .PHONY: conformance
-conformance: install $(FIRMATA) $(HOMIE4)  ## our profiles drive real things: AVR and micro:bit firmware, foreign devices, bad Wi-Fi
+conformance: install  ## our profiles drive real things: AVR and micro:bit firmware, foreign devices, bad Wi-Fi
 	-@$(call apt,$(CONFORMANCE_PACKAGES))
-	$(BIN)/pytest tests/conformance
+	-@$(MAKE) --keep-going $(FIRMATA) $(HOMIE4)
+	$(BIN)/pytest $(CONFORMANCE)
 
 $(FIRMATA): | $(VENV)/.installed
 	mkdir -p $(@D)
