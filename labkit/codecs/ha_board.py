@@ -62,6 +62,8 @@ class HaBoard:
     def settle(self) -> list[News]:
         """Describe anew when something was announced, then availability, then values."""
         news: list[News] = []
+        if not self._changed and not self._fresh:
+            return news
         if self._changed:
             self._changed = False
             news += self._describe()

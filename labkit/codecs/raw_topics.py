@@ -1,7 +1,7 @@
 """Boards with topics that only their profile knows: SIoT's ``project/device`` (掌控板 mPython, micro:bit), QoS 0; pure.
 
 A form's href is ``topic:<topic>[#/json/pointer][?on=…&off=…]``. On one SIoT topic both sides write, so the gateway hears its own
-orders again: a value there says what was last said, by whomever. SIoT's web page puts ``->`` before what it sends.
+orders again: a value there says what was last said, by whomever, and is no sign of life. SIoT's web page puts ``->`` before what it sends.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RawBoard:
         if len(payload) > MAX_VALUE_BYTES:
             return [Refused.of(Malformed("内容太长", "the payload is too long"), topic)]
         news: list[News] = []
-        if not self._alive:
+        if not self._alive and not self._space.is_told(topic):
             self._alive = True
             news.append(StateTold(State.READY))
         for channel in channels:

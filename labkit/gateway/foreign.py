@@ -49,6 +49,7 @@ class ForeignKit(Worker):
         self.dialect: Dialect = dialect(device, self.space)
         self._gateway, self._mouth = gateway, mouth
         self._version = 0
+        self._described: tuple[tuple[Property, ...], str] | None = None
         self._natural: dict[str, str] = {}
         self._found: dict[str, Property] = {}
         self._shown_as: dict[str, str] = {}
@@ -72,7 +73,7 @@ class ForeignKit(Worker):
     def handle(self, item: Item) -> None:
         """What the board says, and what it shall do."""
         if isinstance(item, Heard):
-            if not item.retained:
+            if not item.retained and not self.space.is_told(item.topic):
                 self._alive()
             self._take(self.dialect.hear(item.topic, item.payload, item.retained))
         elif isinstance(item, SetOrder):
@@ -156,7 +157,12 @@ class ForeignKit(Worker):
 
     def _off(self, names: set[str]) -> None:
         for name in names:
-            for message in self.dialect.order(self._natural[name], False):
+            try:
+                messages = self.dialect.order(self._natural.get(name, ""), False)
+            except Malformed as error:
+                self.noise(f"{name} cannot be switched off: {error.en}")
+                continue
+            for message in messages:
                 self._mouth.say(message)
 
     # What the board says.
@@ -228,14 +234,17 @@ class ForeignKit(Worker):
         for gone in set(self._properties) - set(shown) - {face.REFUSED}:
             self._later.pop(gone, None)
             self._board.clear(homie.value_topic(self.device.id, gone))
-        self.serve((*shown.values(), REFUSED))
-        self._publish_description(name)
+        own_name = printable(name)
+        described = ((*shown.values(), REFUSED), own_name)
+        if described != self._described:
+            self._described = described
+            self.serve(described[0])
+            self._publish_description(own_name)
 
     def _publish_description(self, name: str) -> None:
         self._version = max(int(time.time()), self._version + 1)
         kit = face.kit_device(self.device, self._gateway, self._version)
         main, *rest = kit.nodes
-        name = printable(name)
         nodes = (replace(main, properties=tuple(self._properties.values())), *rest)
         kit = replace(kit, nodes=nodes, name=f"{self.device.title.zh}（{name}）" if name else kit.name)
         self._board.put(homie.description_topic(self.device.id), homie.describe(kit))
@@ -285,6 +294,8 @@ class ForeignKit(Worker):
         if at is None:
             return
         try:
+            # The board may have described itself anew since the order came.
+            wanted = homie.encode(self._properties[name], value)
             messages = self.dialect.order(at, fitting(self._found[at], value))
         except Malformed as error:
             self.refuse(name, error.code, Title(error.zh, error.en))
@@ -294,7 +305,7 @@ class ForeignKit(Worker):
                 self.refuse(name, "lost", REASONS["lost"])
                 return
         target = Address(Part.TARGET, self.device.id, MAIN_NODE, name).topic()
-        self._board.put(target, homie.encode(self._properties[name], value))
+        self._board.put(target, wanted)
 
     def _pace(self, name: str) -> float:
         rates: Mapping[str, float] = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +16,16 @@ from labkit.gateway.foreign_homie5 import ForeignHomie5
 from labkit.gateway.mailbox import Heard, SetOrder
 from labkit.lab import Lab, LabDevice, load_lab
 from labkit.links import Broker
-from labkit.model import Device, Value
+from labkit.model import Device, Profile, Value
+from labkit.profiles import load_profiles
 
 GATEWAY = "gw-bench"
+
+
+@cache
+def shipped() -> Mapping[str, Profile]:
+    """The shipped profiles, read once."""
+    return load_profiles()
 
 
 def lab_of(folder: Path, *devices: str) -> Lab:
@@ -24,7 +33,7 @@ def lab_of(folder: Path, *devices: str) -> Lab:
     file = folder / "lab.yaml"
     rows = "".join(f"  - {device}\n" for device in devices)
     file.write_text(f"name: {GATEWAY}\nroom: lab1\ndevices:\n{rows}", encoding="utf-8")
-    return load_lab(file)
+    return load_lab(file, shipped())
 
 
 def board_of(folder: Path, profile: str, url: str, device_id: str = "kit-1") -> LabDevice:

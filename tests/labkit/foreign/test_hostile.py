@@ -19,6 +19,7 @@ from labkit.codecs.foreign import MAX_PROPERTIES, MAX_TOPICS, Described, Dialect
 from labkit.codecs.ha_board import HaBoard
 from labkit.codecs.raw_topics import RawBoard
 from labkit.errors import BadDocument, Malformed
+from labkit.gateway.mailbox import SetOrder, StopOrder
 from labkit.homie4 import Homie4Board
 from labkit.model import Profile, Value
 from labkit.profiles import load_profiles
@@ -261,6 +262,45 @@ def test_any_order_leaves_the_worker_alive(tmp_path: Path, profile: str, orders:
     for name, payload in orders:
         bench.set(name, payload.decode("latin-1"))
     assert all(bench.kit.space.is_told(message.topic) for message in bench.sent)
+
+
+NAMES = ["relay", "x", "bench-level", "temperature", "lamp", "lamp-brightness"]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("config"), st.sampled_from(NAMES), NEARLY | DOCUMENTS),
+        st.tuples(st.just("gone"), st.sampled_from(NAMES), st.none()),
+        st.tuples(st.just("value"), st.sampled_from(["plant-1/switch/relay/state", "plant-1/status"]), st.sampled_from(["ON", "OFF", "online", "offline", "7", "nan"])),
+        st.tuples(st.just("set"), st.sampled_from(NAMES), st.sampled_from(["true", "false", "7", "0.5", "rgb,1,2,3", ""])),
+        st.tuples(st.just("stop"), st.none(), st.none()),
+        st.tuples(st.just("turn"), st.none(), st.sampled_from([0.0, 0.05, 1.0, 7.0])),
+    ),
+    max_size=20,
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_any_life_of_a_board_leaves_the_worker_alive(tmp_path: Path, steps: list[tuple[str, Any, Any]]) -> None:
+    bench = Bench(board_of(tmp_path, "esphome-board", "mqtt:plant-1"))
+    orders = []
+    for what, name, given_ in steps:
+        if what in ("config", "gone"):
+            component = "number" if name == "x" else "light" if name == "lamp" else "switch"
+            payload = "" if what == "gone" else json.dumps(given_)
+            bench.hears(f"homeassistant/{component}/plant-1/{name}/config", payload)
+        elif what == "value":
+            bench.hears(name, given_)
+        elif what == "set":
+            bench.kit.handle(SetOrder(name, given_.encode()))
+        elif what == "stop":
+            orders.append(StopOrder("room"))
+            bench.kit.handle(orders[-1])
+        else:
+            bench.turn(given_)
+    bench.turn(2.0)
+    assert all(bench.kit.space.is_told(message.topic) for message in bench.sent)
+    assert all(order.done.is_set() for order in orders)
+    bench.kit.end()
 
 
 @settings(max_examples=100, deadline=None)
