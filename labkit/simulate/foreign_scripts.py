@@ -48,8 +48,13 @@ class BenchTop:
 class Script(Protocol):
     """One convention."""
 
-    will: Said | None
-    subscriptions: tuple[str, ...]
+    @property
+    def will(self) -> Said | None:
+        """What the broker says when the board is gone."""
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """Where its orders come."""
 
     def hello(self, now: float) -> list[Said]:
         """After each connection."""
