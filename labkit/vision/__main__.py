@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and watch the camera."""
     parser = argparse.ArgumentParser(prog="python -m labkit.vision", description="摄像头：只输出人数、手数和关键点")
     parser.add_argument("--url", required=True, help="file:///… rtsp://… v4l2:///dev/video0 http://…")
-    parser.add_argument("--fps", type=float, default=8.0, help="每秒最多分析几帧（0.1–60）")
+    parser.add_argument("--fps", type=float, default=8.0, help="每秒最多分析几帧（0.1–240）")
     parser.add_argument("--width", type=int, default=640, help="分析前缩小到的宽度（像素）")
     parser.add_argument("--stale-after", type=float, default=2.0, help="几秒没有新画面算中断")
     parser.add_argument("--look", type=_looks, default=DEFAULT_LOOKS, help=f"看什么，逗号分开：{','.join(LOOKS)}")
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=_watch_stdin, args=(stop, frames), daemon=True).start()
     try:
         with contextlib.suppress(BrokenPipeError):
-            budget = Budget(min(max(options.fps, 0.1), 60.0), min(max(options.share, 0.05), 1.0))
+            budget = Budget(min(max(options.fps, 0.1), 240.0), min(max(options.share, 0.05), 1.0))
             _watch(frames, lambda: _detector(min(max(options.width, 64), 1920), options.look), budget, stop)
     except ImportError as error:
         return _no_vision(error)
