@@ -87,3 +87,20 @@ def test_the_published_schemas_are_printed(name: str) -> None:
     told = CliRunner().invoke(main, ["schema", name])
     assert told.exit_code == 0
     assert json.loads(told.output) == yamlfile.validator(f"{name}.schema.json").schema
+
+
+def test_the_editor_explains_every_key_of_a_profile() -> None:
+    schema = yamlfile.validator("profile.schema.json").schema
+    assert isinstance(schema, dict)
+    kinds = schema["$defs"]
+    lab = kinds["lab"]["properties"]
+    groups = [
+        schema["properties"],
+        kinds["form"]["properties"],
+        kinds["property"]["properties"],
+        kinds["action"]["properties"],
+        lab,
+    ]
+    groups += [lab[name]["properties"] for name in ("transport", "match", "drive", "safety")]
+    bare = [key for keys in groups for key, rule in keys.items() if "description" not in rule and "$ref" not in rule]
+    assert bare == []
