@@ -44,7 +44,9 @@ REASONS = {
     "lost": Title("失去连接", "connection lost"),
     "not_ready": Title("还没有准备好", "not ready yet"),
     "wrong_firmware": Title("固件不对", "wrong firmware"),
-    "unreachable": Title("连不上：没有开机，或不在同一个网络", "cannot be reached: switched off, or in another network"),
+    "unreachable": Title(
+        "连不上：没有开机，或不在同一个网络", "cannot be reached: switched off, or in another network"
+    ),
     "missing": Title("这台设备没有这个能力", "this kit cannot do that"),
     "grounded": Title("还没有起飞：请老师让它起飞", "it is not in the air: the teacher lets it take off"),
     "unconfirmed": Title("未确认是不是这一台，确认前不驱动", "not driven until confirmed"),
