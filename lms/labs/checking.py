@@ -83,6 +83,8 @@ def result(room: Room, run: str) -> Result:
     done = event is None or not waiting or clock.now() - event.created_at > PATIENCE
     answered = {d.gateway for d in devices if d.homie_id in proved | reasons.keys()}
     silent = {d.gateway for d in devices if d.homie_id in asked and done} - answered
+    # A kit that its gateway has lost has an alert that says why; lost without one, it is lost with its gateway.
+    silent |= {d.gateway for d in devices if d.state == State.LOST.value and not d.alert}
     facts = []
     for device in devices:
         stood = None if device.homie_id not in asked else device.homie_id in proved

@@ -117,6 +117,8 @@ def test_the_page_says_what_to_fix_by_seat_and_sticker(
         process.kill()
         process.wait(10)
         until(lambda: states()["robot-1"][0] == "lost", 30)
+        page, _ = checked(client, code)
+        assert "网关 gw-test 没有运行" in row(page, "gw-test") and 'data-device="robot-1"' not in page
     broker.kill()
     db.session.remove()
 
