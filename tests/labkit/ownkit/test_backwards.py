@@ -13,8 +13,11 @@ from labkit import codecs, samples, yamlfile
 from labkit.codecs import Codec, KitEnd, Reported, StopProved
 from labkit.codecs.kit_end import Acted, Written
 from labkit.errors import LabkitError, Malformed
+from labkit.lab import load_lab
+from labkit.links import BrokerAddress
 from labkit.model import Form
 from labkit.profiles import load_profile, profiles_dir
+from labkit.simulate import Fleet
 from labkit.simulate.backwards import Backwards
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
@@ -133,6 +136,47 @@ def test_a_firmware_that_is_told_in_the_lab_file_is_what_it_says(tmp_path: Path,
     assert one.feed(b"".join(board.feed(one.read(PROFILE.properties["firmware"]), 0.0))) == [
         Reported("firmware", "43.00")
     ]
+
+
+SENSOR = """
+id: test-sensor
+title: {zh: 测试传感器, en: test sensor}
+properties:
+  loud: {title: {zh: 响度, en: loudness}, type: integer, minimum: 0, maximum: 100, readOnly: true,
+         forms: [{href: "script:cyberpi.get_loudness()", op: [readproperty], x-reply: f64, x-round: 0}]}
+  firmware: {title: {zh: 固件版本, en: firmware}, type: string, readOnly: true,
+             forms: [{href: "script:cyberpi.get_firmware_version()", op: [readproperty], x-reply: str}]}
+x-lab:
+  kind: sensor
+  transport: {type: serial, codec: cyberpi, baud: 115200}
+  match: {probe: {read: firmware, pattern: "^44"}}
+  rates: {loud: {poll_hz: 5}}
+"""
+
+
+def test_a_sensor_without_wheels_is_simulated_too(tmp_path: Path) -> None:
+    folder = tmp_path / "profiles" / "test-sensor"
+    folder.mkdir(parents=True)
+    (folder / "profile.yaml").write_text(SENSOR, encoding="utf-8")
+    profile = load_profile(folder)
+    file = tmp_path / "lab.yaml"
+    file.write_text("name: gw-x\nroom: r\ndevices:\n  - {id: kit-1, profile: test-sensor, url: 'sim://pty'}\n")
+    lab = load_lab(file, {profile.id: profile})
+    board, one = Backwards(lab.devices[0], None, Faults(), 7, 0.0), codecs.create("cyberpi", profile)
+    told = [
+        event.value
+        for second in range(0, 120, 5)
+        for event in one.feed(b"".join(board.feed(one.read(profile.properties["loud"]), float(second))))
+        if isinstance(event, Reported)
+    ]
+    assert len(told) == 24
+    assert len(set(told)) > 5, "it swings"
+    assert all(isinstance(value, int) and 0 <= value <= 100 for value in told)
+    fleet = Fleet(lab, tmp_path / "run", BrokerAddress.parse("mqtt://127.0.0.1:1"))
+    assert (tmp_path / "run" / "dev" / "kit-1").is_symlink()
+    fleet.stop()
+    fleet.run()
+    assert not (tmp_path / "run" / "dev" / "kit-1").exists()
 
 
 def test_a_codec_that_is_there_twice_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
