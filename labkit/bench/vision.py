@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 
-CLIP_FPS = 60
+CLIP_FPS = 120
 WARM_UP_S = 2.0
 START_S = 60.0
 
@@ -35,7 +35,7 @@ def bare_rate(clip: Path, seconds: float) -> float:
 
 def labkit_rate(clip: Path, seconds: float) -> float:
     """Pictures a second of ``python -m labkit.vision``, counted from its lines after 2 s."""
-    words = ["--url", f"file://{clip}", "--fps", "60"]
+    words = ["--url", f"file://{clip}", "--fps", str(CLIP_FPS), "--look", "faces,hands"]
     with subprocess.Popen(
         [sys.executable, "-m", "labkit.vision", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
