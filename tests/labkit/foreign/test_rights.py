@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from labkit.boards import SIOT_LOGIN, siot_role
 from labkit.broker import BrokerAdmin, ClientSpec
+from tests.labkit.brokers import KINDS, RunningBroker, launch
 from tests.labkit.foreign.rig import ForeignRig
 from tests.labkit.foreign.test_gateway import BOARDS
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """Both brokers: the rights are the same data."""
+    running = launch(request.param, tmp_path_factory.mktemp("rights-broker"))
+    yield running
+    running.stop()
+
 
 OWN = {
     "bench-4": ["homie/old-bench/$state", "homie/old-bench/bench/level"],
