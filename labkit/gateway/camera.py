@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from labkit import homie
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import Item, Told
 from labkit.gateway.worker import Worker, log
@@ -108,7 +109,8 @@ class Camera(Worker):
             line = line | {"frame": self._frames}
         given, refused = readings(self.device.profile, line)
         for name, value in given.items():
-            self.publish(name, value, REPORT_GAP_S)
+            if homie.property_id(name) in self._properties:
+                self.publish(name, value, REPORT_GAP_S)
         for reason in refused:
             self.noise(f"vision: {reason}")
         if self._stale:

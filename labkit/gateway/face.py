@@ -6,6 +6,7 @@ from labkit import health
 from labkit.homie import property_id
 from labkit.lab import Lab, LabDevice
 from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Kind, Node, Profile, Property
+from labkit.vision.counts import FIELDS
 
 LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear-x", "angular-z", "stop", "identify", "moving"
 CONFIRM = "confirm"
@@ -25,6 +26,7 @@ def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
     hidden: set[str] = set()
     if drive:
         hidden = {drive.left, drive.right} if drive.model == "differential" else {drive.linear, drive.angular}
+    hidden |= _not_looked_for(device)
     own = tuple(sensor(item) for item in device.profile.properties.values() if item.id not in hidden)
     return Device(
         id=device.id,
@@ -38,6 +40,12 @@ def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
         parent=gateway,
         version=version,
     )
+
+
+def _not_looked_for(device: LabDevice) -> set[str]:
+    """A camera's properties that its ``look`` leaves out: nobody should wait for them."""
+    left_out = {f"vision:{field}" for look, field in FIELDS.items() if look not in device.look}
+    return {item.id for item in device.profile.properties.values() if item.forms[0].href in left_out}
 
 
 def gateway_device(lab: Lab, version: int) -> Device:

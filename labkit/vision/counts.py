@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 HAND_POINTS, POSE_POINTS = 21, 33
-LOOKS = ("faces", "hands", "pose", "motion")
 DEFAULT_LOOKS = ("faces", "hands")
+# What is looked for, and the field of a line that tells how much of it there is.
+FIELDS = {"faces": "faces", "hands": "hands", "pose": "poses", "motion": "motion"}
+LOOKS = tuple(FIELDS)
 # Three decimals are a pixel or so at 640: enough to follow a hand, too coarse to tell whose it is.
 DECIMALS = 3
 

@@ -72,6 +72,16 @@ def test_a_camera_that_looks_for_motion_tells_motion_alone(camera: Callable[[str
     assert value(notices, "hands") is None
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("", {"faces", "hands"}), (", look: [pose]", {"poses"}), (", look: [motion, faces]", {"faces", "motion"})],
+)
+def test_a_camera_describes_only_what_it_gives(tmp_path: Path, more: str, told: set[str]) -> None:
+    node = face.kit_device(lab_with(tmp_path, more).devices[0], "gw-x", 1).node(MAIN_NODE)
+    assert node
+    assert {item.id for item in node.properties} == told | {"frames", "fps", "stale", "landmarks"}
+
+
 def test_without_look_it_is_faces_and_hands(tmp_path: Path, camera: Callable[[str], Notices]) -> None:
     device = lab_with(tmp_path, "").devices[0]
     assert (device.look, device.share, device.fps) == (("faces", "hands"), 1.0, 8.0)
