@@ -6,7 +6,7 @@
 Source: Tello SDK 2.0 User Guide (2018), Tello SDK 3.0 User Guide (2021).
 
 **Proving a stop.** An ``ok`` belongs to nobody, so it proves nothing alone. A stop is proved when the drone has answered at all
-after the stop, and then tells twice in a row that it does not move sideways (``vgx``, ``vgy`` at most 1). It may still be sinking:
+after the stop, and then tells twice in a row that it neither moves sideways (``vgx``, ``vgy`` at most 1) nor turns. It may still be sinking:
 the stop ends in a landing, and ``height`` shows when it is over.
 
 In bytes to the drone each line is one datagram.
@@ -24,6 +24,7 @@ from labkit.model import Action, Affordance, Form, Profile
 
 STILL_SPEED = 1
 STILL_TIMES = 2
+STILL_TURN = 2
 MAX_DATAGRAM = 1518
 _PAIR = re.compile(r"([a-z][a-z0-9]*):(-?\d+(?:\.\d+)?)")
 
@@ -37,6 +38,7 @@ class TelloCodec(TextCodec):
         self._stopping = False
         self._answered = False
         self._still = 0
+        self._yaw = 0.0
         self._pushed = {href.words: (item, form) for item, form, href in self._forms.pushed()}
 
     def _send(self, command: str, asked: tuple[Affordance, Form] | None = None) -> bytes:
@@ -90,7 +92,9 @@ class TelloCodec(TextCodec):
         ]
         if self._answered and "vgx" in state and "vgy" in state:
             still = max(abs(state["vgx"]), abs(state["vgy"])) <= STILL_SPEED
-            self._still = self._still + 1 if still else 0
+            yaw = state.get("yaw", 0.0)
+            turned, self._yaw = abs((yaw - self._yaw + 180) % 360 - 180), yaw
+            self._still = 0 if not still else 1 if turned > STILL_TURN else self._still + 1
             if self._still >= STILL_TIMES:
                 self._stopping = self._answered = False
                 events.append(StopProved())

@@ -63,6 +63,9 @@ class Net:
         pause, end = threading.Event(), time.monotonic() + WAIT_S
         kept = None
         while kept is None or time.monotonic() < kept:
+            if device == "tello-1" and self.rig.value("height", device) in (b"0", b"0.0"):
+                # A busy machine may have kept it silent for so long that it was landed.
+                self.rig.console.publish(f"homie/5/{device}/main/flight/set", b"takeoff")
             self.rig.wish(terminal=terminal, **{"linear_x": 0.2, "ms": 400, **wish})
             if kept is None and self.moving(device):
                 kept = time.monotonic() + seconds

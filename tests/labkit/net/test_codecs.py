@@ -207,6 +207,16 @@ def test_tello_proves_a_stop_by_an_answer_and_two_still_states(answer: bytes) ->
     assert StopProved() not in codec.push(still)
 
 
+def test_a_tello_that_turns_does_not_stand() -> None:
+    codec = tello()
+    codec.expect_stop()
+    codec.feed(b"ok")
+    for turn in range(160, 400, 7):
+        yaw = (turn + 180) % 360 - 180
+        assert StopProved() not in codec.push(STATE % (yaw, 0, 0, 80, 50))
+    assert StopProved() in codec.push(STATE % (yaw + 1, 0, 0, 80, 50))
+
+
 def test_a_late_answer_to_the_probe_is_no_controller() -> None:
     codec = tello()
     codec.read(TELLO.properties["controller"])
