@@ -12,7 +12,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lms.config import Settings
-from lms.core.db import db
+from lms.core.db import db, new_id, write
 from lms.courses import service as courses
 from lms.labs import service
 from lms.labs.models import Device, StopEvent
@@ -181,3 +181,19 @@ def test_a_pupil_without_the_broker_stops_by_the_web(site: Site) -> None:
     db.session.rollback()
     event = db.session.query(StopEvent).one()
     assert event.confirmed == ["mbot-1"]  # the other group's robot was left alone
+
+
+def test_a_robot_that_no_gateway_knows_is_to_be_lifted(site: Site) -> None:
+    facts = {"kind": "robot", "title": "小车 09", "sticker": "09", "state": "ready", "values": {}}
+    with write():
+        db.session.add(Device(id=new_id(), school_id=site.scene.school.id, homie_id="bot-9", room_id=site.scene.room.id, **facts))
+    page = site.teacher()
+    page.goto(f"{site.url}/labs/device/lab1/01")
+    live(page)
+    page.click("#stop")
+    expect(page.locator("#stop-panel.c-stop-bad li")).to_have_text(["请拿起 09 号小车它的网关没有回答"])
+    page.goto(f"{site.url}/labs/arena/lab1")
+    live(page)
+    expect(page.locator("#note")).to_be_hidden()
+    site.end("simulator")
+    expect(page.locator("#note")).to_contain_text("画面停住了")

@@ -14,6 +14,7 @@ const lines = new Map(); // robot → its line in the list
 const names = $('names').dataset;
 const values = new Map(); // robot → {range, line, light, moving …}
 let live = false;
+let there = true; // whether the simulators run
 let drawing = 0;
 
 function robotsNow() {
@@ -58,8 +59,8 @@ function draw() {
     view.describe(robot.homie, { number: robot.sticker || robot.homie, range: Number.isFinite(range) ? range : null, moving: said(robot, 'moving') === 'true' });
     tell(robot);
   }
-  $('note').hidden = live && view.ready;
-  $('note').textContent = live || !view.layout ? texts.arena_none : texts.arena_offline;
+  $('note').hidden = live && there && view.ready;
+  $('note').textContent = view.layout && !(live && there) ? texts.arena_offline : texts.arena_none;
 }
 
 function drawSoon() {
@@ -71,10 +72,11 @@ function hear(topic, text) {
   if (domain !== 'homie') return;
   if (device === table) {
     if (node === 'arena' && property === 'layout') view.setLayout(parsed(text));
+    else if (node === '$state') there = text === 'ready' || text === 'init';
     else if (property === 'pose') {
       const pose = parsed(text);
       poses.set(node, pose);
-      view.place(node, pose);
+      if (robotsNow().some((robot) => robot.homie === node)) view.place(node, pose); // not one that has left the lab
     }
   } else if (node === 'main' && property && robotsNow().some((robot) => robot.homie === device)) {
     values.set(device, { ...values.get(device), [property]: text });
