@@ -1,4 +1,4 @@
-"""`labkit bench` runs to its end on a busy machine too and its figures are what they say; ratios are judged by `make bench`."""
+"""`labkit bench` runs to its end on a busy machine too and its figures are what they say; ratios are judged by `labkit bench --strict`."""
 
 from __future__ import annotations
 
