@@ -23,7 +23,9 @@ SCHEMA = "lab.schema.json"
 SCHEMES = {
     "serial": ("serial", "usb", "hub", "auto", "sim"),
     "mqtt": ("mqtt",),
-    "tcp": ("tcp", "sim"), "udp": ("udp", "sim"), "vision": ("file", "rtsp", "v4l2", "http", "https"),
+    "tcp": ("tcp", "sim"),
+    "udp": ("udp", "sim"),
+    "vision": ("file", "rtsp", "v4l2", "http", "https"),
 }
 
 
@@ -192,8 +194,12 @@ def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[st
     seen: dict[tuple[str, str], int] = {}
     for index, item in enumerate(data["devices"]):
         where = ("devices", index)
-        for key in ("id", "sticker"):
+        for key in ("id", "sticker", "url"):
             value = str(item.get(key, ""))
+            if key == "url" and not value.lower().startswith(("hub:", "usb:", "serial:")):
+                continue
+            if value.endswith(":"):
+                continue  # usb:vid:pid: is any board of that kind
             if value and (key, value) in seen:
                 first = document.place("devices", seen[(key, value)]).line
                 yield document.fault(

@@ -89,6 +89,13 @@ def test_names_that_are_none_are_refused_with_file_and_line(url: str, tmp_path: 
         lab_of(tmp_path, url)
 
 
+@pytest.mark.parametrize("url", ["usb:1a86:7523:A", "hub:1-1.4", "serial:///dev/ttyUSB0"])
+def test_a_port_belongs_to_one_device_only(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadDocument, match="已在第 4 行用过"):
+        lab_of(tmp_path, url, url)
+    assert len(lab_of(tmp_path, "auto", "auto", "usb:1a86:7523:", "usb:1a86:7523:").devices) == 4
+
+
 def test_a_board_with_a_serial_number_is_found_in_any_socket(tmp_path: Path) -> None:
     hub = Hub(port("1-1.1", "A"), port("1-1.2", "B"))
     book = open_book(lab_of(tmp_path, "usb:1a86:7523:A", "auto"), tmp_path, hub)
