@@ -35,7 +35,7 @@ def teacher(app: Flask, scene: Scene) -> FlaskClient:
 
 def add(scene: Scene, sticker: str, **facts: Any) -> Device:
     """A device of the lab that is well, but for ``facts``."""
-    usual = {"kind": "robot", "title": f"小车 {sticker}", "state": "ready", "values": {}, "seen_at": None}
+    usual: dict[str, Any] = {"kind": "robot", "title": f"小车 {sticker}", "state": "ready", "values": {}, "seen_at": None}
     with write():
         device = Device(id=new_id(), school_id=scene.school.id, homie_id=f"bot-{sticker}", room_id=scene.room.id, sticker=sticker, **{**usual, **facts})
         db.session.add(device)
@@ -183,3 +183,11 @@ def test_a_holder_is_named_until_the_lease_ends(scene: Scene) -> None:
     assert kits.running_lesson(scene.room) == lesson.id
     service.release_lease(scene.actor, lease)
     assert kits.kit_of(scene.school.id, "lab1", "07").holder is None
+
+
+def test_a_seats_code_may_be_scanned_instead_of_typed(app: Flask, scene: Scene, teacher: FlaskClient) -> None:
+    page = f"/school/rooms/{scene.room.id}"
+    text = teacher.post(f"{page}/codes", data={"csrf_token": token(teacher, page)}).text
+    assert (text.count('<svg class="qr"') == len(scene.seats)) == qr.available()
+    scanned = browser(app).get("/seat?code=123456").text
+    assert 'value="123456"' in scanned
