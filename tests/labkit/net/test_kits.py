@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.net.conftest import Net
 
 KITS = ["ep-1", "tello-1"]
@@ -100,6 +104,16 @@ class TestGoodLink:
             net.rig.wait(
                 lambda d=device, n=before: int(net.rig.value("commands", d) or 0) > n, f"{device} has no light"
             )  # type: ignore[misc]  # as above
+
+    def test_the_command_line_lets_it_take_off(self, net: Net) -> None:
+        net.landed()
+        url = f"mqtt://127.0.0.1:{net.rig.broker.config.tcp_port}"
+        words = ["set", "tello-1", "flight", "takeoff", "--broker", url, "--username", ADMIN]
+        env = {**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD}
+        subprocess.run([sys.executable, "-m", "labkit.cli", *words], env=env, check=True, timeout=30)
+        net.rig.wait(lambda: float(net.rig.value("height", "tello-1") or 0) >= 75, "it does not rise")
+        assert net.rig.room_stop(devices=["tello-1"])["confirmed"] == ["tello-1"]
+        net.landed()
 
     def test_a_killed_gateway_leaves_standing_robots(self, net: Net) -> None:
         """The guards outlive it; last, because the lab is served anew."""
