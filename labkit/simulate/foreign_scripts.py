@@ -259,6 +259,51 @@ class TasmotaScript:
         return {"SHT3X": air, "TempUnit": "C"}
 
 
+class ZigbeeScript:
+    """Zigbee2MQTT 2 with one device: a plug that measures the air; the last will is the bridge's."""
+
+    def __init__(self, space: Space, bench: BenchTop) -> None:
+        self._name, self._ieee, self._bench = space.base, dict(space.fields).get("ieee", ""), bench
+        self.will = Said("zigbee2mqtt/bridge/state", _json({"state": "offline"}))
+        self.subscriptions = (f"zigbee2mqtt/{self._name}/set",)
+
+    def hello(self, now: float) -> list[Said]:
+        online = _json({"state": "online"})
+        topics = ("zigbee2mqtt/bridge/state", f"zigbee2mqtt/{self._name}/availability")
+        template = "{{ value_json.state }}"
+        rows: list[tuple[str, str, dict[str, object]]] = [
+            ("sensor", "temperature", {"unit_of_measurement": "°C", "value_template": "{{ value_json.temperature }}"}),
+            ("sensor", "battery", {"unit_of_measurement": "%", "value_template": "{{ value_json.battery }}"}),
+            ("switch", "switch", {"command_topic": f"zigbee2mqtt/{self._name}/set", "value_template": template}),
+        ]
+        said = [Said(topic, online) for topic in topics]
+        for component, name, more in rows:
+            document = {
+                "name": name, "state_topic": f"zigbee2mqtt/{self._name}", "unique_id": f"{self._ieee}_{name}",
+                "availability": [{"topic": topic, "value_template": template} for topic in topics],
+                "availability_mode": "all", "device": {"identifiers": [f"zigbee2mqtt_{self._ieee}"]}, **more,
+            }  # fmt: skip
+            said.append(Said(f"homeassistant/{component}/{self._ieee}/{name}/config", _json(document)))
+        return [*said, *self.report(now)]
+
+    def report(self, now: float) -> list[Said]:
+        state = {
+            "temperature": self._bench.temperature(now),
+            "battery": 91,
+            "state": "ON" if self._bench.relay else "OFF",
+        }
+        return [Said(f"zigbee2mqtt/{self._name}", _json(state))]
+
+    def obey(self, topic: str, payload: str) -> list[Said]:
+        if payload not in ("ON", "OFF"):
+            return []
+        self._bench.relay = payload == "ON"
+        return self.report(0.0)
+
+    def goodbye(self) -> list[Said]:
+        return [self.will]
+
+
 class RawScript:
     """A board with the topics of its profile: tells what can be read, repeats what it is told; QoS 0, no last will."""
 
@@ -309,7 +354,10 @@ def script(profile: Profile, space: Space, seed: int) -> Script:
         return Homie5Script(space, bench)
     if convention == "raw":
         return RawScript(profile, space, bench)
-    return TasmotaScript(space, bench) if "mac" in dict(space.fields) else EsphomeScript(space, bench)
+    given = dict(space.fields)
+    if "ieee" in given:
+        return ZigbeeScript(space, bench)
+    return TasmotaScript(space, bench) if "mac" in given else EsphomeScript(space, bench)
 
 
 def _json(value: object) -> str:
