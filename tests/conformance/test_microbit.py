@@ -21,7 +21,8 @@ LEFT, RIGHT = PROFILE.parameters["left_dir"], PROFILE.parameters["right_dir"]
 BACKWARD = {LEFT: 1, RIGHT: 1}
 STANDING = {LEFT: 0, RIGHT: 0}
 LEASE_S = 0.5
-ON_THE_WAY_S = 0.2
+ON_THE_WAY_S = 0.5
+"""Broker, gateway, guard, and QEMU's turn on two slow cores; the lease itself is the gateway's and its guard's."""
 BUSY_CLOCK_S = 2.0
 """QEMU's clock falls behind while its processor is busy and so is this machine: up to 1.5 s for 1 s were seen."""
 

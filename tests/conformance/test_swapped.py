@@ -10,6 +10,7 @@ import pytest
 
 from labkit import ports
 from labkit.profiles import load_profiles
+from tests.conformance.conftest import driver
 from tests.conformance.microbit import Microbit
 from tests.labkit.gateway.rig import Rig
 
@@ -82,6 +83,6 @@ def test_identical_boards_swapped_are_refused_until_confirmed(
     lab.until("homie/5/mb-1/$state", b"ready", 20)
     lab.release("mb-1")
     lab.lease(device="mb-1")
-    lab.wish(linear_x=-0.2, ms=500, device="mb-1")
-    second.gives(BACKWARD, 5)
-    first.gives(STANDING, 0.05)
+    with driver(lab, -0.2):
+        second.gives(BACKWARD, 5)
+        first.gives(STANDING, 0.05)
