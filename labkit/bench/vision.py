@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 
-CLIP_FPS = 120
+CLIP_FPS = 90
 WARM_UP_S = 2.0
 START_S = 60.0
 
