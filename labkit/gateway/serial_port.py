@@ -237,6 +237,7 @@ class SerialWorker(Worker):
             if self._was_silent:
                 self._was_silent = False
                 self._greet()
+                self.beware("heard again")  # its stops may all have been lost while it was not heard
             self.become(State.READY)
 
     def _compare(self, version: str) -> None:

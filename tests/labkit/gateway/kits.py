@@ -34,7 +34,8 @@ class ScriptedMbot:
 
     def plug(self) -> None:
         """Open a pty and link it."""
-        self.mute = False
+        self.mute = False  # it answers nothing
+        self.cut = False  # nothing reaches it either
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ class ScriptedMbot:
             data = os.read(master, 256)
             if self._gone:
                 return
-            for byte in data:
+            for byte in b"" if self.cut else data:
                 self._take(byte, master)
 
     def _take(self, byte: int, master: int) -> None:

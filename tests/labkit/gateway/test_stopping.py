@@ -64,6 +64,19 @@ def test_a_cable_pulled_while_driving_is_listed_and_comes_back(rig: Rig) -> None
     rig.until("homie/5/mbot-1/$alert/unplugged", b"")
 
 
+def test_what_was_cut_off_while_driving_is_stopped_as_soon_as_it_is_heard_again(rig: Rig) -> None:
+    rig.lease()
+    rig.wish(linear_x=0.3, ms=500)
+    rig.kit.wait(standing=False, timeout_s=2)
+    rig.kit.cut = True
+    rig.until("homie/5/mbot-1/$state", b"lost")
+    assert not rig.kit.standing()  # the stops at the lease's end never came through
+    rig.kit.cut = False
+    rig.kit.wait(standing=True, timeout_s=3)
+    rig.ready()
+    rig.until("homie/5/mbot-1/main/stop-confirmed", b"true")
+
+
 def test_devices_of_a_stop_may_be_named(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(SECOND)
     rig.serve()
