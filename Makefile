@@ -136,9 +136,12 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 .PHONY: test
 test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
 	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos --ignore=tests/conformance
+	$(MAKE) -j2 --output-sync=target test-postgres test-processes
+
+.PHONY: test-processes
+test-processes:  # they mostly wait: beside the tests on PostgreSQL they cost little time
 	$(BIN)/pytest tests/chaos
 	$(MAKE) conformance CONFORMANCE="$(foreach name,firmata homie microbit,tests/conformance/test_$(name).py)"
-	$(MAKE) test-postgres
 	$(MAKE) e2e
 
 .PHONY: test-postgres
