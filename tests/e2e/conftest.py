@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from labkit.broker import find_mosquitto
 from lms.core.db import db
@@ -16,6 +16,7 @@ from tests.e2e.lab import HOST, Lab, open_lab, settings_of
 from tests.e2e.trust import trusting_home
 
 CHROMIUM = "/usr/bin/chromium"
+expect.set_options(timeout=15_000)  # two cores carry a whole school and four browsers
 BROKERS = ["mosquitto", "embedded"] if find_mosquitto() else ["embedded"]
 
 

@@ -139,6 +139,7 @@ def text(lab: Lab, teacher: Teacher, pupils: list[Pupil], window: Page) -> None:
 
 def hand_is_raised(teacher: Teacher, pupil: Pupil) -> None:
     pupil.page.locator("#help button").click()
+    expect(pupil.page.locator("#help button")).to_have_attribute("aria-pressed", "true")
     chip = teacher.page.locator("#help-strip .c-help-chip", has_text=pupil.name)
     expect(chip).to_be_visible()
     expect(teacher.page.locator("#count-help")).to_have_text("1")

@@ -95,7 +95,7 @@ def test_a_device_is_found_read_and_stopped_without_the_web(site: Site) -> None:
     site.stop_web()
     peer = drive(site, "car-1")
     page.keyboard.press("s")
-    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住", timeout=2500)
+    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住", timeout=10_000)
     until(lambda: not site.motors("car-1")[-1]["left"])
     stopped = [json.loads(text) for topic, text in peer.got if topic == "zhike/room/lab1/stopped"]
     assert sorted(stopped[-1]["confirmed"]) == ["car-1", "mbot-1"]
@@ -104,7 +104,7 @@ def test_a_device_is_found_read_and_stopped_without_the_web(site: Site) -> None:
     site.end("gateway")
     page.click("#stop-again")
     bad = page.locator("#stop-panel.c-stop-bad")
-    expect(bad).to_contain_text("网关没有回答", timeout=2500)
+    expect(bad).to_contain_text("网关没有回答", timeout=10_000)
     expect(bad).to_contain_text("请拿起 07 号小车")
 
 
@@ -168,7 +168,7 @@ def test_a_pupil_sees_the_groups_robot_and_stops_it(site: Site) -> None:
     page.unroute("**/api/**")
     site.end("gateway")
     page.click(".big-stop")
-    expect(page.locator(".stop-said[data-kind=bad]")).to_have_text("请拿起 01 号小车！", timeout=2500)
+    expect(page.locator(".stop-said[data-kind=bad]")).to_have_text("请拿起 01 号小车！", timeout=10_000)
 
 
 def test_a_pupil_without_the_broker_stops_by_the_web(site: Site) -> None:
