@@ -14,6 +14,7 @@ import { toast, toastProblem } from './toast.js';
 
 const POLL_MS = 3000;
 const POLL_LIVE_MS = 6000;
+const SOON_MS = 200;
 
 const page = JSON.parse($('console-data').textContent);
 const signs = new Signs();
@@ -22,6 +23,7 @@ let link = null;
 let reached = true;
 let spoken = performance.now();
 let poller = 0;
+let wanted = false;
 let asking = false;
 let told = false;
 
@@ -86,6 +88,7 @@ function reach(yes) {
 async function refresh() {
   if (asking) return;
   asking = true;
+  wanted = false;
   try {
     accept(await call(`${desk.url}/state`, undefined, desk.texts, []));
     reach(true);
@@ -96,7 +99,7 @@ async function refresh() {
     reach(shut);
   } finally {
     asking = false;
-    plan(link?.live() && reached ? POLL_LIVE_MS : POLL_MS);
+    plan(wanted ? SOON_MS : link?.live() && reached ? POLL_LIVE_MS : POLL_MS);
   }
 }
 
@@ -168,7 +171,10 @@ function drawSoon() {
   if (!drawing) drawing = setTimeout(() => { drawing = 0; draw(); }, 250);
 }
 
-function refreshSoon() { plan(200); }
+function refreshSoon() {
+  wanted = true; // news that comes while an answer is under way is newer than that answer
+  if (!asking) plan(SOON_MS);
+}
 
 function hear(topic, text) {
   const part = topic.split('/');

@@ -270,9 +270,9 @@ class LessonPage {
   async help(on) {
     this.state.help = on;
     this.showState();
-    this.terminal.set("needs-help", String(on));
     try {
       await call("POST", "/api/lesson/help", { on });
+      this.terminal.set("needs-help", String(on)); // who hears it asks the server, which must know by then
     } catch (error) {
       this.state.help = !on;
       this.showState();
