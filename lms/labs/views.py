@@ -74,7 +74,11 @@ def device(room_code: str, number: str) -> str:
     """The page that a sticker's QR code opens: identify, state, alerts, holder, newest readings, stop."""
     kit = kits.kit_of(current_school_id(), room_code, number)
     return render_template(
-        "labs/device.html", kit=kit, readings=kits.readings(kit.device), data=_page(kit.room, own=kits.facts(kit)), texts=texts.kit_texts()
+        "labs/device.html",
+        kit=kit,
+        readings=kits.readings(kit.device),
+        data=_page(kit.room, own=kits.facts(kit)),
+        texts=texts.kit_texts(),
     )
 
 
@@ -89,7 +93,13 @@ def arena(room_code: str) -> str:
 def _page(room: Room, **more: Any) -> dict[str, Any]:
     """What the scripts of a room's page begin with."""
     robots = [kits.facts(kit) for kit in kits.kits_in(room) if kit.drives]
-    return {"room": room.code, "url": url_for("labs.api_kits", room_id=room.id).removesuffix("/kits"), "robots": robots, "texts": texts.kit_texts(), **more}
+    return {
+        "room": room.code,
+        "url": url_for("labs.api_kits", room_id=room.id).removesuffix("/kits"),
+        "robots": robots,
+        "texts": texts.kit_texts(),
+        **more,
+    }
 
 
 @bp.get("/labs/stickers")
@@ -97,7 +107,12 @@ def _page(room: Room, **more: Any) -> dict[str, Any]:
 def stickers() -> str:
     """Numbers to cut out and stick on the devices, with the QR code of each one's page; ``?room=<code>`` for one room."""
     wanted = request.args.get("room", "")
-    found = [kit for room in _rooms() if wanted in ("", room.code) for kit in sorted(kits.kits_in(room), key=lambda kit: kit.number)]
+    found = [
+        kit
+        for room in _rooms()
+        if wanted in ("", room.code)
+        for kit in sorted(kits.kits_in(room), key=lambda kit: kit.number)
+    ]
     addresses = [url_for("labs.device", room_code=kit.room.code, number=kit.number, _external=True) for kit in found]
     return render_template(
         "labs/stickers.html",
@@ -105,7 +120,6 @@ def stickers() -> str:
         rooms=_rooms(),
         wanted=wanted,
         only_here=only_here(request.host.rpartition(":")[0] or request.host),
-        can_draw=qr.available(),
     )
 
 
