@@ -99,9 +99,7 @@ def test_stickers_lead_to_the_devices_pages(scene: Scene, teacher: FlaskClient) 
     add(scene, "07")
     text = teacher.get("/labs/stickers").text
     (address,) = re.findall(r"http://localhost/labs/device/lab1/07", text)
-    assert ("<svg class=\"qr\"" in text) == qr.available()
-    if qr.available():
-        assert str(qr.drawn([address])[0]) in text
+    assert str(qr.drawn([address])[0]) in text
     assert "本机地址" in text  # nobody else can open localhost
 
 
