@@ -186,6 +186,6 @@ def test_a_holder_is_named_until_the_lease_ends(scene: Scene) -> None:
 def test_a_seats_code_may_be_scanned_instead_of_typed(app: Flask, scene: Scene, teacher: FlaskClient) -> None:
     page = f"/school/rooms/{scene.room.id}"
     text = teacher.post(f"{page}/codes", data={"csrf_token": token(teacher, page)}).text
-    assert (text.count('<svg class="qr"') == len(scene.seats)) == qr.available()
+    assert text.count('class="qr"') == len(scene.seats)
     scanned = browser(app).get("/seat?code=123456").text
     assert 'value="123456"' in scanned
