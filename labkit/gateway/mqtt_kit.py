@@ -1,4 +1,7 @@
-"""A robot with its own board on the broker: the gateway forwards wishes, ends drives and reads back the stop."""
+"""A robot with its own board on the broker: the gateway forwards wishes, ends drives and reads back the stop.
+
+Its worker's thread only watches the time: orders and readings are handled by the router as they come.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from labkit import health, homie
 from labkit.errors import Malformed
 from labkit.gateway import face
 from labkit.gateway.board import Board
-from labkit.gateway.mailbox import DriveOrder, Heard, Item, SetOrder, StopOrder
+from labkit.gateway.mailbox import AtOnce, DriveOrder, Heard, Item, SetOrder, StopOrder
 from labkit.gateway.worker import REASONS, Robot
-from labkit.homie import Part
+from labkit.homie import Address, Part
 from labkit.lab import LabDevice
 from labkit.model import Device, State, Title, Value
 
@@ -23,6 +26,7 @@ class MqttKit(Robot):
 
     def __init__(self, device: LabDevice, board: Board, gateway: str) -> None:
         super().__init__(device, board)
+        self.mailbox = AtOnce(self.turn, self._at_once)
         self._gateway = gateway
         self._described: Device | None = None
         self._own_state: State | None = None
@@ -84,19 +88,17 @@ class MqttKit(Robot):
         """Not ours: trusted clients write to the board itself."""
         self.noise(f"{order.property}/set belongs to the board")
 
-    def hear(self, item: Heard, part: Part) -> None:
-        """A reading wakes this worker only while a stop waits for its proof: a driving board tells many."""
-        self.mailbox.put(item, quiet=part is Part.VALUE and not self._stops)
-
-    def handle(self, item: Item) -> None:
-        """The board's topics here, orders in Robot."""
-        if isinstance(item, Heard):
+    def hear(self, item: Heard, address: Address) -> None:
+        """The board's topics; orders come by the mailbox."""
+        with self.turn:
             try:
-                self._hear(item)
+                self._hear(item, address)
             except Malformed as error:
                 self.noise(f"{item.topic}: {error.en}")
-        else:
-            super().handle(item)
+
+    def _at_once(self, item: Item) -> None:
+        self.handle(item)
+        self._drive_on(time.monotonic())
 
     def tick(self, now: float) -> None:
         """End a drive whose time is over."""
@@ -108,8 +110,7 @@ class MqttKit(Robot):
         """Leave the board standing."""
         self.send_stop(0)
 
-    def _hear(self, item: Heard) -> None:
-        address = homie.parse_topic(item.topic)
+    def _hear(self, item: Heard, address: Address) -> None:
         if address.part is Part.STATE:
             self._hear_state(homie.parse_state(item.payload))
         elif address.part is Part.DESCRIPTION:

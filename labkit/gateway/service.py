@@ -260,7 +260,7 @@ class Gateway:
         elif (address.node, address.property) == (WISH_NODE, WISH_PROPERTY) and address.part is Part.VALUE:
             self._wish(address.device, message)
         elif address.device in self.workers and self._own_board(address.device):
-            self.workers[address.device].hear(Heard(message.topic, message.payload, message.retained), address.part)
+            self.workers[address.device].hear(Heard(message.topic, message.payload, message.retained), address)
         elif address.part is Part.STATE:
             self._state(address.device, message)
 

@@ -26,7 +26,7 @@ from labkit.gateway.mailbox import (
 )
 from labkit.gateway.mirror import Mirror
 from labkit.health import Health
-from labkit.homie import Part
+from labkit.homie import Address
 from labkit.lab import LabDevice
 from labkit.model import Drive, Kind, Property, State, Title, Value
 
@@ -63,6 +63,7 @@ class Worker(threading.Thread):
         super().__init__(name=device.id, daemon=True)
         self.device = device
         self.mailbox = Mailbox()
+        self.turn = threading.RLock()
         self.state = State.INIT
         self._board = board
         self._properties: dict[str, Property] = {}
@@ -77,16 +78,18 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Handle the queue until told to end."""
-        self.begin()
+        with self.turn:
+            self.begin()
         while not self._ended:
             item = self.mailbox.get(TICK_S)
-            if isinstance(item, EndOrder):
-                self.end()
-                self._ended = True
-            elif item is not None:
-                self.handle(item)
-            self.tick(time.monotonic())
-            self._flush(time.monotonic())
+            with self.turn:
+                if isinstance(item, EndOrder):
+                    self.end()
+                    self._ended = True
+                elif item is not None:
+                    self.handle(item)
+                self.tick(time.monotonic())
+                self._flush(time.monotonic())
 
     def begin(self) -> None:
         """Called once in the worker's thread."""
@@ -148,8 +151,8 @@ class Worker(threading.Thread):
         self.state = state
         self._board.put(homie.state_topic(self.device.id), state.value.encode())
 
-    def hear(self, item: Heard, part: Part) -> None:
-        """A message of the device's own board; called by the router."""
+    def hear(self, item: Heard, address: Address) -> None:
+        """A message of the device's own board; called by the router, which has read its topic."""
         self.mailbox.put(item)
 
     def tap(self, way: str, data: bytes) -> None:

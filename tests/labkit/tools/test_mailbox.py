@@ -1,41 +1,69 @@
-"""A quiet item wakes nobody but is neither lost nor overtaken, and never holds up a stop."""
+"""A stop overtakes what waits; where nothing may wait, one item is handled at a time by whoever brings it."""
 
 from __future__ import annotations
 
 import threading
-import time
 
-from labkit.gateway.mailbox import Heard, Mailbox, StopOrder
-
-
-def test_a_quiet_item_is_taken_at_the_end_of_the_wait() -> None:
-    box, taken = Mailbox(), []
-    waiting = threading.Thread(target=lambda: taken.append((box.get(0.4), time.monotonic())))
-    begun = time.monotonic()
-    waiting.start()
-    threading.Event().wait(0.05)
-    box.put(Heard("a", b"1", False), quiet=True)
-    waiting.join(5)
-    assert taken[0][0] == Heard("a", b"1", False)
-    assert taken[0][1] - begun >= 0.35, "it woke the worker"
+from labkit.gateway.mailbox import AtOnce, DriveOrder, EndOrder, Heard, IdentifyOrder, Item, Mailbox, StopOrder
 
 
-def test_what_came_quietly_keeps_its_place() -> None:
+def test_a_stop_goes_first_and_takes_waiting_drives_and_blinks_away() -> None:
     box = Mailbox()
-    for number in range(3):
-        box.put(Heard(str(number), b"", False), quiet=number < 2)
-    assert [item.topic for item in (box.get(0), box.get(0), box.get(0)) if isinstance(item, Heard)] == ["0", "1", "2"]
+    for item in (Heard("a", b"1", False), DriveOrder(0.1, 0.0, 500), IdentifyOrder(), StopOrder("now")):
+        box.put(item)
+    assert isinstance(box.get(0), StopOrder)
+    assert box.get(0) == Heard("a", b"1", False)
     assert box.get(0) is None
 
 
-def test_a_stop_overtakes_quiet_items_at_once() -> None:
+def test_only_the_newest_drive_waits() -> None:
+    box = Mailbox()
+    for speed in (0.1, 0.2, 0.3):
+        box.put(DriveOrder(speed, 0.0, 500))
+    assert box.get(0) == DriveOrder(0.3, 0.0, 500)
+    assert box.get(0) is None
+
+
+def test_an_item_wakes_who_waits() -> None:
     box, taken = Mailbox(), []
-    waiting = threading.Thread(target=lambda: taken.append(box.get(5)))
+    waiting = threading.Thread(target=lambda: taken.append(box.get(30)))
     waiting.start()
-    box.put(Heard("a", b"1", False), quiet=True)
-    begun = time.monotonic()
-    box.put(StopOrder("now"))
-    waiting.join(5)
-    assert isinstance(taken[0], StopOrder | Heard) and time.monotonic() - begun < 2
-    if isinstance(taken[0], Heard):  # it was already looking when the reading came
-        assert isinstance(box.get(0), StopOrder)
+    box.put(Heard("a", b"1", False))
+    waiting.join(10)
+    assert taken == [Heard("a", b"1", False)]
+
+
+def test_at_once_handles_one_item_at_a_time_in_the_thread_that_brings_it() -> None:
+    inside, most, handled = 0, 0, []
+    met = threading.Barrier(4)
+
+    def handle(item: Item) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        handled.append((item, threading.current_thread()))
+        threading.Event().wait(0.001)
+        inside -= 1
+
+    box = AtOnce(threading.RLock(), handle)
+
+    def bring(number: int) -> None:
+        met.wait(10)
+        for _ in range(10):
+            box.put(Heard(str(number), b"", False))
+
+    threads = [threading.Thread(target=bring, args=(number,), name=str(number)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (most, len(handled)) == (1, 40)
+    assert all(isinstance(item, Heard) and item.topic == thread.name for item, thread in handled)
+    assert box.get(0) is None
+
+
+def test_at_once_keeps_the_end_for_the_worker() -> None:
+    handled: list[Item] = []
+    box = AtOnce(threading.RLock(), handled.append)
+    box.put(EndOrder())
+    assert (handled, box.get(0)) == ([], EndOrder())
