@@ -6,8 +6,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import ClassVar
 
 from lms.usage.facts import DayFact, Facts, FlagFact
+from lms.usage.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 WEEK = timedelta(days=7)
@@ -16,12 +18,12 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class CalendarParameters:
-    """B1 as data: school days that make a week effective; days after a closure within which it must be entered;
-    flagged weeks a term and grade that count without the county's countersignature."""
+    """B1 as data."""
 
-    effective_week_days: int = 3
-    closure_entry_days: int = 3
-    flags_without_countersign: int = 4
+    label: ClassVar[str] = N_("教学周")
+    effective_week_days: int = whole(N_("当周至少几个上课日才算有效教学周"), 1, 5)
+    closure_entry_days: int = whole(N_("停课须在当日之后几天内登记"), 0, 30)
+    flags_without_countersign: int = whole(N_("每学期每年级未经区县确认的非教学周，最多扣除几周"), 0, 20)
 
 
 @dataclass(frozen=True)

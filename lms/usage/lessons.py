@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import ClassVar
 
 from lms.usage.facts import ClassFact, Facts, TaughtLesson
+from lms.usage.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 COUNTING_KINDS = ("regular", "makeup", "combined", "substitute", "online")
@@ -26,13 +28,13 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class LessonParameters:
-    """B2a as data: share of the class hour (%), share of the pupils due (%), days within which all parts lie,
-    pupils that make a teaching class."""
+    """B2a as data."""
 
-    minutes_percent: int = 75
-    presence_percent: int = 60
-    parts_within_days: int = 7
-    teaching_class_pupils: int = 20
+    label: ClassVar[str] = N_("一次课")
+    minutes_percent: int = whole(N_("一次课至少占本校课时的百分之几"), 1, 100)
+    presence_percent: int = whole(N_("实到至少占应到的百分之几"), 0, 100)
+    parts_within_days: int = whole(N_("分次上课的各部分最多相隔几天"), 0, 60)
+    teaching_class_pupils: int = whole(N_("走班教学班至少几人"), 1, 100)
 
 
 @dataclass(frozen=True)

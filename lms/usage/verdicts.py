@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lms.core.stages import STAGE_NAMES
 from lms.usage.calendar import Week
 from lms.usage.facts import ClassFact, Facts
 from lms.usage.lessons import JudgedLesson
+from lms.usage.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 Verdict = Literal["met", "met-approximately", "not-assessable", "not-met", "structurally-impossible"]
@@ -28,8 +29,9 @@ VERDICT_NAMES: dict[Verdict, str] = {
 class SpreadParameters:
     """B2c as data: grades that must take part, classes of each."""
 
-    grades: int = 2
-    classes_per_grade: int = 2
+    label: ClassVar[str] = N_("学校与学段")
+    grades: int = whole(N_("每学段至少几个年级"), 1, 6)
+    classes_per_grade: int = whole(N_("每年级至少几个班"), 1, 20)
 
 
 @dataclass(frozen=True)

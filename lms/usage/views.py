@@ -87,7 +87,7 @@ def _asked() -> Asked:
         as_of = date.fromisoformat(text) if text else today
     except ValueError as error:
         raise Invalid("date", _l("日期应写成 2026-11-24 这样。"), where="as_of") from error
-    return Asked(policies.policy(request.args.get("rule") or DEFAULT_RULE), as_of, today)
+    return Asked(policies.policy(request.args.get("rule") or DEFAULT_RULE, "lessons"), as_of, today)
 
 
 def _own_classes(account: Account, today: date) -> frozenset[str] | None:
@@ -109,7 +109,7 @@ def _common(asked: Asked, result: SchoolResult) -> dict[str, Any]:
         "course_name": COURSE_NAMES.get(result.facts.course, result.facts.course),
         "verdict_names": VERDICT_NAMES,
         "advice": board.advice,
-        "rules": policies.rules(),
+        "rules": policies.rules("lessons"),
     }
 
 
@@ -123,7 +123,7 @@ def compliance() -> str:
         facts = service.facts_of(current_school_id(), asked.as_of)
     except Refused as refusal:
         return render_template("usage/empty.html", refusal=refusal, admin=own is None)
-    results = {rule.name: policies.evaluate(facts, rule) for rule in policies.rules()}
+    results = {rule.name: policies.evaluate(facts, rule) for rule in policies.rules("lessons")}
     result = results[asked.rule.name]
     boards = board.stage_boards(result, own)
     return render_template(
@@ -240,7 +240,7 @@ def export() -> Response:
     facts = service.facts_of(current_school_id(), asked.as_of)
     school = roster.school_of(current_school_id())
     simulated = current_app.config["ZHIKE"].origin == "simulated"
-    results = [policies.evaluate(facts, rule) for rule in policies.rules()]
+    results = [policies.evaluate(facts, rule) for rule in policies.rules("lessons")]
     from lms.usage.export import workbook_of  # 25 MiB of openpyxl that only an export needs
 
     book = workbook_of(school.organisation.name, results, own, _unit_titles(facts.course), say, simulated=simulated)

@@ -107,7 +107,7 @@ def test_case(rule: Policy, case: dict[str, Any]) -> None:
     for key, words in expected.pop("remarks", {}).items():
         assert remarks[key] == words
     assert {key: found[key] for key in expected} == expected
-    calendar = grade_calendar(facts, 5, rule.calendar)
+    calendar = grade_calendar(facts, 5, rule.parameters.calendar)
     weeks = {week.monday.isoformat(): len(week.days) for week in calendar.weeks(facts.term_start, facts.term_end)}
     assert weeks.items() >= case.get("week_days", {}).items()
 
@@ -135,8 +135,9 @@ def test_an_unknown_rule_is_named() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("block_cap: 2 ", "block_limit: 2 "), "parameters needs exactly"),
-        (("grades: 2", "grades: two"), "spread.grades must be a whole number"),
+        (("block_cap: 2 ", "block_limit: 2 "), "parameters.blocks.block_limit 不认识的参数"),
+        (("grades: 2", "grades: two"), "parameters.spread.grades 应为 1 到 6 的整数"),
+        (("owners: [nation]", "owners: [school]"), "owners some of"),
         (("rule: fortnightly", "name: fortnightly"), "needs exactly the fields"),
     ],
 )

@@ -6,24 +6,43 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import ClassVar
 
-from lms.usage.calendar import GradeCalendar, Week, monday_of
+from lms.usage.calendar import CalendarParameters, GradeCalendar, Week, monday_of
 from lms.usage.facts import ClassFact, Facts
 from lms.usage.lessons import JudgedLesson, LessonParameters
+from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import ClassResult, Outlook, Span, Verdict
+from lms.usage.schoolwide import judge_school
+from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
 from lms.usage.windows import Window, free_days, latest_days, window_of
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """B2 as data, see rule.yaml."""
+class BlockParameters:
+    """B2 steps 3 and 4 as data."""
 
-    weeks_per_block: int
-    block_cap: int
-    least_weeks: int
-    approximate_percent: int
-    bunched_percent: int
+    label: ClassVar[str] = N_("每两周一次")
+    weeks_per_block: int = whole(N_("几个有效教学周为一段，每段要求 1 次"), 1, 10)
+    block_cap: int = whole(N_("每段最多计几次"), 1, 20)
+    least_weeks: int = whole(N_("少于几个有效教学周暂不判定"), 1, 20)
+    approximate_percent: int = whole(N_("达到要求的百分之几为基本达标（“左右”）"), 1, 100)
+    bunched_percent: int = whole(N_("集中开课时，按段计的次数至少占要求的百分之几"), 1, 100)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The pack's parameters, see rule.yaml."""
+
+    calendar: CalendarParameters
+    lessons: LessonParameters
+    spread: SpreadParameters
+    blocks: BlockParameters
+
+
+def judge(facts: Facts, policy: Policy) -> SchoolResult:
+    """The school of ``facts``."""
+    return judge_school(facts, policy, judge_class)
 
 
 @dataclass(frozen=True)
@@ -38,9 +57,10 @@ class Block:
         return min(cap, len(self.lessons))
 
 
-def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, own: Parameters, lessons: LessonParameters) -> ClassResult:
+def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, parameters: Parameters) -> ClassResult:
     """Verdict of one class at ``facts.as_of``."""
-    window = window_of(facts, cohort, calendar, lessons)
+    own = parameters.blocks
+    window = window_of(facts, cohort, calendar, parameters.lessons)
     effective = window.effective(finished_at=facts.as_of)
     blocks = blocks_of(effective, window.counted, own.weeks_per_block)
     raw = len(window.counted)
@@ -66,7 +86,7 @@ def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, own: P
     )
 
 
-def required_for(effective_weeks: int, own: Parameters) -> int:
+def required_for(effective_weeks: int, own: BlockParameters) -> int:
     """R = floor(E / 2)."""
     return effective_weeks // own.weeks_per_block
 
@@ -83,7 +103,7 @@ def blocks_of(effective: Sequence[Week], counted: Sequence[JudgedLesson], size: 
     return tuple(Block(tuple(effective[index * size : (index + 1) * size]), tuple(rows)) for index, rows in enumerate(held))
 
 
-def verdict_of(effective_weeks: int, required: int, counted: int, raw: int, own: Parameters) -> tuple[Verdict, Reason]:
+def verdict_of(effective_weeks: int, required: int, counted: int, raw: int, own: BlockParameters) -> tuple[Verdict, Reason]:
     """B2 step 4."""
     facts = {"weeks": effective_weeks, "required": required, "counted": counted, "raw": raw}
     if effective_weeks < own.least_weeks:
@@ -100,7 +120,7 @@ def verdict_of(effective_weeks: int, required: int, counted: int, raw: int, own:
     return "not-met", reason("not-met", N_("%(weeks)s 个有效教学周需 %(required)s 次，只计 %(counted)s 次"), **facts)
 
 
-def outlook_of(window: Window, own: Parameters) -> Outlook:
+def outlook_of(window: Window, own: BlockParameters) -> Outlook:
     """B2d over the blocks that the whole window will have: what is missing for ``met``, and by when."""
     effective = window.effective(finished_at=window.end)
     blocks = blocks_of(effective, window.counted, own.weeks_per_block)
@@ -124,6 +144,6 @@ def _days_left(window: Window, blocks: Sequence[Block], index: int) -> list[date
     return free_days(block.weeks, window) + free_days(others, window)
 
 
-def _span(index: int, block: Block, own: Parameters) -> Span:
+def _span(index: int, block: Block, own: BlockParameters) -> Span:
     full = len(block.weeks) == own.weeks_per_block
     return Span(str(index), tuple(week.monday for week in block.weeks), int(full), len(block.lessons), block.counted(own.block_cap), True)

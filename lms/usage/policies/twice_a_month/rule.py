@@ -5,24 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import ClassVar
 
-from lms.usage.calendar import GradeCalendar, Week
+from lms.usage.calendar import CalendarParameters, GradeCalendar, Week
 from lms.usage.facts import ClassFact, Facts
 from lms.usage.lessons import LessonParameters
+from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import ClassResult, Outlook, Span, Verdict
+from lms.usage.schoolwide import judge_school
+from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
 from lms.usage.windows import Window, free_days, latest_days, window_of
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """B2b as data, see rule.yaml."""
+class MonthParameters:
+    """B2b as data."""
 
-    full_month_days: int
-    full_month_lessons: int
-    short_month_days: int
-    short_month_lessons: int
-    forgiven_months: int
+    label: ClassVar[str] = N_("每月次数")
+    full_month_days: int = whole(N_("当月上课日达到几天，按整月要求"), 1, 31)
+    full_month_lessons: int = whole(N_("整月要求几次"), 1, 20)
+    short_month_days: int = whole(N_("当月上课日达到几天而不足整月，按短月要求"), 1, 31)
+    short_month_lessons: int = whole(N_("短月要求几次"), 0, 20)
+    forgiven_months: int = whole(N_("最多几个月各少 1 次而总数够，为基本达标"), 0, 6)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The pack's parameters, see rule.yaml."""
+
+    calendar: CalendarParameters
+    lessons: LessonParameters
+    spread: SpreadParameters
+    months: MonthParameters
+
+
+def judge(facts: Facts, policy: Policy) -> SchoolResult:
+    """The school of ``facts``."""
+    return judge_school(facts, policy, judge_class)
 
 
 @dataclass(frozen=True)
@@ -51,9 +70,10 @@ class Month:
         return max(0, self.required - self.counted)
 
 
-def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, own: Parameters, lessons: LessonParameters) -> ClassResult:
+def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, parameters: Parameters) -> ClassResult:
     """Verdict of one class at ``facts.as_of``."""
-    window = window_of(facts, cohort, calendar, lessons)
+    own = parameters.months
+    window = window_of(facts, cohort, calendar, parameters.lessons)
     months = months_of(window, own)
     judged = [month for month in months if month.judged]
     required = sum(month.required for month in judged)
@@ -77,14 +97,14 @@ def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, own: P
     )
 
 
-def required_for(days: int, own: Parameters) -> int:
+def required_for(days: int, own: MonthParameters) -> int:
     """Lessons that a month with so many school days requires."""
     if days >= own.full_month_days:
         return own.full_month_lessons
     return own.short_month_lessons if days >= own.short_month_days else 0
 
 
-def months_of(window: Window, own: Parameters) -> tuple[Month, ...]:
+def months_of(window: Window, own: MonthParameters) -> tuple[Month, ...]:
     """The months of W with their numbers."""
     if window.start > window.end:
         return ()
@@ -105,7 +125,7 @@ def _month(day: date) -> tuple[int, int]:
     return day.year, day.month
 
 
-def verdict_of(judged: Sequence[Month], own: Parameters) -> tuple[Verdict, Reason]:
+def verdict_of(judged: Sequence[Month], own: MonthParameters) -> tuple[Verdict, Reason]:
     """B2b: every judged month has its number; or exactly one is short by one and the total is enough."""
     required = sum(month.required for month in judged)
     counted = sum(month.counted for month in judged)
@@ -122,7 +142,7 @@ def verdict_of(judged: Sequence[Month], own: Parameters) -> tuple[Verdict, Reaso
     return "not-met", reason("not-met", N_("%(months)s 次数不够（共需 %(required)s 次，已上 %(counted)s 次）"), months=names, **facts)
 
 
-def outlook_of(window: Window, months: Sequence[Month], own: Parameters) -> Outlook:
+def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) -> Outlook:
     """B2d: months still open can be filled; a month that is over and short puts ``met`` out of reach."""
     required = sum(month.required for month in months)
     needed = sum(month.short for month in months)
