@@ -50,7 +50,8 @@ class LabDevice:
     ``sim://pty`` (the simulator's port ``<run_dir>/dev/<id>``) · ``tcp://host`` or ``udp://host`` (a text kit; ``sim://tcp``,
     ``sim://udp``) · ``mqtt:`` (a board that is on the broker by itself) ·
     ``file:///clip.avi`` · ``rtsp://…`` · ``v4l2:///dev/video0``. ``sticker`` is the number on its roof,
-    ``seat`` the seat where it stands ("" = not at a fixed one); ``fps``, ``look`` and ``share`` are a camera's (see Transport).
+    ``seat`` the seat where it stands ("" = not at a fixed one); ``fps``, ``look`` and ``share`` are a camera's (see Transport);
+    ``record``: it may record where the school's policy allows it (see ``labkit.recording``).
     """
 
     id: str
@@ -67,6 +68,7 @@ class LabDevice:
     seat: str = ""
     look: tuple[str, ...] = ()
     share: float = 1.0
+    record: bool = False
 
     @property
     def scheme(self) -> str:
@@ -164,6 +166,7 @@ def _device(item: dict[str, object], profile: Profile, room: str) -> LabDevice:
         seat=str(raw.get("seat", "")),
         look=tuple(str(name) for name in look) if isinstance(look, list) else profile.transport.look,
         share=float(share),
+        record=bool(raw.get("record", profile.record)),
     )
 
 

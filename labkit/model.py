@@ -300,7 +300,6 @@ class Profile:
     foreign: Foreign | None = None
     stale_after_s: float = 2.0
     record: bool = False
-    blur_faces: bool = True
     needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     folder: str = ""
 

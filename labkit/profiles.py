@@ -33,7 +33,9 @@ from labkit.vision.counts import DEFAULT_LOOKS
 
 PROFILE_FILE = "profile.yaml"
 SCHEMA = "profile.schema.json"
-VISION_FIELDS = frozenset({"faces", "hands", "poses", "motion", "frame", "fps", "stale", "landmarks"})
+VISION_FIELDS = frozenset(
+    {"faces", "hands", "poses", "motion", "frame", "fps", "stale", "watched", "recording", "landmarks"}
+)
 _HOMIE_HREF = re.compile(r"homie:[a-z0-9-]+/([a-z0-9-]+)(\?value=[^/#+]+)?")
 
 
@@ -105,7 +107,6 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
         foreign=_foreign(_dict(lab["foreign"])) if "foreign" in lab else None,
         stale_after_s=_float(_dict(lab.get("camera", {})).get("stale_after_s", 2.0)),
         record=bool(privacy.get("record", False)),
-        blur_faces=bool(privacy.get("blur_faces", True)),
         needs=MappingProxyType({k: str(v) for k, v in _dict(lab.get("needs", {})).items()}),
         folder=str(folder),
     )

@@ -33,6 +33,7 @@ from labkit.gateway.mailbox import (
 )
 from labkit.gateway.mirror import Mirror, ask_topic
 from labkit.gateway.mqtt_kit import MqttKit
+from labkit.gateway.recordings import SWEEP_S, Recordings
 from labkit.gateway.repl_kit import ReplKit
 from labkit.gateway.room_stop import RoomStop
 from labkit.gateway.serial_kit import SerialKit
@@ -82,6 +83,8 @@ class Gateway:
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
         self._tick_at = 0.0
+        self._recordings = Recordings(run_dir / "recordings", lab.name, self._board)
+        self._swept_at = float("-inf")
         self._boards = frozenset(device.id for device in lab.devices if not device.bridged)
         self.workers: dict[str, Worker] = {}
         self._wheels: dict[str, Wheel] = {}
@@ -145,7 +148,7 @@ class Gateway:
             worker.serve(face.robot_properties(device))
             return worker
         else:
-            worker = Camera(device, self._board)
+            worker = Camera(device, self._board, self._recordings)
         shown = face.kit_device(device, self.lab.name, self._version)
         node = shown.node(MAIN_NODE)
         worker.serve(node.properties if node else ())
@@ -178,6 +181,7 @@ class Gateway:
         for room in self.lab.rooms:
             self._broker.subscribe(f"zhike/room/{room}/lease/+")
             self._broker.subscribe(f"zhike/room/{room}/stop")
+            self._broker.subscribe(f"zhike/room/{room}/camera/+/+")
         self._broker.subscribe(f"homie/5/+/{WISH_NODE}/{WISH_PROPERTY}", 0)
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
@@ -230,6 +234,9 @@ class Gateway:
             return
         self._tick_at = time.monotonic() + ROUTER_TICK_S
         now = self._now()
+        if time.monotonic() - self._swept_at > SWEEP_S:
+            self._swept_at = time.monotonic()
+            self._recordings.sweep(now)
         self._ghosts.tick()
         self._foreign.tick()
         for device_id, wheel in self._wheels.items():
@@ -248,6 +255,10 @@ class Gateway:
                 self._room_stop(levels[2], message)
             elif levels[3] == "lease" and len(levels) == 5:
                 self._lease(levels[2], levels[4], message)
+            elif levels[3] == "camera" and len(levels) == 6:
+                camera = self.workers.get(levels[4])
+                if isinstance(camera, Camera):
+                    camera.ordered(levels[2], levels[5], message, self._now())
             return
         if message.topic == ask_topic(self.lab.name) and not message.retained:
             self._mirror.ask(message.payload)

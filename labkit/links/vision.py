@@ -1,4 +1,4 @@
-"""A camera behind its vision process: JSON lines of counts and landmarks come out, never a picture."""
+"""A camera behind its vision process: JSON lines of counts and landmarks come out; a picture in squares only on order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from labkit.links import child
 from labkit.vision.counts import DEFAULT_LOOKS
@@ -38,6 +38,15 @@ class VisionProcess:
         words = ("--url", url, "--fps", f"{fps:g}", "--look", ",".join(look), "--share", f"{share:g}")
         self._process = child.start("labkit.vision", *words)
         threading.Thread(target=self._read, args=(self._process,), name="vision", daemon=True).start()
+
+    def order(self, order: Mapping[str, object]) -> None:
+        """Say something to the process (see ``labkit.vision.orders``); one that has ended hears nothing, ``on_exit`` tells."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.closed:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
+            process.stdin.flush()
 
     @property
     def pid(self) -> int | None:

@@ -1,6 +1,7 @@
 """Cameras: frames in, counts and landmarks out, in a process of its own (`python -m labkit.vision`).
 
-No picture is stored and none leaves the process; what it prints are numbers.
+What it prints are numbers. A picture leaves it only on request and as coarse squares (`preview`), and none is stored without a policy
+of the school that two persons have signed (`record`).
 """
 
 from labkit.vision.counts import Detections, Face, Hand, Motion, Pose, counts, to_json

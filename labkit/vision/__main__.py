@@ -7,7 +7,10 @@ A line per frame looked at: `{"frame", "faces", "hands", "fps", "at", "landmarks
 The budget of a camera is `--fps` frames a second and `--share` of one core: after each frame it rests as long as that takes, and
 then looks at the newest frame, never at one that waited. When the camera cannot be opened, breaks off or gives nothing new:
 `{"error": "camera_open" | "camera_stale", "message": zh, "message_en": en, "at"}`, and on it goes with trying.
-It ends when its standard input closes. Exit 0; 2 = unusable URL; 3 = installed without vision.
+Its standard input takes orders (see `labkit.vision.orders`): a preview in squares, `{"preview": base64 JPEG, "at"}` twice a second and
+never longer than a minute after each order; a recording, which needs a permit: `{"recording": id, "state", "code", "message"}`.
+Without an order no picture leaves it and nothing is written. It ends when its standard input closes. Exit 0; 2 = unusable URL; 3 = installed
+without vision.
 """
 
 from __future__ import annotations
@@ -29,10 +32,13 @@ from labkit.vision.counts import DEFAULT_LOOKS, LOOKS, to_json
 
 if TYPE_CHECKING:
     from labkit.vision.detect import Detector
+    from labkit.vision.orders import Orders
     from labkit.vision.source import LatestFrame
 
 EXIT_URL, EXIT_NO_VISION = 2, 3
+MAX_ORDER_BYTES = 64 * 1024
 _MEASURED_S = 5.0
+_printing = threading.Lock()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="最多用一个处理器核的几成（0.05–1）")
     options = parser.parse_args(arguments)
     try:
+        from labkit.vision.orders import Orders
         from labkit.vision.source import LatestFrame, Source
 
         if find_spec("mediapipe") is None:
@@ -59,11 +66,14 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_URL
     stop = threading.Event()
     frames = LatestFrame(source, max(0.2, options.stale_after))
-    threading.Thread(target=_watch_stdin, args=(stop, frames), daemon=True).start()
+    fps = min(max(options.fps, 0.1), 240.0)
+    orders = Orders(_print, fps)
+    threading.Thread(target=_watch_stdin, args=(stop, frames, orders), daemon=True).start()
     try:
         with contextlib.suppress(BrokenPipeError):
-            budget = Budget(min(max(options.fps, 0.1), 240.0), min(max(options.share, 0.05), 1.0))
-            _watch(frames, lambda: _detector(min(max(options.width, 64), 1920), options.look), budget, stop)
+            budget = Budget(fps, min(max(options.share, 0.05), 1.0))
+            _watch(frames, lambda: _detector(min(max(options.width, 64), 1920), options.look), budget, orders, stop)
+            orders.end()
     except ImportError as error:
         return _no_vision(error)
     frames.close()
@@ -89,7 +99,9 @@ class Budget:
         return max(due + self._period_s, began + (ended - began) / self._share)
 
 
-def _watch(frames: LatestFrame, make_detector: Callable[[], Detector], budget: Budget, stop: threading.Event) -> None:
+def _watch(
+    frames: LatestFrame, make_detector: Callable[[], Detector], budget: Budget, orders: Orders, stop: threading.Event
+) -> None:
     detector: Detector | None = None
     seen: deque[float] = deque()
     number, due = 0, time.monotonic()
@@ -99,6 +111,7 @@ def _watch(frames: LatestFrame, make_detector: Callable[[], Detector], budget: B
         except LabkitError as error:
             seen.clear()
             _fail(error.code, error.zh, error.en)
+            orders.idle()
             continue
         if picture is None:
             return
@@ -110,7 +123,10 @@ def _watch(frames: LatestFrame, make_detector: Callable[[], Detector], budget: B
         while now - seen[0] > _MEASURED_S:
             seen.popleft()
         rate = (len(seen) - 1) / (now - seen[0]) if len(seen) > 1 else 0.0
-        _print(to_json(detector.look(picture), number, rate, datetime.now(UTC)))
+        picture = detector.fitting(picture)
+        found = detector.look(picture)
+        _print(to_json(found, number, rate, datetime.now(UTC)))
+        orders.serve(picture, found)
         ended = time.monotonic()
         due = max(budget.next_at(due, now, ended), ended)
         stop.wait(due - time.monotonic())
@@ -123,9 +139,9 @@ def _detector(width: int, looks: tuple[str, ...]) -> Detector:
     return Detector(width, looks=looks)
 
 
-def _watch_stdin(stop: threading.Event, frames: LatestFrame) -> None:
-    while sys.stdin.buffer.read(4096):
-        pass
+def _watch_stdin(stop: threading.Event, frames: LatestFrame, orders: Orders) -> None:
+    while line := sys.stdin.buffer.readline(MAX_ORDER_BYTES):
+        orders.take(line)
     stop.set()
     frames.wake()
 
@@ -140,7 +156,8 @@ def _fail(code: str, zh: str, en: str) -> None:
 
 
 def _print(line: Mapping[str, object]) -> None:
-    print(json.dumps(line, ensure_ascii=False, separators=(",", ":")), flush=True)
+    with _printing:
+        print(json.dumps(line, ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class Detector:
         self._pose = known.pose.Pose(model_complexity=1, **least) if "pose" in looks else None
         self._change = Change() if "motion" in looks else None
 
+    def fitting(self, picture: Picture) -> Picture:
+        """The picture scaled down to the width given at the start, if it is wider."""
+        return _no_wider(picture, self._width)
+
     def look(self, picture: Picture) -> Detections:
         """Detect in `picture` (height × width × 3, uint8, BGR); larger ones are scaled down to the width given at the start."""
         picture = _no_wider(picture, self._width)

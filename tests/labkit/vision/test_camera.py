@@ -79,7 +79,14 @@ def test_a_camera_that_looks_for_motion_tells_motion_alone(camera: Callable[[str
 def test_a_camera_describes_only_what_it_gives(tmp_path: Path, more: str, told: set[str]) -> None:
     node = face.kit_device(lab_with(tmp_path, more).devices[0], "gw-x", 1).node(MAIN_NODE)
     assert node
-    assert {item.id for item in node.properties} == told | {"frames", "fps", "stale", "landmarks"}
+    assert {item.id for item in node.properties} == told | {
+        "frames",
+        "fps",
+        "stale",
+        "watched",
+        "recording",
+        "landmarks",
+    }
 
 
 def test_without_look_it_is_faces_and_hands(tmp_path: Path, camera: Callable[[str], Notices]) -> None:

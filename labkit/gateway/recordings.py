@@ -1,0 +1,131 @@
+"""The recordings of one gateway (录像): where they lie, who allowed them, when they are deleted; every step is journaled.
+
+In ``<run dir>/recordings``: ``<id>.avi`` with ``<id>.json`` beside it, and ``journal.jsonl``. A file that stands nowhere is deleted, and so
+is one whose days are over, at the start and every minute. The list is retained on ``zhike/gateway/<gateway>/recordings``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from labkit.errors import LabkitError
+from labkit.gateway.board import Board
+from labkit.recording import NotPermitted, Permit
+
+log = logging.getLogger("labkit.gateway")
+SWEEP_S = 60.0
+MOST_REFUSED = 20
+REFUSED, RECORDING, ENDED, DELETED = "refused", "recording", "ended", "deleted"
+_ID = re.compile(r"[0-9a-f-]{8,40}")
+
+
+def list_topic(gateway: str) -> str:
+    """Where a gateway tells its recordings."""
+    return f"zhike/gateway/{gateway}/recordings"
+
+
+class Recordings:
+    """Thread-safe; times are aware UTC."""
+
+    def __init__(self, folder: Path, gateway: str, board: Board) -> None:
+        self._folder, self._topic, self._board = folder, list_topic(gateway), board
+        self._lock = threading.RLock()
+        self._entries: dict[str, dict[str, object]] = {}
+        for file in sorted(folder.glob("*.json")):
+            try:
+                entry = json.loads(file.read_text("utf-8"))
+                datetime.fromisoformat(entry["delete_at"])
+            except (ValueError, KeyError, TypeError):
+                log.error("%s cannot be read: its recording will be deleted", file)
+                continue
+            # The process that wrote it is gone.
+            self._entries[file.stem] = entry | {"state": ENDED}
+
+    def begin(self, number: str, device: str, room: str, permit: Permit, now: datetime) -> Path:
+        """The file of a new recording; raises NotPermitted busy for an id that is none or is used."""
+        with self._lock:
+            if not _ID.fullmatch(number) or number in self._entries:
+                raise NotPermitted("busy", "这个录像编号已用过", "this recording's id is used already")
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._entries[number] = {
+                "id": number,
+                "device": device,
+                "room": room,
+                "state": RECORDING,
+                "began": now.isoformat(),
+                "delete_at": (now + timedelta(days=permit.retention_days)).isoformat(),
+                "permit": permit.to_json(),
+            }
+            self._changed(number, now)
+            return self._folder / f"{number}.avi"
+
+    def refuse(self, number: str, device: str, room: str, error: LabkitError, now: datetime) -> None:
+        """Tell why nothing is recorded; a file that was begun for it goes."""
+        with self._lock:
+            known = number in self._entries
+            if not known and not _ID.fullmatch(number):
+                return
+            entry = self._entries.get(number, {"id": number, "device": device, "room": room})
+            self._entries[number] = entry | {"state": REFUSED, "code": error.code, "zh": error.zh, "en": error.en}
+            (self._folder / f"{number}.avi").unlink(missing_ok=True)
+            (self._folder / f"{number}.json").unlink(missing_ok=True)
+            self._changed(number, now, keep=False)
+            old = [name for name, one in self._entries.items() if one["state"] == REFUSED][:-MOST_REFUSED]
+            for name in old:
+                del self._entries[name]
+
+    def ended(self, number: str, now: datetime) -> None:
+        """The recording is complete."""
+        with self._lock:
+            if self._entries.get(number, {}).get("state") == RECORDING:
+                self._entries[number] |= {"state": ENDED, "ended": now.isoformat()}
+                self._changed(number, now)
+
+    def erase(self, number: str, now: datetime) -> None:
+        """Delete a recording before its time."""
+        with self._lock:
+            if self._entries.get(number, {}).get("state") == ENDED:
+                self._delete(number, now)
+
+    def sweep(self, now: datetime) -> None:
+        """Delete what is over, and files that stand nowhere."""
+        with self._lock:
+            for number, entry in list(self._entries.items()):
+                over = datetime.fromisoformat(str(entry["delete_at"])) <= now if "delete_at" in entry else False
+                if over and entry["state"] == ENDED:
+                    self._delete(number, now)
+            known = {n for n, e in self._entries.items() if e["state"] in (RECORDING, ENDED)}
+            for file in self._folder.glob("*.avi"):
+                if file.stem not in known:
+                    file.unlink()
+                    self._journal({"id": file.stem, "state": DELETED, "why": "unknown"}, now)
+            self._publish()
+
+    def _delete(self, number: str, now: datetime) -> None:
+        # The file first: an entry without a file harms nobody.
+        (self._folder / f"{number}.avi").unlink(missing_ok=True)
+        (self._folder / f"{number}.json").unlink(missing_ok=True)
+        self._entries[number] |= {"state": DELETED, "deleted": now.isoformat()}
+        self._changed(number, now, keep=False)
+
+    def _changed(self, number: str, now: datetime, keep: bool = True) -> None:
+        entry = self._entries[number]
+        if keep:
+            (self._folder / f"{number}.json").write_text(json.dumps(entry, ensure_ascii=False), "utf-8")
+        self._journal(entry, now)
+        self._publish()
+
+    def _journal(self, entry: dict[str, object], now: datetime) -> None:
+        log.warning("recording %s: %s", entry["id"], entry["state"])
+        if self._folder.is_dir():
+            with (self._folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps({"at": now.isoformat(), **entry}, ensure_ascii=False) + "\n")
+
+    def _publish(self) -> None:
+        shown = [{k: v for k, v in entry.items() if k != "permit"} for entry in self._entries.values()]
+        self._board.put(self._topic, json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode())
