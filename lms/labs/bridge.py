@@ -27,7 +27,7 @@ from lms.config import kept_secret
 from lms.core import clock
 from lms.core.db import db, write
 from lms.core.models import OutboxMessage
-from lms.labs import rules
+from lms.labs import pc_rules, rules
 from lms.labs.intake import Intake
 from lms.labs.models import BrokerCredential, StopEvent
 from lms.labs.service import password_of
@@ -97,6 +97,7 @@ class Bridge:
                 self._client.disconnect()
                 self._client.loop_stop()
 
+
     def _work(self) -> None:
         try:
             if self._fresh.is_set():
@@ -128,7 +129,7 @@ class Bridge:
         live, dead = [row for row in rows if not row.revoked], [row for row in rows if row.revoked]
         self._admin.put_many(
             roles=[RoleSpec(row.username, tuple(row.rights["send"]), tuple(row.rights["receive"]), tuple(row.rights["subscribe"])) for row in live],
-            clients=[ClientSpec(row.username, password_of(row), (row.username,), row.username if row.lesson_id else None) for row in live],
+            clients=[ClientSpec(row.username, password_of(row), (row.username,), row.username if pc_rules.bound_client(row.username, row.lesson_id) else None) for row in live],
         )
         for row in dead:
             self._admin.remove_client(row.username)

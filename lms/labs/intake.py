@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from lms.core.db import db, new_id
-from lms.labs import rules
+from lms.labs import pc_rules, rules
 from lms.labs.models import Device, DeviceLessonSummary, StopEvent, TerminalPresence
 from lms.roster.models import Room, Seat
 
@@ -90,7 +90,7 @@ class Intake:
                 self._room(parts[2], parts[3], _json(payload), at)
             elif topic.startswith("zhike/gateway/") and topic.endswith("/devices"):
                 for entry in _json(payload, list) or []:
-                    if isinstance(entry, dict) and isinstance(entry.get("device"), str):
+                    if isinstance(entry, dict) and isinstance(entry.get("device"), str) and pc_rules.listed_by(parts[2], entry["device"]):
                         self._described[entry["device"]] = {**entry, "gateway": parts[2]}
                         self._new_descriptions.add(entry["device"])
             elif topic.startswith(f"{rules.HOMIE}/") and len(parts) >= 4:

@@ -114,3 +114,35 @@ class BrokerCredential(SchoolRow, Base):
     updated_at: Mapped[datetime | None]
 
 
+
+
+class RoomImage(SchoolRow, Base):
+    """The secret in the disk image of a room's PCs (教室镜像口令): who has it is a PC of this room, but has no seat yet. Personal data: none."""
+
+    __tablename__ = "room_image"
+    __table_args__ = (UniqueConstraint("school_id", "room_id"),)
+    room_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("room.id"))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class RoomPc(SchoolRow, Base):
+    """A PC of a room that runs ``labkit agent`` (学生电脑), known again by its hardware after a boot that wiped its disk.
+
+    ``marks``: ``mac:…`` and ``uuid:…`` of the board when it was first seen. ``seat_id``: bound by staff, None while it waits with ``code`` on its screen.
+    ``runs``: the agent's last starts; an earlier one that speaks again is a second PC with the same marks (``clash_at``).
+    ``nonce``: of the seat's cookie, new at every binding. ``leave_until``: no full screen till then. Personal data: none (PCs of the school); a waiting one is forgotten after 30 days.
+    """
+
+    __tablename__ = "room_pc"
+    __table_args__ = (UniqueConstraint("school_id", "seat_id"), UniqueConstraint("school_id", "code"), Index("ix_room_pc_school_room", "school_id", "room_id"))
+    room_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("room.id"))
+    seat_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("seat.id", ondelete="SET NULL"))
+    marks: Mapped[list[str]]
+    code: Mapped[str] = mapped_column(String(8))
+    host_name: Mapped[str] = mapped_column(String(80), default="")
+    kits: Mapped[list[str]] = mapped_column(default=list)
+    nonce: Mapped[str] = mapped_column(String(32), default="")
+    runs: Mapped[list[str]] = mapped_column(default=list)
+    seen_at: Mapped[datetime]
+    clash_at: Mapped[datetime | None]
+    leave_until: Mapped[datetime | None]

@@ -22,8 +22,16 @@ from lms.core.audit import audit
 from lms.core.db import db, new_id, write
 from lms.core.models import Account, OutboxMessage
 from lms.core.outbox import to_mqtt
-from lms.labs import rules
-from lms.labs.models import BrokerCredential, Device, DeviceLease, DeviceLessonSummary, StopEvent, TerminalPresence
+from lms.labs import pc_rules, rules
+from lms.labs.models import (
+    BrokerCredential,
+    Device,
+    DeviceLease,
+    DeviceLessonSummary,
+    RoomPc,
+    StopEvent,
+    TerminalPresence,
+)
 from lms.roster.models import Room, Seat
 
 CONSOLE_HOURS = 4
@@ -57,7 +65,7 @@ def password_of(row: BrokerCredential) -> str:
 def _credential(row: BrokerCredential, room: str) -> Credential:
     settings = current_app.config["ZHIKE"]
     # A terminal is bound to one client id: with a free choice it could take over, and so throw out, any other client.
-    client_id = row.username if row.lesson_id else f"{row.username}-{secrets.token_hex(4)}"
+    client_id = row.username if pc_rules.bound_client(row.username, row.lesson_id) else f"{row.username}-{secrets.token_hex(4)}"
     return Credential(
         row.username, password_of(row), client_id, "/mqtt", settings.mqtt_ws_port, settings.mqtt_wss_port, room, row.applied_rev >= row.rev
     )
@@ -144,6 +152,32 @@ def board_credential(school_id: uuid.UUID, device: str, lab_file: Path | None = 
     rights = rules.board_rights(device) if own is None else _granted(own.role(device))
     with write():
         return _credential(_ensure(school_id, device, rights, None, clock.now() + FOREVER), "")
+
+
+def agent_credential(seat: Seat, room: Room, kits: Sequence[str]) -> Credential:
+    """Standing credential of the agent on a seat's PC, until :func:`end_agent`."""
+    rights = pc_rules.agent_rights(seat.terminal, room.code, kits)
+    username = pc_rules.agent_user(seat.terminal)
+    row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.school_id == room.school_id, BrokerCredential.username == username))
+    if row is None or row.revoked or row.rights != rights.to_json() or row.expires_at <= clock.now():
+        with write():
+            row = _ensure(room.school_id, username, rights, None, clock.now() + FOREVER)
+    return _credential(row, room.code)
+
+
+def has_agent(seat: Seat) -> bool:
+    """Whether a PC with an agent is bound to the seat: it, not the page, then speaks for the terminal's ``$state``."""
+    return db.session.scalar(select(RoomPc.id).where(RoomPc.school_id == seat.school_id, RoomPc.seat_id == seat.id)) is not None
+
+
+def end_agent(seat: Seat) -> None:
+    """The agent at a seat loses the broker; the next one gets another password. Joins the open write."""
+    with write():
+        db.session.execute(
+            update(BrokerCredential)
+            .where(BrokerCredential.school_id == seat.school_id, BrokerCredential.username == pc_rules.agent_user(seat.terminal), BrokerCredential.revoked.is_(False))
+            .values(revoked=True, rev=BrokerCredential.rev + 1, updated_at=clock.now())
+        )
 
 
 def _granted(role: RoleSpec) -> rules.Rights:
@@ -341,6 +375,7 @@ def forget_old(now: datetime) -> int:
         for statement in (
             delete(TerminalPresence).where(TerminalPresence.created_at < now - timedelta(days=180)),
             delete(DeviceLease).where(DeviceLease.created_at < now - timedelta(days=180)),
+            delete(RoomPc).where(RoomPc.seat_id.is_(None), RoomPc.seen_at < now - timedelta(days=30)),
             delete(BrokerCredential).where(BrokerCredential.revoked.is_(True), BrokerCredential.updated_at < now - timedelta(days=1)),
         ):
             gone += db.session.execute(statement).rowcount  # type: ignore[attr-defined]  # a CursorResult for DML

@@ -167,7 +167,8 @@ def lesson_heartbeat() -> Response:
 def lesson_connection() -> Response:
     """Short-lived broker access of this terminal, the devices that it may read, and who is in its group.
 
-    ``{"username", "password", "client_id", "ws_path", "ws_port", "wss_port", "ready", "terminal", "room", "robots", "cameras", "mates"}``
+    ``{"username", "password", "client_id", "ws_path", "ws_port", "wss_port", "ready", "terminal", "room", "robots", "cameras", "mates",
+    "agent"}``; ``agent``: this PC's agent, not the page, speaks for the terminal's ``$state`` and ``$description``
     """
     desk = working_desk(current_account())
     seat = db.session.get(Seat, desk.seat_id) if desk.seat_id else None
@@ -191,6 +192,7 @@ def lesson_connection() -> Response:
             "robots": robots,
             "cameras": [kit for kit in kits if kit["kind"] == "camera"],
             "mates": mates_of(desk),
+            "agent": labs.has_agent(seat),
         }
     )
 

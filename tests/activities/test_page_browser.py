@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from lms.teaching import service as teaching
 from tests.activities.lessons import Taught, teach
 
 VENDOR = Path(__file__).parents[2] / "lms" / "static" / "vendor"
+# Another one than the newest: see docs/how-to/lab-pc.md, "oldest browser".
+CHROMIUM = os.environ.get("ZHIKE_CHROMIUM", "/usr/bin/chromium")
 SLOW_MS = 60_000  # Python starts in 4 s on a free core; other work may share it
 
 
@@ -48,7 +51,7 @@ class Served:
 def chromium() -> Iterator[Browser]:
     assert (VENDOR / "pyodide" / "pyodide.mjs").exists(), "run `make assets` first"
     with sync_playwright() as playwright:  # like every browser test here: two ways of starting it cannot share a process
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 

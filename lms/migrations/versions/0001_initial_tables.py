@@ -441,6 +441,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_role_grant_account_id"), ["account_id"], unique=False)
 
     op.create_table(
+        "room_image",
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("key_hash", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_room_image_room_id_room")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_room_image_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_room_image")),
+        sa.UniqueConstraint("key_hash", name=op.f("uq_room_image_key_hash")),
+        sa.UniqueConstraint("school_id", "room_id", name=op.f("uq_room_image_school_id_room_id")),
+    )
+    op.create_table(
         "seat",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("label", sa.String(length=8), nullable=False),
@@ -675,6 +688,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("person_alias", schema=None) as batch_op:
         batch_op.create_index("ix_person_alias_person", ["person_id"], unique=False)
+
+    op.create_table(
+        "room_pc",
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("seat_id", sa.Uuid(), nullable=True),
+        sa.Column("marks", sa.JSON(), nullable=False),
+        sa.Column("code", sa.String(length=8), nullable=False),
+        sa.Column("host_name", sa.String(length=80), nullable=False),
+        sa.Column("kits", sa.JSON(), nullable=False),
+        sa.Column("nonce", sa.String(length=32), nullable=False),
+        sa.Column("runs", sa.JSON(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("clash_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("leave_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_room_pc_room_id_room")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_room_pc_school_id_organisation")),
+        sa.ForeignKeyConstraint(["seat_id"], ["seat.id"], name=op.f("fk_room_pc_seat_id_seat"), ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_room_pc")),
+        sa.UniqueConstraint("school_id", "code", name=op.f("uq_room_pc_school_id_code")),
+        sa.UniqueConstraint("school_id", "seat_id", name=op.f("uq_room_pc_school_id_seat_id")),
+    )
+    with op.batch_alter_table("room_pc", schema=None) as batch_op:
+        batch_op.create_index("ix_room_pc_school_room", ["school_id", "room_id"], unique=False)
 
     op.create_table(
         "teaching_assignment",

@@ -88,10 +88,12 @@ export class Terminal extends EventTarget {
     const table = `homie/5/arena-${this.room}`;
     const places = this.access.robots.length ? [`${table}/arena/layout`, ...this.access.robots.map((kit) => `${table}/${kit.id}/pose`)] : [];
     this.subscribe([`${room}/lesson`, `${room}/stopped`, `${room}/lease/+`, ...devices, ...places]);
-    this.put("$state", "init");
-    this.put("$description", JSON.stringify(this.description()));
+    // On a PC with an agent the root device is the agent's: it has the PC's kits as children, and its end must show.
+    const own = !this.access.agent;
+    if (own) this.put("$state", "init");
+    if (own) this.put("$description", JSON.stringify(this.description()));
     for (const [name, value] of Object.entries(this.values)) if (name !== "heartbeat") this.put(`terminal/${name}`, value);
-    this.put("$state", "ready");
+    if (own) this.put("$state", "ready");
     this.tick();
     clearInterval(this.beat);
     this.beat = setInterval(() => this.tick(), HEARTBEAT_MS);
