@@ -244,3 +244,27 @@ class TimetableSlot(SchoolRow, Base):
     weekday: Mapped[int]
     subject: Mapped[str] = mapped_column(String(32))
     weeks: Mapped[str] = mapped_column(String(4), default="all")
+
+
+class SlotMove(SchoolRow, Base):
+    """A slot that on one day is held at another time, or not at all (调课); one row a slot and day, the newest entry stands.
+
+    ``day``: when the timetable has it; ``to_day``, ``to_period_id``: when it is held, both None where it is called off. ``room_id``,
+    ``teacher_id``: who and where then. Its entry time counts: before the bell it is scheduled, afterwards it is not (B10.1).
+    Personal data: teacher's duty; the term + 3 years.
+    """
+
+    __tablename__ = "slot_move"
+    __table_args__ = (
+        UniqueConstraint("school_id", "slot_id", "day"),
+        Index("ix_slot_move_school_to_day", "school_id", "to_day"),
+    )
+    slot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("timetable_slot.id", ondelete="CASCADE"))
+    day: Mapped[date]
+    to_day: Mapped[date | None]
+    to_period_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("period.id"))
+    teacher_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("person.id"))
+    room_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("room.id"))
+    reason: Mapped[str] = mapped_column(String(60), default="")
+    entered_at: Mapped[datetime]
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))

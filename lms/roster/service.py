@@ -68,7 +68,7 @@ from lms.roster.school import (
     terms_of,
     unflag_week,
 )
-from lms.roster.timetable import DaySlot, WeekSlot, remove_slot, set_slot, slots_on, week_slots
+from lms.roster.timetable import DaySlot, WeekSlot, move_slot, remove_slot, set_slot, slots_on, undo_move, week_slots
 
 __all__ = [
     "SEAT_COOKIE",
@@ -109,6 +109,7 @@ __all__ = [
     "issue_enrol_codes",
     "leave",
     "move_pupil",
+    "move_slot",
     "need_class",
     "periods_of",
     "person_of",
@@ -143,6 +144,7 @@ __all__ = [
     "term_on",
     "terms_of",
     "today_of",
+    "undo_move",
     "unflag_week",
     "unlock_pupil",
     "week_slots",

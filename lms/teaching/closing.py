@@ -171,6 +171,7 @@ def facts_of(lesson: LessonSession) -> usage_facts.LessonFacts:
         exceptions=tuple(_exceptions(lesson, events)),
         end_reason=lesson.end_reason,
         secure=all(row.secure for row in beats),
+        slot_id=lesson.slot_id,
     )
 
 

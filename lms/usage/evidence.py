@@ -14,6 +14,7 @@ from lms.usage.lesson_facts import WITNESS_KINDS
 from lms.usage.reasons import N_, Reason, reason
 
 LATE = timedelta(hours=72)
+ANCHORED = timedelta(hours=24)
 WITNESSES_FOR_A = 3
 INSECURE = ("plain-http", "insecure")
 
@@ -52,6 +53,20 @@ def evidence_grade(facts: LessonFacts, recorded_at: datetime) -> tuple[str, Reas
     if not facts.secure or any(name in facts.exceptions for name in INSECURE):
         return "B", reason("plain-http", N_("终端没有使用 HTTPS"))
     return "A", reason("witnessed", N_("%(count)s 种独立旁证，自动记录"), count=len(kinds))
+
+
+def standing_grade(recorded: str, ended_at: datetime, anchored_at: datetime | None, now: datetime) -> tuple[str, Reason]:
+    """The grade as it stands (B10.5): what was recorded, lowered to B where an A was not anchored outside the school within 24 hours.
+
+    The record keeps what was known when it was written; anchors come later, so the grade is derived whenever it is read.
+    """
+    if recorded != "A":
+        return recorded, reason("as-recorded", N_("登记时已定"))
+    if anchored_at is not None and anchored_at - ended_at <= ANCHORED:
+        return "A", reason("anchored", N_("24 小时内已在校外锚定"))
+    if anchored_at is None and now - ended_at <= ANCHORED:
+        return "A", reason("anchor-due", N_("等待校外锚定，下课 24 小时后仍未锚定即为 B 级"))
+    return "B", reason("anchor-late", N_("24 小时内没有校外锚定"))
 
 
 def open_part(facts: LessonFacts, record: Mapping[str, Any], software: str) -> dict[str, Any]:

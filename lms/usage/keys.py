@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,11 @@ class NodeKey:
         """Short name of the key."""
         return hashlib.sha256(self.public).hexdigest()[:16]
 
+    def pseudonym(self, name: str) -> str:
+        """A name that only this installation can make of ``name`` (HMAC-SHA-256 under the key): ``P-`` and 12 hex digits."""
+        raw = self.private.private_bytes_raw()
+        return "P-" + hmac.new(raw, b"pseudonym:" + name.encode(), hashlib.sha256).hexdigest()[:12]
+
     def sign(self, statement: bytes) -> str:
         """Ed25519 signature, hex."""
         return self.private.sign(statement).hex()
@@ -38,6 +44,25 @@ def node_key(data_dir: Path) -> NodeKey:
     path = data_dir / "keys" / "node.pem"
     _make(path)
     return _read(path, path.stat().st_mtime_ns)
+
+
+def rotate(data_dir: Path) -> tuple[NodeKey, NodeKey]:
+    """Put a new key in the place of the old one, which is kept in ``keys/retired`` to hand over on each chain; (old, new)."""
+    old, path = node_key(data_dir), data_dir / "keys" / "node.pem"
+    retired = path.parent / "retired"
+    retired.mkdir(mode=0o700, exist_ok=True)
+    os.link(path, retired / f"{old.key_id}.pem")
+    fresh = path.with_name(".node-next.pem")
+    fresh.unlink(missing_ok=True)
+    _make(fresh)
+    fresh.replace(path)
+    return old, node_key(data_dir)
+
+
+def retired_key(data_dir: Path, key_id: str) -> NodeKey | None:
+    """A key that was in force before, if it was kept."""
+    path = data_dir / "keys" / "retired" / f"{key_id}.pem"
+    return _read(path, path.stat().st_mtime_ns) if path.exists() else None
 
 
 @lru_cache(maxsize=8)

@@ -29,6 +29,7 @@ from lms.usage.chain import (
     Walk,
     body_of,
     broken,
+    canonical,
     check_link,
     commitment,
     link_hash,
@@ -36,9 +37,10 @@ from lms.usage.chain import (
     root_statement,
 )
 from lms.usage.evidence import Sealed
-from lms.usage.keys import NodeKey, node_key
-from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
+from lms.usage.keys import NodeKey, node_key, retired_key
+from lms.usage.models import ChainHead, DailyRoot, EvidenceAnchor, EvidenceEvent, EvidenceSalt, UsageRecord
 from lms.usage.reasons import N_
+from lms.usage.verifier.verify import handover_statement
 
 RECORD_TYPES = ("usage-record", "usage-correction")
 _BATCH = 500
@@ -50,7 +52,13 @@ def this_key() -> NodeKey:
 
 
 def append_event(
-    school_id: uuid.UUID, type: str, body: Mapping[str, Any], commitments: Iterable[Sealed], at: datetime, *, manual: bool = False
+    school_id: uuid.UUID,
+    type: str,
+    body: Mapping[str, Any],
+    commitments: Iterable[Sealed],
+    at: datetime,
+    *,
+    manual: bool = False,
 ) -> EvidenceEvent:
     """Append one link to the school's chain; joins the open write.
 
@@ -67,7 +75,15 @@ def append_event(
         hashes = {one.field: commitment(salts[one.field], one.value) for one in sealed}
         event = _append(head, type, origin, key, body, hashes, at)
         db.session.add_all(
-            EvidenceSalt(id=new_id(), school_id=school_id, seq=event.seq, field=one.field, person_id=one.person_id, salt=salts[one.field], value=one.value)
+            EvidenceSalt(
+                id=new_id(),
+                school_id=school_id,
+                seq=event.seq,
+                field=one.field,
+                person_id=one.person_id,
+                salt=salts[one.field],
+                value=one.value,
+            )
             for one in sealed
         )
         db.session.flush()
@@ -90,29 +106,62 @@ def _insert_once(table: type[Base], values: Mapping[str, Any]) -> None:
 def _locked_head(school_id: uuid.UUID) -> ChainHead:
     """The head row, locked: FOR UPDATE on PostgreSQL, the writers' queue on SQLite."""
     _insert_once(ChainHead, {"school_id": school_id, "seq": 0, "hash": "0" * 64})
-    query = select(ChainHead).where(ChainHead.school_id == school_id).with_for_update().execution_options(populate_existing=True)
+    query = (
+        select(ChainHead)
+        .where(ChainHead.school_id == school_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     return db.session.execute(query).scalar_one()
 
 
 def _announce_key(head: ChainHead, key: NodeKey, at: datetime) -> None:
     """Open the chain with the key, or tell that the key has changed, so that a verifier finds each key on the chain."""
     origin: str = current_app.config["ZHIKE"].origin
-    last = db.session.scalar(select(EvidenceEvent.key_id).where(EvidenceEvent.school_id == head.school_id, EvidenceEvent.seq == head.seq))
+    last = db.session.scalar(
+        select(EvidenceEvent.key_id).where(EvidenceEvent.school_id == head.school_id, EvidenceEvent.seq == head.seq)
+    )
     if last == key.key_id:
         return
-    payload = {"public_key": key.public.hex(), "previous_key_id": last}
+    payload: dict[str, Any] = {"public_key": key.public.hex(), "previous_key_id": last}
+    if last:
+        old = retired_key(current_app.config["ZHIKE"].data_dir, last)
+        payload["handover"] = old.sign(handover_statement(str(head.school_id), last, key.public.hex())) if old else ""
     _append(head, "key-changed" if last else "chain-opened", origin, key, payload, {}, at)
 
 
 def _append(
-    head: ChainHead, type: str, origin: str, key: NodeKey, payload: Mapping[str, Any], commitments: Mapping[str, str], at: datetime
+    head: ChainHead,
+    type: str,
+    origin: str,
+    key: NodeKey,
+    payload: Mapping[str, Any],
+    commitments: Mapping[str, str],
+    at: datetime,
 ) -> EvidenceEvent:
     seq, prev = head.seq + 1, head.hash
     body = body_of(
-        seq=seq, prev=prev, origin=origin, key_id=key.key_id, type=type, at=at, school=str(head.school_id), payload=payload, commitments=commitments
+        seq=seq,
+        prev=prev,
+        origin=origin,
+        key_id=key.key_id,
+        type=type,
+        at=at,
+        school=str(head.school_id),
+        payload=payload,
+        commitments=commitments,
     )
     event = EvidenceEvent(
-        id=new_id(), school_id=head.school_id, seq=seq, prev=prev, hash=link_hash(body), type=type, origin=origin, key_id=key.key_id, at=at, body=body
+        id=new_id(),
+        school_id=head.school_id,
+        seq=seq,
+        prev=prev,
+        hash=link_hash(body),
+        type=type,
+        origin=origin,
+        key_id=key.key_id,
+        at=at,
+        body=body,
     )
     db.session.add(event)
     head.seq, head.hash = seq, event.hash
@@ -134,13 +183,17 @@ def sign_daily_roots(now: datetime) -> int:
 
 
 def _sign_school(school_id: uuid.UUID, zone: str, now: datetime) -> int:
-    _locked_head(school_id)
+    head = _locked_head(school_id)
     last = db.session.scalar(select(func.max(DailyRoot.last_seq)).where(DailyRoot.school_id == school_id)) or 0
     newest_day = db.session.scalar(select(func.max(DailyRoot.day)).where(DailyRoot.school_id == school_id))
-    query = select(EvidenceEvent.seq, EvidenceEvent.hash, EvidenceEvent.at).where(EvidenceEvent.school_id == school_id, EvidenceEvent.seq > last)
+    query = select(EvidenceEvent.seq, EvidenceEvent.hash, EvidenceEvent.at).where(
+        EvidenceEvent.school_id == school_id, EvidenceEvent.seq > last
+    )
     rows = db.session.execute(query.order_by(EvidenceEvent.seq)).all()
     yesterday = clock.local_date(now, zone) - timedelta(days=1)
     key = this_key()
+    if rows:
+        _announce_key(head, key, now)  # belongs to the day that is going on
     signed = start = 0
     # A clock that was set back must not stop the signing: a link belongs to the latest day seen so far.
     days, latest = [], newest_day + timedelta(days=1) if newest_day else None
@@ -156,7 +209,16 @@ def _sign_school(school_id: uuid.UUID, zone: str, now: datetime) -> int:
         root = merkle_root([rows[index].hash for index in indexes])
         signature = key.sign(root_statement(str(school_id), day, start, until, root))
         db.session.add(
-            DailyRoot(id=new_id(), school_id=school_id, day=day, first_seq=start, last_seq=until, root=root, key_id=key.key_id, signature=signature)
+            DailyRoot(
+                id=new_id(),
+                school_id=school_id,
+                day=day,
+                first_seq=start,
+                last_seq=until,
+                root=root,
+                key_id=key.key_id,
+                signature=signature,
+            )
         )
         signed += 1
     return signed
@@ -189,7 +251,9 @@ def erase_person(actor: Account, school_id: uuid.UUID, person_id: uuid.UUID, rea
     The erasure is itself an event (counts only).
     """
     with write():
-        gone = db.session.execute(delete(EvidenceSalt).where(EvidenceSalt.school_id == school_id, EvidenceSalt.person_id == person_id))
+        gone = db.session.execute(
+            delete(EvidenceSalt).where(EvidenceSalt.school_id == school_id, EvidenceSalt.person_id == person_id)
+        )
         count = int(getattr(gone, "rowcount", 0))
         append_event(school_id, "erasure", {"openings": count}, (), clock.now())
         audit(actor, "erase-evidence", "person", person_id, reason, school_id=school_id, openings=count)
@@ -197,33 +261,47 @@ def erase_person(actor: Account, school_id: uuid.UUID, person_id: uuid.UUID, rea
 
 
 def verify_chain(school_id: uuid.UUID) -> ChainReport:
-    """Walk the whole chain of a school: links, records behind them, openings that still exist, signed roots, head."""
+    """Walk the whole chain of a school: links, records behind them, openings that still exist, signed roots, anchors, head."""
     if not db.session().info.get("zhike_writing"):
         db.session.rollback()  # a fresh snapshot
     head = db.session.execute(select(ChainHead.seq, ChainHead.hash).where(ChainHead.school_id == school_id)).first()
     until = head.seq if head else 0
-    walk = Walk(str(school_id))
-    records = {row.event_seq: row for row in db.session.scalars(select(UsageRecord).where(UsageRecord.school_id == school_id))}
+    walk, beside = Walk(str(school_id)), None
+    records = {
+        row.event_seq: row for row in db.session.scalars(select(UsageRecord).where(UsageRecord.school_id == school_id))
+    }
     for links in _in_batches(school_id, until):
         salts = _salts(school_id, links[0].seq, links[-1].seq)
         for link in links:
-            body = walk.feed(link)
+            body = walk.take(link)
             if body is None:
                 break
-            walk.fail(_check_beside(link, body, records.pop(link.seq, None), salts.get(link.seq, ())))
+            beside = beside or _check_beside(link, body, records.pop(link.seq, None), salts.get(link.seq, ()))
     forged = min((seq for seq in records if seq <= until or not head), default=None)
-    if forged is not None and walk.broken is None:
-        walk.fail(broken(forged, "record-forged", N_("有使用记录，证据链上却没有它")))
-    roots = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school_id, DailyRoot.last_seq <= max(until, 0)).order_by(DailyRoot.day))
-    beyond = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school_id, DailyRoot.last_seq > until))
-    facts = [Root(row.day, row.first_seq, row.last_seq, row.root, row.key_id, row.signature) for row in (*roots, *beyond)]
-    return walk.report(facts, (head.seq, head.hash) if head else None)
+    if forged is not None and walk.broken is None and beside is None:
+        beside = broken(forged, "record-forged", N_("有使用记录，证据链上却没有它"))
+    anchors = db.session.scalars(select(EvidenceAnchor).where(EvidenceAnchor.school_id == school_id))
+    proofs = {proof_hash(row.proof): row.proof for row in anchors}
+    return walk.report(roots_of(school_id), (head.seq, head.hash) if head else None, proofs, beside)
+
+
+def roots_of(school_id: uuid.UUID) -> list[Root]:
+    """The signed daily roots, oldest first."""
+    rows = db.session.scalars(select(DailyRoot).where(DailyRoot.school_id == school_id).order_by(DailyRoot.day))
+    return [Root(row.day, row.first_seq, row.last_seq, row.root, row.key_id, row.signature) for row in rows]
+
+
+def proof_hash(proof: Mapping[str, Any]) -> str:
+    """SHA-256 of a proof's canonical text, as its anchor holds it on the chain."""
+    return link_hash(canonical(proof).decode())
 
 
 def _in_batches(school_id: uuid.UUID, until: int) -> Iterator[list[Link]]:
     after = 0
     while True:
-        query = select(EvidenceEvent).where(EvidenceEvent.school_id == school_id, EvidenceEvent.seq > after, EvidenceEvent.seq <= until)
+        query = select(EvidenceEvent).where(
+            EvidenceEvent.school_id == school_id, EvidenceEvent.seq > after, EvidenceEvent.seq <= until
+        )
         rows = db.session.scalars(query.order_by(EvidenceEvent.seq).limit(_BATCH)).all()
         if not rows:
             return
@@ -237,14 +315,18 @@ def link_of(row: EvidenceEvent) -> Link:
 
 
 def _salts(school_id: uuid.UUID, first: int, last: int) -> dict[int, Sequence[EvidenceSalt]]:
-    query = select(EvidenceSalt).where(EvidenceSalt.school_id == school_id, EvidenceSalt.seq >= first, EvidenceSalt.seq <= last)
+    query = select(EvidenceSalt).where(
+        EvidenceSalt.school_id == school_id, EvidenceSalt.seq >= first, EvidenceSalt.seq <= last
+    )
     found: dict[int, list[EvidenceSalt]] = {}
     for row in db.session.scalars(query):
         found.setdefault(row.seq, []).append(row)
     return dict(found)
 
 
-def _check_beside(link: Link, body: Mapping[str, Any], record: UsageRecord | None, salts: Sequence[EvidenceSalt]) -> Break | None:
+def _check_beside(
+    link: Link, body: Mapping[str, Any], record: UsageRecord | None, salts: Sequence[EvidenceSalt]
+) -> Break | None:
     """What stands beside a link must be what it committed to: the usage record's columns and the openings."""
     for salt in salts:
         if body["commitments"].get(salt.field) != commitment(salt.salt, salt.value):

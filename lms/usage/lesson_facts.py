@@ -54,7 +54,7 @@ class LessonFacts:
 
     ``units``: "<course>:<code>" taught. ``register``: (person id, status) of every pupil. ``package``: (slug, version, content hash).
     ``makeup_of``: lesson or slot that was cancelled. ``part_of``: {"lesson", "kind": halves|shorts, "parts"}. ``secure``: the terminals
-    spoke over HTTPS. ``manual``: entered by hand afterwards.
+    spoke over HTTPS. ``manual``: entered by hand afterwards. ``slot_id``: the timetable's slot, or the swap (调课) that moved it.
     """
 
     school_id: uuid.UUID
@@ -89,3 +89,4 @@ class LessonFacts:
     part_of: dict[str, Any] | None = None
     secure: bool = True
     manual: bool = False
+    slot_id: uuid.UUID | None = None

@@ -70,7 +70,11 @@ class EvidenceEvent(SchoolRow, Base):
     """
 
     __tablename__ = "evidence_event"
-    __table_args__ = (UniqueConstraint("school_id", "seq"), UniqueConstraint("school_id", "prev"))
+    __table_args__ = (
+        UniqueConstraint("school_id", "seq"),
+        UniqueConstraint("school_id", "prev"),
+        Index("ix_evidence_event_school_type", "school_id", "type", "seq"),
+    )
     seq: Mapped[int]
     prev: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
@@ -91,7 +95,10 @@ class EvidenceSalt(SchoolRow, Base):
     """
 
     __tablename__ = "evidence_salt"
-    __table_args__ = (Index("ix_evidence_salt_school_seq", "school_id", "seq"), Index("ix_evidence_salt_person", "school_id", "person_id"))
+    __table_args__ = (
+        Index("ix_evidence_salt_school_seq", "school_id", "seq"),
+        Index("ix_evidence_salt_person", "school_id", "person_id"),
+    )
     seq: Mapped[int]
     field: Mapped[str] = mapped_column(String(80))
     person_id: Mapped[uuid.UUID | None]
@@ -113,3 +120,27 @@ class DailyRoot(SchoolRow, Base):
 
 
 append_only("daily_root")
+
+
+class EvidenceAnchor(SchoolRow, Base):
+    """A daily root fixed outside the school (校外锚定), B10.4: ``proof`` is what the outside gave, its hash stands on the chain at ``event_seq``.
+
+    ``kind``: region | peer | rfc3161 | sheet. ``at``: when the outside saw it. ``issuer``: who. Personal data: none (pseudonyms of two signers).
+    """
+
+    __tablename__ = "evidence_anchor"
+    __table_args__ = (
+        UniqueConstraint("school_id", "kind", "day", "issuer"),
+        Index("ix_evidence_anchor_school_last", "school_id", "last_seq"),
+    )
+    kind: Mapped[str] = mapped_column(String(8))
+    day: Mapped[date]
+    last_seq: Mapped[int]
+    root: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    issuer: Mapped[str] = mapped_column(String(120))
+    proof: Mapped[dict[str, Any]]
+    event_seq: Mapped[int]
+
+
+append_only("evidence_anchor")

@@ -30,11 +30,13 @@ from lms.usage.ledger import (
     record_columns,
     schools,
     sign_daily_roots,
+    this_key,
     verify_chain,
 )
 from lms.usage.lesson_facts import LessonFacts
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import UsageRecord
+from lms.usage.plans import plan_of
 from lms.usage.verdicts import SchoolResult
 
 __all__ = [
@@ -156,7 +158,9 @@ def _iso(at: datetime | None) -> str | None:
 
 def _seal(record: UsageRecord, type: str, facts: LessonFacts, actor: Account | None, now: datetime) -> None:
     """Append the link, then the record that names it."""
-    payload = open_part(facts, record_columns(record), __version__)
+    plan = plan_of(facts)
+    record.detail = record.detail | {"plan": plan.status}
+    payload = open_part(facts, record_columns(record), __version__) | {"plan": plan.plain()}
     event = append_event(record.school_id, type, payload, [*sealed_part(facts), *_signed_by(actor)], now, manual=facts.manual)
     record.event_seq = event.seq
     db.session.add(record)
@@ -201,7 +205,8 @@ def correct_record(actor: Account, second: Account, record_id: uuid.UUID, change
             countersigned_by=second.id,
             detail=old.detail | {"evidence_why": "corrected", "changed": sorted(changes)},
         )
-        payload = {"record": record_columns(record), "changed": sorted(changes), "software": __version__}
+        by = [this_key().pseudonym(str(one.id)) for one in (actor, second)]
+        payload = {"record": record_columns(record), "changed": sorted(changes), "by": by, "software": __version__}
         told = Sealed("reason", {"text": record.reason})
         teacher = Sealed("teacher", {"person": str(record.teacher_id), "sources": []}, record.teacher_id)
         event = append_event(old.school_id, "usage-correction", payload, [teacher, told, *_signed_by(actor, second)], now, manual=old.origin == "manual")

@@ -22,6 +22,7 @@ from lms.core.models import Account
 from lms.roster.models import CalendarDay, FlaggedWeek, Person, School, SchoolClass
 from lms.usage import service
 from lms.usage.evidence import Sealed
+from lms.usage.keys import rotate
 from lms.usage.models import DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
 from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher
 from tests.usage.makers import at, closed_lesson, witnesses
@@ -225,13 +226,23 @@ def test_daily_roots_are_signed_once_a_day(world: World, fixed_clock: clock.Fixe
     assert len(report.remarks) == 1
 
 
-def test_a_new_key_is_announced_on_the_chain(world: World, app: Flask) -> None:
+def test_a_new_key_is_handed_over_on_the_chain(world: World, app: Flask) -> None:
+    world.record()
+    rotate(app.config["ZHIKE"].data_dir)
+    service.sign_daily_roots(clock.now() + timedelta(days=1))  # the day before is signed by the new key, after it was announced
+    world.record(TODAY - timedelta(days=1))
+    assert [event.type for event in bodies(world.school)] == ["chain-opened", "usage-record", "key-changed", "usage-record"]
+    service.sign_daily_roots(clock.now() + timedelta(days=2))
+    report = service.verify_chain(world.school.id)
+    assert (report.ok, report.signed_until) == (True, 4), report.in_words()
+
+
+def test_a_replaced_key_without_hand_over_is_found(world: World, app: Flask) -> None:
     world.record()
     (app.config["ZHIKE"].data_dir / "keys" / "node.pem").unlink()
     world.record(TODAY - timedelta(days=1))
-    assert [event.type for event in bodies(world.school)] == ["chain-opened", "usage-record", "key-changed", "usage-record"]
-    service.sign_daily_roots(clock.now() + timedelta(days=1))
-    assert service.verify_chain(world.school.id).ok
+    report = service.verify_chain(world.school.id)
+    assert (report.ok, report.first_broken, report.code) == (False, 3, "key-replaced")
 
 
 def test_a_real_database_refuses_simulated_rows(world: World, app: Flask) -> None:

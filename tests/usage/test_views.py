@@ -110,7 +110,7 @@ def test_a_record_shows_its_evidence(campus: Campus, client: FlaskClient) -> Non
     assert "4 种" not in text
     assert "终端心跳" in text
     text = page(client, "/usage/chain")
-    assert "共 19 环" in text
+    assert "共 20 环" in text
 
 
 def test_two_people_correct_a_record(campus: Campus, client: FlaskClient) -> None:
@@ -216,10 +216,10 @@ def test_command_line_verifies_the_chain(campus: Campus, app: Flask, monkeypatch
     school_id = str(campus.school.id)
     db.session.remove()
     answer = CliRunner().invoke(lms, ["usage", "verify"])
-    assert (answer.exit_code, "完整：19 环" in answer.output) == (0, True), answer.output
+    assert (answer.exit_code, "完整：20 环" in answer.output) == (0, True), answer.output
     answer = CliRunner().invoke(lms, ["usage", "verify", "--json", "--school", school_id])
     assert json.loads(answer.output) == {
-        school_id: {"name": "示范实验学校", "ok": True, "length": 19, "first_broken": None, "reason": "", "origin": ["real"]}
+        school_id: {"name": "示范实验学校", "ok": True, "length": 20, "first_broken": None, "reason": "", "origin": ["real"]}
     }
     assert CliRunner().invoke(lms, ["usage", "verify", "--school", "nowhere"]).exit_code == 1
     get_settings.cache_clear()

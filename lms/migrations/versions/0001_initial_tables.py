@@ -16,6 +16,7 @@ APPEND_ONLY = [
     "attempt",
     "audit_entry",
     "daily_root",
+    "evidence_anchor",
     "evidence_event",
     "marking",
     "package_pin",
@@ -137,6 +138,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "day", name=op.f("uq_daily_root_school_id_day")),
     )
     op.create_table(
+        "evidence_anchor",
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("issuer", sa.String(length=120), nullable=False),
+        sa.Column("proof", sa.JSON(), nullable=False),
+        sa.Column("event_seq", sa.Integer(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_evidence_anchor_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_anchor")),
+        sa.UniqueConstraint(
+            "school_id", "kind", "day", "issuer", name=op.f("uq_evidence_anchor_school_id_kind_day_issuer")
+        ),
+    )
+    with op.batch_alter_table("evidence_anchor", schema=None) as batch_op:
+        batch_op.create_index("ix_evidence_anchor_school_last", ["school_id", "last_seq"], unique=False)
+
+    op.create_table(
         "evidence_event",
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("prev", sa.String(length=64), nullable=False),
@@ -156,6 +181,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "prev", name=op.f("uq_evidence_event_school_id_prev")),
         sa.UniqueConstraint("school_id", "seq", name=op.f("uq_evidence_event_school_id_seq")),
     )
+    with op.batch_alter_table("evidence_event", schema=None) as batch_op:
+        batch_op.create_index("ix_evidence_event_school_type", ["school_id", "type", "seq"], unique=False)
+
     op.create_table(
         "evidence_salt",
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -908,6 +936,34 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("marking", schema=None) as batch_op:
         batch_op.create_index("ix_marking_school_attempt", ["school_id", "attempt_id"], unique=False)
+
+    op.create_table(
+        "slot_move",
+        sa.Column("slot_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("to_day", sa.Date(), nullable=True),
+        sa.Column("to_period_id", sa.Uuid(), nullable=True),
+        sa.Column("teacher_id", sa.Uuid(), nullable=False),
+        sa.Column("room_id", sa.Uuid(), nullable=True),
+        sa.Column("reason", sa.String(length=60), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_slot_move_entered_by_account")),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_slot_move_room_id_room")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_slot_move_school_id_organisation")),
+        sa.ForeignKeyConstraint(
+            ["slot_id"], ["timetable_slot.id"], name=op.f("fk_slot_move_slot_id_timetable_slot"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["teacher_id"], ["person.id"], name=op.f("fk_slot_move_teacher_id_person")),
+        sa.ForeignKeyConstraint(["to_period_id"], ["period.id"], name=op.f("fk_slot_move_to_period_id_period")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_slot_move")),
+        sa.UniqueConstraint("school_id", "slot_id", "day", name=op.f("uq_slot_move_school_id_slot_id_day")),
+    )
+    with op.batch_alter_table("slot_move", schema=None) as batch_op:
+        batch_op.create_index("ix_slot_move_school_to_day", ["school_id", "to_day"], unique=False)
 
     op.create_table(
         "lesson_event",

@@ -1,0 +1,1 @@
+"""What checks a pack of evidence anywhere (离线校验); ``verify.py`` is one file that travels with the pack."""
