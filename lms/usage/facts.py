@@ -1,6 +1,6 @@
 """Facts of one school and term that the counting rules judge (事实); plain and frozen, the same from a file and from the database.
 
-Shape: ``schemas/facts.schema.json``. Nothing here decides anything.
+Shape: ``schemas/<name>.json``, named by each rule. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ class PartOf:
 
 @dataclass(frozen=True)
 class TaughtLesson:
-    """One lesson of one class as the register holds it; ``minutes`` inside the slot, ``roster`` None = the class's."""
+    """One lesson of one class as the register holds it; ``minutes`` inside the slot, ``roster`` None = the class's.
+
+    ``roster`` is the whole class's also for a half. ``sitting``: what classes taught together share (合班), None = the id.
+    """
 
     id: str
     class_id: str
@@ -102,6 +105,7 @@ class TaughtLesson:
     evidence: str | None = None
     makeup_of: str | None = None
     part_of: PartOf | None = None
+    sitting: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ class SchoolFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a counting rule needs: one school, one term, judged at the end of ``as_of``."""
+    """Everything a rule needs: one school, one term (or the terms of a school year), judged at the end of ``as_of``.
+
+    ``subjects``: those that the rule asks about; ``subjects_taught``: all of the school's. ``later_terms``: (first, last day) of the
+    terms that follow the first one in the school year, for rules that judge the year.
+    """
 
     as_of: date
     course: str
@@ -133,11 +141,32 @@ class Facts:
     classes: tuple[ClassFact, ...] = ()
     lessons: tuple[TaughtLesson, ...] = ()
     basis: Basis = "record"
+    subjects: tuple[str, ...] = ()
+    subjects_taught: tuple[str, ...] = ()
+    later_terms: tuple[tuple[date, date], ...] = ()
 
     @property
     def judged_on(self) -> date:
         """min(as_of, window end): the day on which classes must exist (B2c)."""
-        return min(self.as_of, self.term_end)
+        return min(self.as_of, self.period_end)
+
+    @property
+    def terms(self) -> tuple[tuple[date, date], ...]:
+        """First and last day of every term, in order."""
+        return ((self.term_start, self.term_end), *self.later_terms)
+
+    @property
+    def period_end(self) -> date:
+        """Last day of the last term."""
+        return self.terms[-1][1]
+
+    def term_of(self, day: date) -> tuple[date, date] | None:
+        """The term that ``day`` lies in."""
+        return next((term for term in self.terms if term[0] <= day <= term[1]), None)
+
+    def day_of(self, lesson_id: str) -> date | None:
+        """Day of a lesson of these facts."""
+        return self._days.get(lesson_id)
 
     def at(self, as_of: date) -> Facts:
         """The same facts judged on another day."""
@@ -158,12 +187,18 @@ class Facts:
             found.setdefault(row.class_id, []).append(row)
         return {class_id: tuple(rows) for class_id, rows in found.items()}
 
+    @cached_property
+    def _days(self) -> dict[str, date]:
+        return {row.id: row.date for row in self.lessons}
+
 
 def to_json(facts: Facts) -> dict[str, Any]:
-    """The facts in the shape of ``schemas/facts.schema.json``."""
+    """The facts in the shape of the schema that their rule names."""
+    terms = [{"start": start.isoformat(), "end": end.isoformat()} for start, end in facts.terms]
+    named: dict[str, Any] = {"course": facts.course, "subjects": list(facts.subjects), "subjects_taught": list(facts.subjects_taught)}
     return {
         "as_of": facts.as_of.isoformat(),
-        "course": facts.course,
+        **{name: value for name, value in named.items() if value},
         "basis": facts.basis,
         "school": {
             "id": facts.school.id,
@@ -172,7 +207,7 @@ def to_json(facts: Facts) -> dict[str, Any]:
             "zone": facts.school.zone,
             "class_hour_minutes": {stage: facts.school.class_hour(stage) for stage in facts.school.stages},
         },
-        "term": {"start": facts.term_start.isoformat(), "end": facts.term_end.isoformat()},
+        **({"terms": terms} if facts.later_terms else {"term": terms[0]}),
         "days": _grouped([(fact.day, _day_json(fact)) for fact in facts.days]),
         "weeks_flagged": _grouped([(fact.monday, _flag_json(fact)) for fact in facts.flags]),
         "classes": [_class_json(cohort) for cohort in facts.classes],
@@ -247,4 +282,5 @@ def _lesson_json(row: TaughtLesson) -> dict[str, Any]:
         "evidence": row.evidence,
         "makeup_of": row.makeup_of,
         "part_of": {"lesson": part.lesson, "kind": part.kind, "parts": part.parts} if part else None,
+        "sitting": row.sitting,
     }

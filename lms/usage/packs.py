@@ -133,5 +133,3 @@ def read_pack(where: str, text: str, module: ModuleType) -> Policy:
         parameters=build(module.Parameters, pack["parameters"]),
         judge=module.judge,
     )
-
-

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
@@ -18,50 +20,80 @@ from lms.core.stages import first_grade, last_grade
 from lms.usage.facts import WEEKDAYS, ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 
 
-@lru_cache(maxsize=1)
-def facts_schema() -> dict[str, Any]:
-    """JSON Schema of the facts of the counting rules."""
-    text = resources.files("lms.usage").joinpath("schemas/facts.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+@lru_cache(maxsize=16)
+def facts_schema(name: str = "lessons") -> dict[str, Any]:
+    """JSON Schema ``name`` (``Policy.facts``) of a rule's facts, whole: the shared definitions that it uses are inside."""
+    folder = resources.files("lms.usage").joinpath("schemas")
+    schema: dict[str, Any] = json.loads(folder.joinpath(f"{name}.json").read_text("utf-8"))
+    shared = json.loads(folder.joinpath("definitions.json").read_text("utf-8"))["$defs"]
+    used: dict[str, Any] = {}
+    wanted = _references(schema)
+    while wanted:
+        one = wanted.pop()
+        if one not in used:
+            used[one] = shared[one]
+            wanted |= _references(shared[one])
+    return schema | {"$defs": {one: shared[one] for one in shared if one in used}}
 
 
-def from_json(document: Any, as_of: date | None = None) -> Facts:
-    """Read facts; ``as_of`` overrides the document's own.
+def _references(schema: Any) -> set[str]:
+    return set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
+
+
+def from_json(document: Any, as_of: date | None = None, schema: str = "lessons") -> Facts:
+    """Read facts in the shape of ``schema`` (``Policy.facts``); ``as_of`` overrides the document's own.
 
     Raises Invalid (``facts``) whose ``where`` is the place in the document, e.g. ``lessons[3].date``.
     """
-    _check_shape(document)
+    _check_shape(document, schema)
     day = as_of or (_day(document["as_of"], "as_of") if "as_of" in document else None)
     if day is None:
         raise _wrong("as_of", "没有给出判定日期（as_of）")
     school = _school(document["school"])
-    start, end = (_day(document["term"][key], f"term.{key}") for key in ("start", "end"))
-    if end < start:
-        raise _wrong("term.end", "学期结束早于开始")
+    terms = _terms(document)
     classes = tuple(_class(row, f"classes[{index}]", school) for index, row in enumerate(document["classes"]))
     lessons = tuple(_lesson(row, f"lessons[{index}]") for index, row in enumerate(document["lessons"]))
     _check_ids(classes, lessons)
     return Facts(
         as_of=day,
-        course=document["course"],
+        course=document.get("course", ""),
         school=school,
-        term_start=start,
-        term_end=end,
+        term_start=terms[0][0],
+        term_end=terms[0][1],
         days=tuple(_days(document.get("days", {}), school.zone)),
         flags=tuple(_flags(document.get("weeks_flagged", {}), school.zone)),
         classes=classes,
         lessons=lessons,
         basis=document.get("basis", "record"),
+        subjects=tuple(document.get("subjects", ())),
+        subjects_taught=tuple(document.get("subjects_taught", ())),
+        later_terms=tuple(terms[1:]),
     )
+
+
+def _terms(document: Mapping[str, Any]) -> list[tuple[date, date]]:
+    rows = [("term", document["term"])] if "term" in document else [(f"terms[{index}]", row) for index, row in enumerate(document["terms"])]
+    found: list[tuple[date, date]] = []
+    for where, row in rows:
+        start, end = (_day(row[key], f"{where}.{key}") for key in ("start", "end"))
+        if end < start:
+            raise _wrong(f"{where}.end", "学期结束早于开始")
+        if (end - start).days > 366:
+            raise _wrong(f"{where}.end", "一个学期不会长过一年")
+        if found and start <= found[-1][1]:
+            raise _wrong(f"{where}.start", "学期须按先后排列，不能重叠")
+        found.append((start, end))
+    return found
 
 
 def _wrong(where: str, text: str) -> Invalid:
     return Invalid("facts", f"{where}：{text}", where=where, remedy="请按 lms usage schema 打印的格式修改后再试。", clause="definitions B1–B2d")
 
 
-def _check_shape(document: Any) -> None:
-    error = best_match(jsonschema.Draft202012Validator(facts_schema()).iter_errors(document))
+def _check_shape(document: Any, schema: str) -> None:
+    found = list(jsonschema.Draft202012Validator(facts_schema(schema)).iter_errors(document))
+    choices = [error for error in found if error.validator in ("anyOf", "oneOf") and not error.absolute_path]
+    error = choices[0] if choices else best_match(found)
     if error is not None:
         raise _wrong(_place(error), _words(error))
 
@@ -80,6 +112,8 @@ def _words(error: ValidationError) -> str:
     given: Any = error.instance
     if error.validator == "required":
         return "缺少 " + "、".join(name for name in wanted if name not in given)
+    if error.validator in ("anyOf", "oneOf") and all(set(one) == {"required"} for one in wanted):
+        return ("只能写其一：" if error.validator == "oneOf" else "至少要写其一：") + "、".join(one["required"][0] for one in wanted)
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
         return "不认识的字段 " + "、".join(name for name in given if name not in schema.get("properties", {}))
     if error.validator == "enum":
@@ -176,6 +210,8 @@ def _class(row: Mapping[str, Any], where: str, school: SchoolFact) -> ClassFact:
 
 def _lesson(row: Mapping[str, Any], where: str) -> TaughtLesson:
     unit = row.get("unit")
+    if not math.isfinite(row["minutes"]):
+        raise _wrong(f"{where}.minutes", "不是数")
     part = row.get("part_of")
     return TaughtLesson(
         id=row["id"],
@@ -194,6 +230,7 @@ def _lesson(row: Mapping[str, Any], where: str) -> TaughtLesson:
         evidence=row.get("evidence"),
         makeup_of=row.get("makeup_of"),
         part_of=PartOf(part["lesson"], part["kind"], part["parts"]) if part else None,
+        sitting=row.get("sitting"),
     )
 
 

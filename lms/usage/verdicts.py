@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Literal
@@ -23,6 +23,8 @@ VERDICT_NAMES: dict[Verdict, str] = {
     "not-met": N_("未达标"),
     "structurally-impossible": N_("结构上不可能"),
 }
+
+BASIS_NAMES = {"record": N_("记录"), "plan": N_("计划")}
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,47 @@ class ClassResult:
 
 
 @dataclass(frozen=True)
+class UnitResult:
+    """One counting unit of a rule that adds up over its period: a subject, a class, the school's lessons.
+
+    ``raw``: class hours or lessons found before anything was taken off; ``needed``: what is still missing, to be done by ``deadline``
+    (None where the period is over or nothing is missing); ``shares``: numbers behind it, by name.
+    """
+
+    key: str
+    name: str
+    verdict: Verdict
+    reason: Reason
+    required: int
+    counted: int
+    raw: int
+    lessons: tuple[JudgedLesson, ...] = ()
+    deadline: date | None = None
+    shares: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def needed(self) -> int:
+        """What is missing."""
+        return max(0, self.required - self.counted)
+
+    def to_json(self) -> dict[str, Any]:
+        """One unit of the output."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "why": str(self.reason),
+            "code": self.reason.code,
+            "required": self.required,
+            "counted": self.counted,
+            "raw": self.raw,
+            "needed": self.needed,
+            "deadline": self.deadline.isoformat() if self.deadline else None,
+            "shares": dict(self.shares),
+            "lessons": [_lesson_json(one) | {"class": one.lesson.class_id, "class_hours": one.hours} for one in self.lessons],
+        }
+
+
+@dataclass(frozen=True)
 class GradeResult:
     """A grade of a stage: how many classes exist, can be assessed, are met, are at least approximately met."""
 
@@ -112,7 +155,10 @@ class StageResult:
 
 @dataclass(frozen=True)
 class SchoolResult:
-    """Verdict of a school under one rule and version."""
+    """Verdict of a school under one rule and version.
+
+    Rules that count 1次 fill ``stages`` and ``classes``; the others fill ``units`` and ``why``.
+    """
 
     rule: str
     version: str
@@ -120,21 +166,35 @@ class SchoolResult:
     facts: Facts
     verdict: Verdict
     verdict_without_flags: Verdict
-    stages: tuple[StageResult, ...]
-    classes: tuple[ClassResult, ...]
+    stages: tuple[StageResult, ...] = ()
+    classes: tuple[ClassResult, ...] = ()
+    units: tuple[UnitResult, ...] = ()
+    why: Reason | None = None
     refused_closures: Mapping[int, tuple[Reason, ...]] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> Reason:
+        """Why, in one sentence: that of the stage which decides, or the rule's own."""
+        return self.why if self.why is not None else next(one.reason for one in self.stages if one.verdict == self.verdict)
 
     def to_json(self) -> dict[str, Any]:
         """Output of the engine, the same for the command line and the pages."""
-        return {
+        head = {
             "rule": self.rule,
             "version": self.version,
             "clause": self.clause,
             "basis": self.facts.basis,
+            "label": BASIS_NAMES[self.facts.basis],
             "as_of": self.facts.as_of.isoformat(),
-            "course": self.facts.course,
+            "course": self.facts.course or None,
             "verdict": self.verdict,
             "verdict_without_flags": self.verdict_without_flags,
+            "why": str(self.reason),
+            "code": self.reason.code,
+        }
+        if not self.stages:
+            return head | {"units": {one.key: one.to_json() for one in self.units}}
+        return head | {
             "stages": {one.stage: {"verdict": one.verdict, "why": str(one.reason), "code": one.reason.code} for one in self.stages},
             "grades": {str(grade.grade): _grade_json(grade) for one in self.stages for grade in one.grades},
             "classes": {one.cohort.id: class_json(one) for one in self.classes},
@@ -174,7 +234,7 @@ def class_json(result: ClassResult) -> dict[str, Any]:
     }
 
 
-def _lesson_json(one: JudgedLesson, capped: frozenset[str]) -> dict[str, Any]:
+def _lesson_json(one: JudgedLesson, capped: frozenset[str] = frozenset()) -> dict[str, Any]:
     return {
         "id": one.lesson.id,
         "date": one.lesson.date.isoformat(),
@@ -188,7 +248,12 @@ def _lesson_json(one: JudgedLesson, capped: frozenset[str]) -> dict[str, Any]:
 
 def school_verdict(stages: Sequence[StageResult]) -> Verdict:
     """The worst verdict over the declared stages (B2c)."""
-    return max((one.verdict for one in stages), key=WORST_LAST.index)
+    return worst(one.verdict for one in stages)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of them, ``not-assessable`` of none."""
+    return max(verdicts, key=WORST_LAST.index, default="not-assessable")
 
 
 def judge_stage(stage: str, verdicts: Sequence[tuple[ClassFact, Verdict]], parameters: SpreadParameters) -> StageResult:

@@ -39,7 +39,9 @@ def _policies() -> dict[str, Policy]:
             continue
         one = read_policy(folder.name, folder.joinpath("rule.yaml").read_text("utf-8"))
         if one.name.replace("-", "_") != folder.name:
-            raise ValueError(f"lms/usage/policies/{folder.name}/rule.yaml: rule {one.name} belongs in the folder of its name")
+            raise ValueError(
+                f"lms/usage/policies/{folder.name}/rule.yaml: rule {one.name} belongs in the folder of its name"
+            )
         found[one.name] = one
     return found
 

@@ -100,10 +100,14 @@ def blocks_of(effective: Sequence[Week], counted: Sequence[JudgedLesson], size: 
         if held:
             position = bisect_right(mondays, monday_of(one.lesson.date)) - 1
             held[max(0, position) // size].append(one)
-    return tuple(Block(tuple(effective[index * size : (index + 1) * size]), tuple(rows)) for index, rows in enumerate(held))
+    return tuple(
+        Block(tuple(effective[index * size : (index + 1) * size]), tuple(rows)) for index, rows in enumerate(held)
+    )
 
 
-def verdict_of(effective_weeks: int, required: int, counted: int, raw: int, own: BlockParameters) -> tuple[Verdict, Reason]:
+def verdict_of(
+    effective_weeks: int, required: int, counted: int, raw: int, own: BlockParameters
+) -> tuple[Verdict, Reason]:
     """B2 step 4."""
     facts = {"weeks": effective_weeks, "required": required, "counted": counted, "raw": raw}
     if effective_weeks < own.least_weeks:
@@ -128,7 +132,8 @@ def outlook_of(window: Window, own: BlockParameters) -> Outlook:
     required = required_for(len(effective), own)
     needed = max(0, required - counted) if len(effective) >= own.least_weeks else 0
     room = [
-        (_days_left(window, blocks, index), own.block_cap - block.counted(own.block_cap)) for index, block in enumerate(blocks)
+        (_days_left(window, blocks, index), own.block_cap - block.counted(own.block_cap))
+        for index, block in enumerate(blocks)
     ]
     latest = latest_days(room, needed)
     return Outlook(required, counted, len(effective), needed, latest, len(latest) < needed)
@@ -140,10 +145,21 @@ def _days_left(window: Window, blocks: Sequence[Block], index: int) -> list[date
     first = window.start if index == 0 else block.weeks[0].monday
     until = blocks[index + 1].weeks[0].monday if index + 1 < len(blocks) else date.max
     own_weeks = {week.monday for week in block.weeks}
-    others = [week for week in window.weeks if week.days and first <= week.days[-1] and week.monday < until and week.monday not in own_weeks]
+    others = [
+        week
+        for week in window.weeks
+        if week.days and first <= week.days[-1] and week.monday < until and week.monday not in own_weeks
+    ]
     return free_days(block.weeks, window) + free_days(others, window)
 
 
 def _span(index: int, block: Block, own: BlockParameters) -> Span:
     full = len(block.weeks) == own.weeks_per_block
-    return Span(str(index), tuple(week.monday for week in block.weeks), int(full), len(block.lessons), block.counted(own.block_cap), True)
+    return Span(
+        str(index),
+        tuple(week.monday for week in block.weeks),
+        int(full),
+        len(block.lessons),
+        block.counted(own.block_cap),
+        True,
+    )

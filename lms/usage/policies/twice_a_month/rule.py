@@ -91,7 +91,9 @@ def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, parame
         raw=len(window.counted),
         longest_gap=window.longest_gap(),
         lessons=window.lessons,
-        spans=tuple(Span(month.name, (), month.required, month.counted, month.counted, month.judged) for month in months),
+        spans=tuple(
+            Span(month.name, (), month.required, month.counted, month.counted, month.judged) for month in months
+        ),
         weeks=window.weeks,
         outlook=outlook_of(window, months, own),
     )
@@ -139,7 +141,9 @@ def verdict_of(judged: Sequence[Month], own: MonthParameters) -> tuple[Verdict, 
     if len(short) <= own.forgiven_months and all(month.short == 1 for month in short) and counted >= required:
         text = N_("%(months)s 少 1 次，但总数 %(counted)s 次不少于 %(required)s 次")
         return "met-approximately", reason("one-short", text, months=names, **facts)
-    return "not-met", reason("not-met", N_("%(months)s 次数不够（共需 %(required)s 次，已上 %(counted)s 次）"), months=names, **facts)
+    return "not-met", reason(
+        "not-met", N_("%(months)s 次数不够（共需 %(required)s 次，已上 %(counted)s 次）"), months=names, **facts
+    )
 
 
 def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) -> Outlook:
@@ -149,7 +153,14 @@ def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) ->
     room = [(_days_left(window, month), month.short) for month in months]
     latest = latest_days(room, needed)
     weeks = len(window.effective(finished_at=window.end))
-    return Outlook(required, sum(min(month.counted, month.required) for month in months), weeks, needed, latest, len(latest) < needed)
+    return Outlook(
+        required,
+        sum(min(month.counted, month.required) for month in months),
+        weeks,
+        needed,
+        latest,
+        len(latest) < needed,
+    )
 
 
 def _days_left(window: Window, month: Month) -> list[date]:

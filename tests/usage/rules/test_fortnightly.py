@@ -27,7 +27,9 @@ def spread_lessons(count: int) -> list:
     return weekly([*range(1, 19, 2), *range(2, 19, 2)][:count])
 
 
-@pytest.mark.parametrize(("count", "verdict"), [(0, "not-met"), (7, "not-met"), (8, "met-approximately"), (9, "met"), (18, "met")])
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(0, "not-met"), (7, "not-met"), (8, "met-approximately"), (9, "met"), (18, "met")]
+)
 def test_eighteen_weeks_ask_for_nine(count: int, verdict: str) -> None:
     result = judged(school_facts(spread_lessons(count)))
     assert (len(result.effective), result.required, result.counted, result.verdict) == (18, 9, count, verdict)
@@ -40,21 +42,29 @@ def test_twenty_lessons_in_the_last_week_are_not_met() -> None:
     assert (result.raw, result.counted, result.verdict) == (4, 2, "not-met")  # at most one a day, at most two a block
     every_day = [lesson(date(2026, 12, 1) + timedelta(days=index), id=f"y{index}") for index in range(20)]
     result = judged(school_facts(every_day))
-    assert (result.raw, result.counted, result.verdict) == (20, 4, "not-met")  # three blocks touched, one of them full before
+    assert (result.raw, result.counted, result.verdict) == (
+        20,
+        4,
+        "not-met",
+    )  # three blocks touched, one of them full before
 
 
 def test_bunched_lessons_are_approximate_once_half_is_spread() -> None:
     bunched = weekly(range(1, 7)) + weekly(range(1, 7), weekday=2)
     result = judged(school_facts(bunched))
     assert (result.raw, result.counted, result.verdict, result.reason.code) == (12, 6, "met-approximately", "bunched")
-    assert judged(school_facts(weekly(range(1, 5)) + weekly(range(1, 6), weekday=2))).verdict == "met-approximately"  # raw 9, 5 spread
+    assert (
+        judged(school_facts(weekly(range(1, 5)) + weekly(range(1, 6), weekday=2))).verdict == "met-approximately"
+    )  # raw 9, 5 spread
     assert judged(school_facts(weekly(range(1, 5)) + weekly(range(1, 5), weekday=2))).verdict == "not-met"  # raw 8
 
 
 def test_fewer_than_four_finished_weeks_are_not_assessable() -> None:
     assert judged(school_facts(weekly([1, 2, 3]), as_of="09-23")).verdict == "not-assessable"
     assert judged(school_facts(weekly([1, 2, 3]), as_of="09-23")).counted == 3
-    assert judged(school_facts(weekly([1, 2, 3, 4]), as_of="09-24")).verdict == "met"  # the week of the 25th (holiday) ended on Thursday
+    assert (
+        judged(school_facts(weekly([1, 2, 3, 4]), as_of="09-24")).verdict == "met"
+    )  # the week of the 25th (holiday) ended on Thursday
 
 
 def test_a_week_counts_once_its_last_school_day_is_over() -> None:
@@ -66,7 +76,10 @@ def test_a_week_counts_once_its_last_school_day_is_over() -> None:
 
 def test_the_window_begins_with_class_and_admission() -> None:
     late = cohort(created=day("10-12"), admitted=day("09-01"))
-    assert (judged(school_facts(classes=[late])).start, len(judged(school_facts(classes=[late])).effective)) == (day("10-12"), 12)
+    assert (judged(school_facts(classes=[late])).start, len(judged(school_facts(classes=[late])).effective)) == (
+        day("10-12"),
+        12,
+    )
     admitted = cohort(admitted=day("10-15"))
     assert len(judged(school_facts(classes=[admitted])).effective) == 11  # that week keeps only Thursday and Friday
     assert judged(school_facts(weekly([1, 2, 3]), classes=[admitted])).raw == 0
@@ -89,7 +102,10 @@ def test_an_odd_last_week_is_a_block_of_its_own() -> None:
     assert [(len(span.weeks), span.raw) for span in result.spans] == [(2, 0), (2, 0), (1, 2)]
 
 
-@pytest.mark.parametrize(("weeks", "gap", "word"), [(range(1, 19), 0, "good"), ([4, 8, 12, 16], 3, "good"), ([5, 10, 15], 4, "warn"), ([6], 12, "bad")])
+@pytest.mark.parametrize(
+    ("weeks", "gap", "word"),
+    [(range(1, 19), 0, "good"), ([4, 8, 12, 16], 3, "good"), ([5, 10, 15], 4, "warn"), ([6], 12, "bad")],
+)
 def test_longest_gap(weeks: list[int], gap: int, word: str) -> None:
     result = judged(school_facts(weekly(weeks)))
     assert (result.longest_gap, result.regularity) == (gap, word)
@@ -124,7 +140,11 @@ def naive(facts: Facts) -> tuple[int, int, int, int, str]:
     """E, R, N, raw and verdict, written again from the definition with no shared code."""
     one = facts.classes[0]
     start = max(facts.term_start, one.created or facts.term_start, one.admitted or facts.term_start)
-    off = {fact.day for fact in facts.days if not fact.is_school and (fact.source == "national" or fact.countersigned or _in_time(fact))}
+    off = {
+        fact.day
+        for fact in facts.days
+        if not fact.is_school and (fact.source == "national" or fact.countersigned or _in_time(fact))
+    }
     extra = {fact.day for fact in facts.days if fact.is_school}
     school_days = []
     each = start
@@ -178,11 +198,22 @@ MONDAYS = st.integers(0, 17).map(lambda number: date(2026, 8, 31) + timedelta(we
 def some_facts(draw: st.DrawFn) -> Facts:
     taught = draw(st.sets(DAYS, max_size=45))
     closures = [
-        DayFact(each, False, "school", entered=each + timedelta(days=draw(st.integers(-3, 6))), countersigned=draw(st.booleans()))
+        DayFact(
+            each,
+            False,
+            "school",
+            entered=each + timedelta(days=draw(st.integers(-3, 6))),
+            countersigned=draw(st.booleans()),
+        )
         for each in draw(st.sets(DAYS, max_size=12))
     ]
     flags = [
-        FlagFact(monday, "考试", entered=monday + timedelta(days=draw(st.integers(-10, 3))), countersigned=draw(st.integers(0, 3)) == 0)
+        FlagFact(
+            monday,
+            "考试",
+            entered=monday + timedelta(days=draw(st.integers(-10, 3))),
+            countersigned=draw(st.integers(0, 3)) == 0,
+        )
         for monday in draw(st.sets(MONDAYS, max_size=8))
     ]
     one = cohort(created=draw(DAYS), admitted=draw(st.one_of(st.none(), DAYS)))
@@ -238,6 +269,8 @@ def test_the_outlook_is_kept_by_teaching_on_its_days(facts: Facts) -> None:
     result = judged(facts)
     plan = [lesson(each, id=f"plan-{each}") for each in result.outlook.latest]
     assert all(each > facts.as_of for each in result.outlook.latest)
-    end = judged(replace(facts, lessons=(*(row for row in facts.lessons if row.date <= facts.as_of), *plan), as_of=YEAR_END))
+    end = judged(
+        replace(facts, lessons=(*(row for row in facts.lessons if row.date <= facts.as_of), *plan), as_of=YEAR_END)
+    )
     if len(end.effective) >= 4:
         assert (end.verdict == "met") == (not result.outlook.out_of_reach)

@@ -1,0 +1,1 @@
+"""每班每学年课时 (Beijing, Hangzhou)."""

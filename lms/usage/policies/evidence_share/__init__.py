@@ -1,0 +1,1 @@
+"""A、B 级证据占比, definitions B10.5."""
