@@ -31,6 +31,7 @@ from lms.labs import pc_rules, rules
 from lms.labs.intake import Intake
 from lms.labs.models import BrokerCredential, StopEvent
 from lms.labs.service import password_of
+from lms.labs.veyon.runner import Runner
 from lms.roster.models import Room
 
 log = logging.getLogger("lms.labs.bridge")
@@ -64,6 +65,7 @@ class Bridge:
         self._repeated: dict[str, datetime] = {}
         self._school_id = school_id
         self._intake = Intake(school_id)
+        self._pcs = Runner(app, school_id, self._publish_picture)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="lms-bridge", protocol=mqtt.MQTTv311)
         self._client.username_pw_set(ADMIN, admin_password_file(settings.data_dir).read_text("utf-8").strip())
         self._client.reconnect_delay_set(1, 2)
@@ -82,6 +84,7 @@ class Bridge:
             self._retained = _last_retained(self._school_id)
             self._client.connect_async(self._host, self._port, keepalive=20)
             self._client.loop_start()
+            self._pcs.start()
             last_commit = clock.now()
             try:
                 while not self._stopping.wait(POLL_S):
@@ -94,9 +97,14 @@ class Bridge:
                     db.session.remove()
                 self._commit()
             finally:
+                self._pcs.stop()
                 self._client.disconnect()
                 self._client.loop_stop()
 
+
+    def _publish_picture(self, topic: str, picture: bytes) -> None:
+        if self._connected.is_set():  # an old picture is worth nothing: none is kept for later
+            self._client.publish(topic, picture, qos=0)
 
     def _work(self) -> None:
         try:

@@ -76,9 +76,9 @@ def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: It
     return Rights((f"{HOMIE}/{terminal}/#",), tuple(seen + table + room_topics))
 
 
-def console_rights(room: str) -> Rights:
-    """A teacher's console: reads every device and its room, writes only the room's stop."""
-    return Rights((stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices"))
+def console_rights(room: str, console: str) -> Rights:
+    """A teacher's console: reads every device, its room and the screens that it asked for; writes only the room's stop."""
+    return Rights((stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices", f"screens/{console}/#"))
 
 
 def gateway_rights() -> Rights:

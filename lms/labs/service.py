@@ -126,9 +126,10 @@ def console_credential(account: Account, room: Room) -> Credential:
     """Credential of a teacher's console for one room; renewed after four hours."""
     username = f"console-{account.id.hex[-12:]}-{room.code}"
     row = db.session.scalar(select(BrokerCredential).where(BrokerCredential.school_id == room.school_id, BrokerCredential.username == username))
-    if row is None or row.revoked or row.expires_at <= clock.now() + timedelta(hours=1):
+    wanted = rules.console_rights(room.code, username)
+    if row is None or row.revoked or row.rights != wanted.to_json() or row.expires_at <= clock.now() + timedelta(hours=1):
         with write():
-            row = _ensure(room.school_id, username, rules.console_rights(room.code), None, clock.now() + timedelta(hours=CONSOLE_HOURS))
+            row = _ensure(room.school_id, username, wanted, None, clock.now() + timedelta(hours=CONSOLE_HOURS))
     return _credential(row, room.code)
 
 

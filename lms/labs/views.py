@@ -20,11 +20,13 @@ from lms.core.menu import Entry, offer
 from lms.core.web import ok
 from lms.labs import check_views, kits, pc_views, service, texts
 from lms.labs.models import Device
+from lms.labs.veyon import views as veyon_views
 from lms.roster.access import get_row
 from lms.roster.models import Room
 
 bp = Blueprint("labs", __name__, template_folder="templates")
 bp.register_blueprint(check_views.bp)
+bp.register_blueprint(veyon_views.bp)
 bp.register_blueprint(pc_views.bp)
 STAFF = ("teacher", "school_admin")
 ROOM = "/api/labs/rooms/<uuid:room_id>"

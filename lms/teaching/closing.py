@@ -15,6 +15,7 @@ from lms.core.db import db, write
 from lms.core.models import Account
 from lms.courses import service as courses
 from lms.labs import service as labs
+from lms.labs.veyon import service as pcs
 from lms.labs.models import Device, DeviceLessonSummary, TerminalPresence
 from lms.roster.models import Person
 from lms.teaching import rules
@@ -38,6 +39,7 @@ def finish(actor: Account | None, lesson: LessonSession, ended_at: datetime, rea
     if room is not None:
         labs.stop_room(actor, room, lesson.id)
         labs.release_leases(actor, lesson.id)
+        pcs.end_lesson(actor, room, lesson.id)
     sign_out_pupils(lesson, ended_at)
     publish(lesson)
     note_event(lesson, "ended", actor, now, reason=reason, ended_at=ended_at.isoformat())

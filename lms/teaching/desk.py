@@ -18,6 +18,7 @@ from lms.core.errors import Refused
 from lms.core.models import Account
 from lms.courses.models import PackageVersion
 from lms.labs.models import Device
+from lms.labs.veyon import service as pcs
 from lms.roster.models import Person, Room, Seat
 from lms.teaching.models import LessonGroup, LessonSession, RegisterEntry
 
@@ -139,6 +140,7 @@ def state_of(desk: Desk) -> dict[str, Any]:
         "at": clock.now().isoformat(timespec="milliseconds"),
         "help": desk.needs_help_at is not None,
         "group": desk.group_no,
+        "watched_until": pcs.watch_end(desk.lesson_id),
     }
 
 

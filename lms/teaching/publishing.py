@@ -7,6 +7,7 @@ from typing import Any
 from lms.core import clock
 from lms.core.db import db
 from lms.labs import service as labs
+from lms.labs.veyon import service as pcs
 from lms.roster.models import Room
 from lms.teaching.models import LessonSession
 
@@ -25,6 +26,7 @@ def lesson_state(lesson: LessonSession) -> dict[str, Any]:
         "step_version": lesson.steps_pushed,
         "rev": lesson.rev,
         "at": clock.now().isoformat(timespec="milliseconds"),
+        "watched_until": pcs.watch_end(lesson.id),
     }
 
 

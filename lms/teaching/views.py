@@ -16,13 +16,15 @@ from lms.core.auth import current_account, current_school_id, require
 from lms.core.errors import Invalid
 from lms.core.menu import Entry, offer
 from lms.labs import service as labs
+from lms.labs.veyon import service as pcs
+from lms.labs.veyon.texts import console_texts as pc_texts
 from lms.roster import service as roster
-from lms.teaching import api, board, plan, pupil_views, rules, seat_views, service, texts
+from lms.teaching import api, board, pc_api, plan, pupil_views, rules, seat_views, service, texts
 from lms.teaching.access import school_of, steered, today_of
 from lms.teaching.blueprint import bp
 from lms.teaching.publishing import room_of
 
-__all__ = ["api", "bp", "pupil_views", "seat_views"]
+__all__ = ["api", "bp", "pc_api", "pupil_views", "seat_views"]
 
 STAFF = ("teacher", "school_admin")
 
@@ -102,11 +104,13 @@ def console(lesson_id: uuid.UUID) -> Response | str:
     lesson = steered(current_account(), lesson_id)
     if lesson.state == "closed":
         return redirect(url_for("teaching.summary", lesson_id=lesson.id))
+    room = room_of(lesson)
     return render_template(
         "teaching/console.html",
         lesson=lesson,
         class_name=board.class_title(lesson),
-        room=room_of(lesson),
+        room=room,
+        pc_texts=pc_texts() if room is not None and pcs.settings_of(room.id) is not None else None,
         content=board.console_content(lesson),
         state={**board.console_state(lesson), "controller": api.controller_of(lesson)},
         texts=texts.console_texts(),

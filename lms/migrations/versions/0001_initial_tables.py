@@ -430,6 +430,30 @@ def upgrade() -> None:
         batch_op.create_index("ix_package_version_slug", ["school_id", "slug"], unique=False)
 
     op.create_table(
+        "pc_order",
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("lesson_id", sa.Uuid(), nullable=True),
+        sa.Column("action", sa.String(length=12), nullable=False),
+        sa.Column("seats", sa.JSON(), nullable=False),
+        sa.Column("ordered_by", sa.Uuid(), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("results", sa.JSON(), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["ordered_by"], ["account.id"], name=op.f("fk_pc_order_ordered_by_account")),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_pc_order_room_id_room")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_pc_order_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pc_order")),
+    )
+    with op.batch_alter_table("pc_order", schema=None) as batch_op:
+        batch_op.create_index("ix_pc_order_school_lesson", ["school_id", "lesson_id"], unique=False)
+        batch_op.create_index("ix_pc_order_school_state", ["school_id", "state"], unique=False)
+
+    op.create_table(
         "person",
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -480,6 +504,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room_image")),
         sa.UniqueConstraint("key_hash", name=op.f("uq_room_image_key_hash")),
         sa.UniqueConstraint("school_id", "room_id", name=op.f("uq_room_image_school_id_room_id")),
+    )
+    op.create_table(
+        "room_veyon",
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.String(length=200), nullable=False),
+        sa.Column("method", sa.String(length=8), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("certificate", sa.Text(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_room_veyon_room_id_room")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_room_veyon_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_room_veyon")),
+        sa.UniqueConstraint("school_id", "room_id", name=op.f("uq_room_veyon_school_id_room_id")),
     )
     op.create_table(
         "seat",
@@ -743,6 +782,19 @@ def upgrade() -> None:
     with op.batch_alter_table("room_pc", schema=None) as batch_op:
         batch_op.create_index("ix_room_pc_school_room", ["school_id", "room_id"], unique=False)
 
+    op.create_table(
+        "seat_pc",
+        sa.Column("seat_id", sa.Uuid(), nullable=False),
+        sa.Column("address", sa.String(length=80), nullable=False),
+        sa.Column("mac", sa.String(length=17), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_seat_pc_school_id_organisation")),
+        sa.ForeignKeyConstraint(["seat_id"], ["seat.id"], name=op.f("fk_seat_pc_seat_id_seat"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_seat_pc")),
+        sa.UniqueConstraint("school_id", "seat_id", name=op.f("uq_seat_pc_school_id_seat_id")),
+    )
     op.create_table(
         "teaching_assignment",
         sa.Column("teacher_id", sa.Uuid(), nullable=False),
