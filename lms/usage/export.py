@@ -35,9 +35,9 @@ def workbook_of(
     first = results[0].facts
     title = [f"{school} · {_('开课合规')}", _("截至 %(day)s，课程 %(course)s", day=first.as_of.isoformat(), course=first.course), *note]
     if own is None:
-        _sheet(book, _("学段"), title, *_stage_rows(results, say), widths=(20, 10, 14, 14, 52, 10, 34))
-    _sheet(book, _("班级"), title, *_class_rows(results, shown, say), widths=(20, 10, 12, 14, 14, 8, 8, 8, 8, 8, 8, 24, 36))
-    _sheet(book, _("课次"), title, *_lesson_rows(shown[0], units, say), widths=(12, 12, 24, 10, 8, 8, 8, 8, 8, 44))
+        add_sheet(book, _("学段"), title, *_stage_rows(results, say), widths=(20, 10, 14, 14, 52, 10, 34))
+    add_sheet(book, _("班级"), title, *_class_rows(results, shown, say), widths=(20, 10, 12, 14, 14, 8, 8, 8, 8, 8, 8, 24, 36))
+    add_sheet(book, _("课次"), title, *_lesson_rows(shown[0], units, say), widths=(12, 12, 24, 10, 8, 8, 8, 8, 8, 44))
     return book
 
 
@@ -103,7 +103,8 @@ def _lesson_rows(classes: Sequence[ClassResult], units: dict[str, str], say: Say
     return head, rows
 
 
-def _sheet(book: Workbook, name: str, title: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[Any]], *, widths: Sequence[int]) -> None:
+def add_sheet(book: Workbook, name: str, title: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[Any]], *, widths: Sequence[int]) -> None:
+    """Add a sheet with title lines, head and rows of text, frozen, filtered, set up for A4."""
     sheet: Worksheet = book.create_sheet(name)
     for line in title:
         sheet.append([line])

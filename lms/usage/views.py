@@ -27,23 +27,28 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
-from lms.core.auth import current_account, current_school_id, may, require
+from lms.core.auth import current_account, current_school_id, require
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
-from lms.core.models import Account
 from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
-from lms.roster.models import Person, Room, SchoolClass, TeachingAssignment
+from lms.roster.models import Person, Room, SchoolClass
 from lms.usage import board, policies, service
 from lms.usage.evidence import WITNESS_NAMES
 from lms.usage.forms import changes_of, second_person
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
+from lms.usage.ownclasses import own_classes
+from lms.usage.papers.views import bp as papers
 from lms.usage.reasons import Reason
+from lms.usage.schoolyear.views import bp as schoolyear
+from lms.usage.speech import say
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
 bp = Blueprint("usage", __name__, template_folder="templates")
+bp.register_blueprint(papers)
+bp.register_blueprint(schoolyear)
 STAFF = ("teacher", "school_admin")
 ADMIN = ("school_admin",)
 DEFAULT_RULE = "fortnightly"
@@ -53,12 +58,6 @@ COURSE_NAMES = {"ncet": _l("央馆人工智能课程"), "demo-ncet": _l("示范�
 @bp.record_once
 def _menu(state: BlueprintSetupState) -> None:
     offer(state.app, Entry("usage.compliance", _l("开课合规"), "shield-check", STAFF, 30))
-
-
-def say(why: Reason) -> str:
-    """A reason in the reader's language."""
-    facts = {name: _(value) if isinstance(value, str) and value else value for name, value in why.facts}
-    return str(_(why.template, **facts))
 
 
 @bp.app_template_filter("say")
@@ -90,17 +89,6 @@ def _asked() -> Asked:
     return Asked(policies.policy(request.args.get("rule") or DEFAULT_RULE, "lessons"), as_of, today)
 
 
-def _own_classes(account: Account, today: date) -> frozenset[str] | None:
-    """Ids of the classes that the account may see; None for all (admin)."""
-    if may(account, ADMIN):
-        return None
-    person = roster.teacher_of(account)
-    if person is None:
-        return frozenset()
-    query = select(TeachingAssignment).where(TeachingAssignment.school_id == person.school_id, TeachingAssignment.teacher_id == person.id)
-    return frozenset(str(row.class_id) for row in db.session.scalars(query) if row.ends_on is None or row.ends_on >= today)
-
-
 def _common(asked: Asked, result: SchoolResult) -> dict[str, Any]:
     return {
         "asked": asked,
@@ -118,7 +106,7 @@ def _common(asked: Asked, result: SchoolResult) -> dict[str, Any]:
 def compliance() -> str:
     """Compliance: the answer first, then why, then what to do."""
     asked = _asked()
-    own = _own_classes(current_account(), asked.today)
+    own = own_classes(current_account(), asked.today)
     try:
         facts = service.facts_of(current_school_id(), asked.as_of)
     except Refused as refusal:
@@ -160,7 +148,7 @@ def class_page(class_id: uuid.UUID) -> str:
 
 
 def _need_class(class_id: uuid.UUID, today: date) -> None:
-    own = _own_classes(current_account(), today)
+    own = own_classes(current_account(), today)
     if own is not None and str(class_id) not in own:
         raise NotAllowed("not-your-class", _l("您没有任教这个班。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))
 
@@ -236,7 +224,7 @@ def chain() -> str:
 def export() -> Response:
     """The same figures as an Excel workbook."""
     asked = _asked()
-    own = _own_classes(current_account(), asked.today)
+    own = own_classes(current_account(), asked.today)
     facts = service.facts_of(current_school_id(), asked.as_of)
     school = roster.school_of(current_school_id())
     simulated = current_app.config["ZHIKE"].origin == "simulated"
