@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 from labkit import codecs
 from labkit.binding import Choice
-from labkit.codecs import Reported
-from labkit.errors import LabkitError
+from labkit.codecs import Lacking, Reported
+from labkit.errors import LabkitError, LinkDown
 from labkit.lab import Lab, LabDevice
 from labkit.links import Broker, BrokerAddress, GuardedPort
+from labkit.links.text import Pushes, TextAddress
 from labkit.ports import SCHEMES, Listing, Name, SerialPort, parse_name
 
 FIX, WATCH = "fix", "watch"
@@ -343,45 +344,79 @@ def _check_login(address: BrokerAddress, where: str) -> Iterator[Trouble]:
         broker.stop()
 
 
-def check_firmware(pairs: Sequence[tuple[LabDevice, SerialPort]]) -> Iterator[Trouble]:
-    """Open each port through a guard (which stops the kit), ask for the firmware, compare it with the profile; all at once."""
-    answers: dict[str, str | None] = {}
+@dataclass(frozen=True)
+class Answer:
+    """What a kit made of the probe: ``reached`` the line opened, ``version`` what it says it is, ``told`` it tells its state too."""
+
+    reached: bool = False
+    version: str | None = None
+    told: bool = False
+
+
+def check_firmware(pairs: Sequence[tuple[LabDevice, SerialPort | TextAddress]]) -> Iterator[Trouble]:
+    """Open each line through a guard (which stops the kit), ask for the firmware, compare it with the profile; all at once."""
+    answers: dict[str, Answer] = {}
+    pushes = Pushes()
     threads = [
-        threading.Thread(target=lambda d=d, p=p: answers.update({d.id: ask_firmware(d, p.path)}), daemon=True)
+        threading.Thread(target=lambda d=d, p=p: answers.update({d.id: ask_firmware(d, p, pushes)}), daemon=True)
         for d, p in pairs
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for device, port in pairs:
-        yield from judge_firmware(device, port.path, answers.get(device.id))
+    pushes.close()
+    for device, place in pairs:
+        answer = answers.get(device.id, Answer())
+        if isinstance(place, TextAddress):
+            yield from judge_text_kit(device, place, answer)
+        else:
+            yield from judge_firmware(device, place.path, answer.version)
 
 
-def ask_firmware(device: LabDevice, path: str) -> str | None:
-    """What the kit says it is; None when it does not answer within 4 s after opening."""
-    profile, answer, over = device.profile, [], threading.Event()
+def ask_firmware(device: LabDevice, place: SerialPort | TextAddress, pushes: Pushes) -> Answer:
+    """What the kit says it is; it has 4 s to answer after opening."""
+    profile, over, reached, told = device.profile, threading.Event(), threading.Event(), threading.Event()
+    versions: list[str] = []
     codec = codecs.create(profile.transport.codec, profile, device.parameters)
+    text = isinstance(place, TextAddress)
+    waits = isinstance(place, TextAddress) and place.push_port > 0
 
     def receive(data: bytes) -> None:
         for event in codec.feed(data):
-            if isinstance(event, Reported) and event.property == profile.match.probe:
-                answer.append(str(event.value))
-                over.set()
+            if isinstance(event, (Reported, Lacking)) and event.property == profile.match.probe:
+                versions.append(str(event.value) if isinstance(event, Reported) else event.answer[:40])
+                if told.is_set() or not waits:
+                    over.set()
 
     def note(event: dict[str, object]) -> None:
         if event.get("event") == "open":
-            port.write(codec.opening() + codec.read(profile.properties[profile.match.probe]))
+            reached.set()
+            opening = b"" if text else codec.opening()
+            port.write(opening + codec.read(profile.properties[profile.match.probe]))
         elif event.get("event") == "exit":
+            over.set()
+
+    def push(_data: bytes) -> None:
+        told.set()
+        if versions:
             over.set()
 
     port = GuardedPort(receive, note)
     safety = profile.safety
     stop = codec.stop(profile.actions[safety.stop], safety.resync_before_stop) if safety else ()
-    port.open(Path(path), profile.transport.baud, device.settle_ms, stop, safety.repeat_stop if safety else 1)
+    repeat = safety.repeat_stop if safety else 1
+    if isinstance(place, TextAddress):
+        try:
+            pushes.listen(place, push)
+        except LinkDown:
+            return Answer()
+        port.open(place.url, 0, device.settle_ms, stop, repeat, getattr(codec, "numbers_from", 0))
+    else:
+        port.open(Path(place.path), profile.transport.baud, device.settle_ms, stop, repeat)
     over.wait(PROBE_S + device.settle_ms / 1000)
     port.close()
-    return answer[0] if answer else None
+    return Answer(reached.is_set(), versions[0] if versions else None, told.is_set())
 
 
 def judge_firmware(device: LabDevice, path: str, version: str | None) -> Iterator[Trouble]:
@@ -402,6 +437,63 @@ def judge_firmware(device: LabDevice, path: str, version: str | None) -> Iterato
         )  # fmt: skip
 
 
+def judge_text_kit(device: LabDevice, place: TextAddress, answer: Answer) -> Iterator[Trouble]:
+    """A kit on the Wi-Fi: not there, silent, another firmware, or its state does not get through."""
+    subject, title = named(device), device.profile.title
+    if not answer.reached:
+        yield Trouble(
+            "not-reached", subject, f"连不上 {place.url}",
+            "打开电源；让这台电脑和它在同一个 Wi-Fi（多数套件自己就是热点）；用 ping 核对 lab.yaml 里的地址",
+            f"cannot reach {place.url}", "switch it on; join its Wi-Fi with this PC; check the address in lab.yaml",
+        )  # fmt: skip
+    elif answer.version is None:
+        yield Trouble(
+            "no-firmware", subject, f"{place.url} 没有按 {title.zh} 的 SDK 回应",
+            "打开电源；关掉正在连它的 App 和别的电脑；看 lab.yaml 里的地址和 profile 是否选对",
+            f"{place.url} does not answer as the SDK of {title.en}",
+            "switch it on; close the app or PC that holds it; check address and profile in lab.yaml",
+        )  # fmt: skip
+    elif not re.search(device.pattern, answer.version):
+        yield Trouble(
+            "wrong-firmware", subject, f"固件不对：读到 {answer.version}，应符合 {device.pattern}",
+            f"用厂家的 App 升级 {title.zh} 的固件，或在 lab.yaml 换成对的 profile",
+            f"wrong firmware: read {answer.version}, expected {device.pattern}",
+            "update it with its maker's app, or name the right profile in lab.yaml",
+        )  # fmt: skip
+    elif place.push_port and not answer.told:
+        yield Trouble(
+            "no-state", subject, f"它有回应，但 UDP {place.push_port} 端口收不到它的状态（电量、高度、是否停下）",
+            f"让防火墙放行 UDP {place.push_port}；关掉占用这个端口的程序",
+            f"it answers, but its state does not come in at UDP {place.push_port}",
+            f"let the firewall pass UDP {place.push_port}; close the program that uses that port",
+        )  # fmt: skip
+
+
+def text_kits(devices: Iterable[LabDevice], run_dir: Path) -> tuple[list[tuple[LabDevice, TextAddress]], list[Trouble]]:
+    """The text kits of a lab file and where they are; a wrong address, a busy state port and a missing simulator are troubles."""
+    found: list[tuple[LabDevice, TextAddress]] = []
+    troubles: list[Trouble] = []
+    for device in devices:
+        if device.profile.transport.type not in ("tcp", "udp"):
+            continue
+        try:
+            place = TextAddress.find(device, run_dir)
+        except LabkitError as error:
+            fix = ("改 lab.yaml 里的 url", "correct the url in lab.yaml")
+            troubles.append(Trouble("bad-address", named(device), error.zh, fix[0], error.en, fix[1]))
+            continue
+        if place is None:
+            troubles.append(
+                Trouble(
+                    "not-reached", named(device), "模拟设备没有运行", "运行 labkit simulate，--run-dir 与网关相同",
+                    "its simulator does not run", "run labkit simulate with the gateway's --run-dir",
+                )
+            )  # fmt: skip
+        else:
+            found.append((device, place))
+    return found, troubles
+
+
 def probeable(
     devices: Iterable[LabDevice], choices: Mapping[str, Choice], bad: set[str]
 ) -> list[tuple[LabDevice, SerialPort]]:
@@ -409,7 +501,7 @@ def probeable(
     found = []
     for device in devices:
         port = choices[device.id].port if device.id in choices else None
-        if port and port.path not in bad and device.profile.match.probe and device.profile.transport.codec:
+        if port and port.path not in bad and device.profile.match.probe and device.profile.transport.type == "serial":
             found.append((device, port))
     return found
 
@@ -420,4 +512,4 @@ def named(device: LabDevice) -> str:
 
 
 def _has_port(device: LabDevice) -> bool:
-    return device.scheme in SCHEMES or device.scheme in ("serial", "sim")
+    return device.profile.transport.type == "serial" and device.scheme in (*SCHEMES, "serial", "sim")

@@ -43,6 +43,18 @@ def faults(profile: Profile) -> Iterator[Fault]:
             yield document.fault(where, f"样例写错了：{error}", f"the sample is not right: {error!r}")
 
 
+def given(profile: Profile) -> dict[str, object]:
+    """Each property's first value among the answers of the profile's samples; empty where there are none."""
+    path = Path(profile.folder) / FILE
+    data = yamlfile.read(path).data if path.is_file() else None
+    rows = data.get("exchanges") if isinstance(data, dict) else None
+    found: dict[str, object] = {}
+    for row in rows if isinstance(rows, list) else []:
+        gives = row.get("gives") if isinstance(row, dict) else None
+        found = (gives if isinstance(gives, dict) else {}) | found
+    return found
+
+
 def _differences(profile: Profile, row: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
     codec = codecs.create(profile.transport.codec, profile)
     wanted = str(row.get("sends", ""))

@@ -13,16 +13,18 @@ from typing import Protocol
 
 from labkit.model import Affordance, Form, Profile, Value
 
-_FIELD = re.compile(r"\\\{([a-z][a-z0-9_]*)(?::\w+)?\\\}")
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
+_FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::\w+)?\}")
+_WORD = re.compile(r"#\d$")
+_NUMBER = r"[+-]?\d{1,6}(?:\.\d{1,6})?"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The PC asks for a property; ``answer`` makes the kit's reply of its value."""
+    """The PC asks for a property; ``answer`` makes the kit's reply of its value, ``refusal`` is what one without it says."""
 
     property: str
     answer: Callable[[Value], bytes]
+    refusal: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Written:
     """The PC sets a property; ``answer`` is the kit's reply, empty where it says nothing."""
 
     property: str
-    value: float
+    value: float | str
     answer: bytes = b""
 
 
@@ -62,13 +64,13 @@ class KitEnd(Protocol):
 class Phrases:
     """A profile's hrefs read backwards, for protocols that send them as text: which property or action a text means.
 
-    ``{name}`` stands for a number: a parameter's own value, else the value that is written.
+    ``{name}`` stands for a parameter's own value, else for the value of the property of that name: a number, or one of its words.
     """
 
     def __init__(self, profile: Profile, parameters: Mapping[str, int], scheme: str) -> None:
-        self._scheme, self._parameters = scheme + ":", parameters
+        self._scheme, self._profile, self._parameters = scheme + ":", profile, parameters
         self._reads = {self._filled(form): item.id for item, form in _forms(profile) if "readproperty" in form.op}
-        self._writes = [(self._pattern(form), item.id) for item, form in _forms(profile) if "writeproperty" in form.op]
+        self._writes = [self._pattern(form, item) for item, form in _forms(profile) if "writeproperty" in form.op]
         self._acts = {self._filled(form): item.id for item in profile.actions.values() for form in item.forms}
 
     def reads(self, text: str) -> str:
@@ -79,22 +81,40 @@ class Phrases:
         """The action that a text is a step of, or ""."""
         return self._acts.get(text, "")
 
-    def writes(self, text: str) -> tuple[str, float] | None:
-        """The property that a text sets, and its value."""
-        for pattern, name in self._writes:
+    def writes(self, text: str) -> tuple[str, float | str] | None:
+        """The property that a text sets, and its value as the wire has it."""
+        return next(iter(self.sets(text).items()), None)
+
+    def sets(self, text: str) -> dict[str, float | str]:
+        """All properties that a text sets at once (a drive has two speeds)."""
+        for pattern in self._writes:
             match = pattern.fullmatch(text)
             if match:
-                return name, float(match[1])
-        return None
+                return {name: self._value(name, raw) for name, raw in match.groupdict().items()}
+        return {}
+
+    def _value(self, name: str, raw: str) -> float | str:
+        return raw if self._profile.properties[name].enum else float(raw)
 
     def _filled(self, form: Form) -> str:
-        text = form.href.removeprefix(self._scheme)
-        for name, value in self._parameters.items():
-            text = text.replace("{" + name + "}", str(value))
-        return text
+        text = _WORD.sub("", form.href.removeprefix(self._scheme))
+        return _FIELD.sub(lambda field: str(self._parameters.get(field[1], field[0])), text)
 
-    def _pattern(self, form: Form) -> re.Pattern[str]:
-        return re.compile(_FIELD.sub(lambda _: _NUMBER, re.escape(self._filled(form)), count=1))
+    def _pattern(self, form: Form, own: Affordance) -> re.Pattern[str]:
+        seen: set[str] = set()
+
+        def group(field: re.Match[str]) -> str:
+            item = self._profile.properties.get(field[1], own)
+            if item.id in seen:
+                return f"(?P={item.id})"
+            seen.add(item.id)
+            return f"(?P<{item.id}>{'|'.join(map(re.escape, item.enum)) or _NUMBER})"
+
+        # Between the fields stands plain text.
+        text, at, made = self._filled(form), 0, ""
+        for field in _FIELD.finditer(text):
+            made, at = made + re.escape(text[at : field.start()]) + group(field), field.end()
+        return re.compile(made + re.escape(text[at:]))
 
 
 def _forms(profile: Profile) -> list[tuple[Affordance, Form]]:

@@ -18,9 +18,10 @@ import re
 from collections.abc import Mapping
 
 from labkit.codecs.events import Ack, Event, Noise, Reported, StopProved
+from labkit.codecs.kit_end import Heard
 from labkit.codecs.scale import reading
-from labkit.codecs.text_sdk import TextCodec, answered
-from labkit.model import Action, Affordance, Form, Profile
+from labkit.codecs.text_sdk import TextCodec, TextEnd, answered, wire_text
+from labkit.model import Action, Affordance, Form, Profile, Value
 
 FIRST, GUARD_FIRST, LAST = 1_000_000, 5_000_000, 9_999_999
 MAX_BUFFER = 4096
@@ -129,4 +130,33 @@ def _number(affordance: Affordance, form: Form, word: str) -> Reported | Noise:
     return reading(affordance, form, value, word.encode())
 
 
+class RobomasterEnd(TextEnd):
+    """The robot's end of one stream."""
+
+    def __init__(self, profile: Profile, parameters: Mapping[str, int]) -> None:
+        super().__init__(profile, parameters)
+        self._buffer = b""
+
+    def hear(self, data: bytes) -> list[Heard]:
+        """Commands end in ``;`` and may carry a number, which the answer repeats."""
+        *commands, self._buffer = (self._buffer + data)[-MAX_BUFFER:].split(b";")
+        return [one for raw in commands for one in self._command(" ".join(raw.decode("ascii", "replace").split()))]
+
+    def push(self, values: Mapping[str, Value], speed_mps: float) -> bytes:
+        """``chassis push attitude 0 0 1.5;status 1;``: all attributes of a part behind its name."""
+        parts: dict[str, dict[str, list[str]]] = {}
+        for item, form, href in self._forms.pushed():
+            part, _, attribute = href.words.partition(" ")
+            words = parts.setdefault(part, {}).setdefault(attribute, [])
+            words += ["0"] * ((href.word or 0) + 1 - len(words))
+            words[href.word or 0] = wire_text(form, values[item.id])
+        lines = [(part, name, words) for part, attributes in parts.items() for name, words in attributes.items()]
+        return "".join(f"{part} push {name} {' '.join(words)};" for part, name, words in lines).encode()
+
+    def _command(self, text: str) -> list[Heard]:
+        command, mark, number = text.partition(" seq ")
+        return self.meaning(command, lambda words: f"{words}{mark}{number};".encode("ascii", "replace"))
+
+
 CODECS = {"robomaster": RobomasterCodec}
+KITS = {"robomaster": RobomasterEnd}

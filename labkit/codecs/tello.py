@@ -18,9 +18,10 @@ import re
 from collections.abc import Mapping
 
 from labkit.codecs.events import Ack, Event, Noise, StopProved
+from labkit.codecs.kit_end import Heard
 from labkit.codecs.scale import reading
-from labkit.codecs.text_sdk import TextCodec, answered, refused
-from labkit.model import Action, Affordance, Form, Profile
+from labkit.codecs.text_sdk import TextCodec, TextEnd, answered, refused, wire_text
+from labkit.model import Action, Affordance, Form, Profile, Value
 
 STILL_SPEED = 1
 STILL_TIMES = 2
@@ -101,4 +102,19 @@ class TelloCodec(TextCodec):
         return events
 
 
+class TelloEnd(TextEnd):
+    """The kit's end of one socket."""
+
+    def hear(self, data: bytes) -> list[Heard]:
+        """One command a datagram, answered by bare words."""
+        return self.meaning(" ".join(data.decode("ascii", "replace").split()), str.encode)
+
+    def push(self, values: Mapping[str, Value], speed_mps: float) -> bytes:
+        """Its state; ``vgx`` in 0.1 m/s says whether it moves."""
+        state = {"vgx": f"{round(speed_mps * 10)}", "vgy": "0", "vgz": "0"}
+        state |= {href.words: wire_text(form, values[item.id]) for item, form, href in self._forms.pushed()}
+        return ("".join(f"{key}:{word};" for key, word in state.items()) + "\r\n").encode()
+
+
 CODECS = {"tello": TelloCodec}
+KITS = {"tello": TelloEnd}

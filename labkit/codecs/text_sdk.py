@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from labkit.codecs.events import Event, Lacking, Noise, Reported
+from labkit.codecs.kit_end import Acted, Heard, Phrases, Said, Wanted, Written
 from labkit.codecs.scale import checked, reading
 from labkit.errors import Malformed
-from labkit.model import Action, Affordance, Form, Profile
+from labkit.model import Action, Affordance, Form, Profile, Value
 
 MAX_COMMAND = 128
 _HREF = re.compile(r"(text|push):([!-\"$-:<-~]+(?: [!-\"$-:<-~]+)*)(?:#(\d))?")
@@ -171,6 +172,52 @@ class TextCodec(ABC):
         """Take one datagram of what the kit tells by itself."""
 
 
+class TextEnd(ABC):
+    """The kit's end of a text protocol, for its simulator: nothing is obeyed or told before ``command``, a strange word is refused."""
+
+    def __init__(self, profile: Profile, parameters: Mapping[str, int]) -> None:
+        self._profile = profile
+        self._phrases = Phrases(profile, parameters, "text")
+        self._forms = TextForms(profile, parameters)
+        self.listening = False
+
+    @abstractmethod
+    def hear(self, data: bytes) -> list[Heard]:
+        """Take bytes from the PC: a piece of the stream, or one datagram; damage is refused, never an exception."""
+
+    @abstractmethod
+    def push(self, values: Mapping[str, Value], speed_mps: float) -> bytes:
+        """One datagram of what the kit tells by itself: each pushed property's value, and how fast it moves (some protocols say it)."""
+
+    def meaning(self, command: str, answer: Callable[[str], bytes]) -> list[Heard]:
+        """What one command asks for; ``answer`` puts words on the wire."""
+        ok, error = answer("ok"), answer("error")
+        if command == "command":
+            self.listening = True
+            return [Said(ok)]
+        if not self.listening:
+            return []
+        if name := self._phrases.acts(command):
+            return [Acted(name, ok)]
+        if name := self._phrases.reads(command):
+            item = self._profile.properties[name]
+            return [Wanted(name, lambda value: answer(self._told(item, value)), error)]
+        values = self._phrases.sets(command)
+        if not values:
+            return [Said(error)]
+        written = [Written(name, self._unscaled(name, raw)) for name, raw in values.items()]
+        return [*written, Said(ok)]
+
+    def _told(self, item: Affordance, value: Value) -> str:
+        form = item.form("readproperty")
+        assert form
+        return "0 " * (Href.read(form.href).word or 0) + wire_text(form, value)
+
+    def _unscaled(self, name: str, raw: float | str) -> float | str:
+        form = self._profile.properties[name].form("writeproperty")
+        return raw if isinstance(raw, str) or form is None else raw * form.factor + form.offset
+
+
 def refused(answer: str) -> bool:
     """Whether an answer says that the kit does not do it."""
     words = answer.lower().split()
@@ -194,6 +241,13 @@ def answered(affordance: Affordance, form: Form, answer: str) -> Reported | Lack
     except ValueError:
         return Noise(raw, f"{affordance.id} answered with text")
     return reading(affordance, form, number, raw)
+
+
+def wire_text(form: Form, value: Value) -> str:
+    """A property's value as the kit writes it."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _decimal((value - form.offset) / form.factor)
+    return str(value)
 
 
 def _wire(affordance: Affordance, form: Form, value: float | str) -> float | str:

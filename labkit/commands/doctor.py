@@ -16,6 +16,7 @@ from labkit.commands.lab_check import look
 from labkit.doctor import FIX, Machine, Trouble
 from labkit.errors import BadDocument, LabkitError
 from labkit.lab import Lab, load_lab
+from labkit.lab_check import REMEDIES
 from labkit.links import BrokerAddress
 from labkit.model import State
 from labkit.ports import lab_ports, system_ports
@@ -62,7 +63,9 @@ def examine(
         troubles += [one for one in told if one is not None]
     elif lab and probe:
         bad = {one.subject for one in closed} | {p.path for p in ports if any(h.ours for h in machine.holders(p.path))}
-        troubles += doctor.check_firmware(doctor.probeable(lab.devices, choices, bad))
+        kits, lost = doctor.text_kits(lab.devices, run_dir or lab.path.parent)
+        troubles += lost
+        troubles += doctor.check_firmware([*doctor.probeable(lab.devices, choices, bad), *kits])
     troubles += [*doctor.check_cameras(machine, lab), *doctor.check_video(machine, lab)]
     return troubles
 
@@ -87,6 +90,10 @@ def _ask_gateway(lab: Lab, address: BrokerAddress) -> list[Trouble | None]:
                     "wrong firmware (see the Chinese text)", "flash the factory firmware, or name the right profile",
                 )
             )  # fmt: skip
+        for alert in alerts.keys() & {"unreachable", "no-answer"}:
+            zh, en = REMEDIES[alert]
+            (why_zh, _, fix_zh), (why_en, _, fix_en) = zh.partition("："), en.partition(": ")
+            found.append(Trouble(alert, doctor.named(device), why_zh, fix_zh, why_en, fix_en))
         if "unconfirmed" in alerts:
             found.append(
                 Trouble(

@@ -22,11 +22,7 @@ _DATATYPES = {
 
 def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
     """A kit behind this gateway, as its child: every property under the node ``main``."""
-    drive = device.profile.drive
-    hidden: set[str] = set()
-    if drive:
-        hidden = {drive.left, drive.right} if drive.model == "differential" else {drive.linear, drive.angular}
-    hidden |= _not_looked_for(device)
+    hidden = _not_looked_for(device) | (motors(device.profile.drive) if device.profile.drive else set())
     own = tuple(sensor(item) for item in device.profile.properties.values() if item.id not in hidden)
     return Device(
         id=device.id,
@@ -40,6 +36,11 @@ def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
         parent=gateway,
         version=version,
     )
+
+
+def motors(drive: Drive) -> set[str]:
+    """The properties that move it: they are driven for a time that somebody watches, never set for good."""
+    return {drive.left, drive.right} if drive.model == "differential" else {drive.linear, drive.angular}
 
 
 def _not_looked_for(device: LabDevice) -> set[str]:

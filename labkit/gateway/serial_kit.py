@@ -72,7 +72,7 @@ class SerialKit(SerialWorker, Robot):
     def set_property(self, order: SetOrder) -> None:
         """Write one of the kit's own properties, after checking it."""
         affordance = face.affordance(self.device.profile, order.property)
-        if affordance is None or affordance.read_only:
+        if affordance is None or affordance.read_only or affordance.id in face.motors(self.drive_model):
             self.noise(f"{order.property} cannot be set")
             return
         lacking = self.lacks(affordance.id)

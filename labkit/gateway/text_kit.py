@@ -30,6 +30,7 @@ SILENCE_S = 2.0
 ABILITY_TRIES = 4
 LOW_BATTERY = 20
 FRESH_DRIVE_S = 0.05
+LAND_AGAIN_S = 1.0
 
 
 class Phase(Enum):
@@ -59,6 +60,7 @@ class TextKit(Robot):
         self._lacks: set[str] = set()
         self._has: set[str] = set()
         self._height: float | None = None
+        self._land_at: float | None = None
         self._due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
 
@@ -87,12 +89,19 @@ class TextKit(Robot):
             self.noise(error.en)
             return False
         self._armed = False
+        self._land_at = None
         self._drove_at = time.monotonic()
         return self._port.drive(min(order.ms, self.safety.lease_ms), data)
 
     def send_stop(self, number: int) -> bool:
         """The guard knows the kit's stop; its note with this number arms the proof."""
         return self._port is not None and self._port.stop(str(number))
+
+    def proved(self) -> None:
+        """What flies stands in the air until it is down: the landing may have been lost, so it is said again."""
+        if self.drive_model.hold and self._land_at is None:
+            self._land_at = time.monotonic() + LAND_AGAIN_S
+        super().proved()
 
     def blink(self) -> None:
         """The profile's identify action, step by step."""
@@ -106,7 +115,7 @@ class TextKit(Robot):
     def set_property(self, order: SetOrder) -> None:
         """Write one of the kit's own properties, after checking it (a drone's ``flight``: take off, land, cut the motors)."""
         affordance = face.affordance(self.device.profile, order.property)
-        if affordance is None or affordance.read_only:
+        if affordance is None or affordance.read_only or affordance.id in face.motors(self.drive_model):
             self.noise(f"{order.property} cannot be set")
             return
         if self._missing(affordance.id):
@@ -116,6 +125,7 @@ class TextKit(Robot):
             value = decode(face.sensor(affordance), order.payload)
             if isinstance(value, bool) or not isinstance(value, (int, float, str)):
                 raise Malformed("应为数或词", f"{order.property} should be a number or a word")
+            self._land_at = None
             self._write(self._codec.write(affordance, value))
         except Malformed as error:
             self.noise(error.en)
@@ -144,6 +154,10 @@ class TextKit(Robot):
             self._probe(now)
         elif self._phase is Phase.READY:
             self._poll(now)
+            if self._land_at is not None and now >= self._land_at and not self._stops and self._port:
+                self._land_at = now + LAND_AGAIN_S if self._height else None
+                if self._height:
+                    self._port.stop()
 
     def end(self) -> None:
         """The guard stops the kit when its pipe closes."""

@@ -1,7 +1,8 @@
-"""Any serial kit whose codec's file holds the kit's end of the line: the profile run backwards, with wheels on the table or without.
+"""Any kit whose codec's file holds the kit's end of the line: the profile run backwards, with wheels on the table or without.
 
-A property that the body can feel (``range``, ``line``, ``light``, ``battery``, see `Body.sense`) is felt; what was written is kept and
-read back; the firmware is one that the profile's pattern accepts; any other number swings slowly between its limits, seeded.
+A property that the body can feel (``range``, ``line``, ``light``, ``battery``, ``yaw``, ``moving``, ``standing``) is felt; what was
+written is kept and read back; a text is what the profile's samples say, the firmware one that its pattern accepts; any other number
+swings slowly between its limits, seeded.
 Like the real kits it has no deadman: what was set last goes on until it is told otherwise or a brown-out restarts it.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import math
 import random
 import re
+from typing import cast
 
-from labkit import codecs
+from labkit import codecs, samples
 from labkit.codecs.kit_end import Acted, Heard, KitEnd, Wanted, Written
+from labkit.codecs.text_sdk import TextEnd
 from labkit.lab import LabDevice
 from labkit.model import Affordance, Value
 from labkit.simulate.body import Body
@@ -20,6 +23,7 @@ from labkit.simulate.faults import Faults, FaultyLine
 
 BOOT_S = 1.2
 SWING_S = 20.0
+PUSH_S = 0.2
 _CAN_FEEL = ("range", "line", "light", "battery")
 
 
@@ -33,8 +37,11 @@ class Backwards:
         self._phase = self._random.uniform(0, math.tau)
         self._end = self._boot()
         self._ticked = self._boots_at = now
-        self.written: dict[str, float] = {}
+        self._lacks = faults.lacks.split()
+        self._samples = samples.given(device.profile)
+        self.written: dict[str, float | str] = {}
         self.blinks = 0
+        self.restarted = False
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         """Take bytes from the PC; the replies, one by one."""
@@ -53,6 +60,7 @@ class Backwards:
             self._boots_at, self._end = now + BOOT_S, self._boot()
             self.written.clear()
             self._body.run(0.0, 0.0, now, "brown-out")
+            self.restarted = True
         return []
 
     def _boot(self) -> KitEnd:
@@ -64,6 +72,8 @@ class Backwards:
 
     def _do(self, heard: Heard, now: float) -> bytes:
         if isinstance(heard, Wanted):
+            if heard.property in self._lacks:
+                return heard.refusal
             return heard.answer(self._value(self._device.profile.properties[heard.property], now))
         if isinstance(heard, Written):
             self.written[heard.property] = heard.value
@@ -77,7 +87,7 @@ class Backwards:
         if safety and action == safety.stop:
             self.written.clear()
             self._turn(now, "stop")
-        else:
+        elif action == "identify":
             self.blinks += 1
 
     def _turn(self, now: float, why: str) -> None:
@@ -86,7 +96,7 @@ class Backwards:
         if drive is None or self._body is None:
             return
         if drive.model == "twist":
-            self._body.twist(self.written.get(drive.linear, 0.0), self.written.get(drive.angular, 0.0), now, why)
+            self._body.twist(self._number(drive.linear), self._number(drive.angular), now, why)
             return
         left, right = (self._speed(wheel) for wheel in (drive.left, drive.right))
         self._body.run(left, right, now, why)
@@ -94,23 +104,67 @@ class Backwards:
     def _speed(self, wheel: str) -> float:
         drive = self._device.profile.drive
         assert drive
-        power = self.written.get(wheel, 0.0)
+        power = self._number(wheel)
         return (-power if wheel in drive.invert else power) / drive.max_pwm * drive.max_mps
+
+    def _number(self, name: str) -> float:
+        value = self.written.get(name, 0.0)
+        return 0.0 if isinstance(value, str) else value
 
     def _value(self, item: Affordance, now: float) -> Value:
         if item.id == self._device.profile.match.probe:
-            return self._faults.firmware or _fitting(self._device.pattern)
+            told = str(self._samples.get(item.id, ""))
+            fits = told and re.search(self._device.pattern, told)
+            return self._faults.firmware or (told if fits else _fitting(self._device.pattern))
         if item.id in self.written:
             return self.written[item.id]
         if self._body and item.id in _CAN_FEEL:
             return _held(item, self._body.sense(item.id, now))
+        if self._body and item.id in ("moving", "standing"):
+            so = self._body.moving == (item.id == "moving")
+            return so if item.type == "boolean" else int(so)
+        if self._body and item.id == "yaw":
+            return _held(item, -math.degrees(self._body.pose.heading))  # clockwise positive, as such kits have it
         if item.type == "boolean":
             return False
         if item.type not in ("integer", "number"):
-            return item.enum[0] if item.enum else ""
+            return item.enum[0] if item.enum else str(self._samples.get(item.id, ""))
         low = 0.0 if item.minimum is None else item.minimum
         high = low + 100.0 if item.maximum is None else item.maximum
         return _held(item, (low + high) / 2 + (high - low) / 4 * math.sin(now / SWING_S + self._phase))
+
+
+class TextBackwards(Backwards):
+    """The same over TCP or UDP: it tells what its profile says it pushes, and a stream that ends leaves the wheels as they are."""
+
+    def __init__(self, device: LabDevice, body: Body | None, faults: Faults, seed: int, now: float) -> None:
+        super().__init__(device, body, faults, seed, now)
+        self._push_at = now
+        self._pushing = False
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """Take what came from the PC; a whole datagram or piece of the stream may be lost (fault ``drop``)."""
+        return [] if self._random.random() < self._faults.drop else super().feed(data, now)
+
+    def pushes(self, now: float) -> list[bytes]:
+        """What it tells by itself, five times a second once it listens and its ``opening`` (where it has one) was heard."""
+        end = cast(TextEnd, self._end)
+        told = [item for item in self._device.profile.properties.values() if item.form("observeproperty")]
+        greeted = self._pushing or "opening" not in self._device.profile.actions
+        if not (told and end.listening and greeted) or now < self._push_at or now < self._boots_at or self._faults.deaf:
+            return []
+        self._push_at = now + PUSH_S
+        speed = abs(self._body.left_mps + self._body.right_mps) / 2 if self._body else 0.0
+        return [end.push({item.id: self._value(item, now) for item in told}, speed)]
+
+    def hung_up(self, _now: float) -> None:
+        """The stream is over: it listens no more until it is greeted anew."""
+        self._end, self._pushing = self._boot(), False
+
+    def _act(self, action: str, now: float) -> None:
+        if action == "opening":
+            self._pushing = True
+        super()._act(action, now)
 
 
 def _held(item: Affordance, value: float) -> Value:

@@ -17,7 +17,7 @@ class Faults:
     so that the frame it belonged to swallows what follows. `drop`: an MQTT command is lost. `delay_ms`: replies and commands
     come later. `brown_out_s`: the kit restarts after so many seconds of driving (mean). `firmware`: what it says it is.
     `deaf`: it takes commands but answers nothing any more. `deadman_ms`: an MQTT board's own deadman (0 = none).
-    `lacks`: add-ons that a text kit does not have (`ir`, `controller`), with spaces between.
+    `lacks`: properties that a text kit does not have because an add-on is missing (`range`, `controller`), with spaces between.
     """
 
     noise: float = 0.0

@@ -25,7 +25,7 @@ from labkit.lab import Lab, LabDevice, Simulate
 from labkit.links import BrokerAddress
 from labkit.model import Kind
 from labkit.simulate import physics
-from labkit.simulate.backwards import Backwards
+from labkit.simulate.backwards import Backwards, TextBackwards
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults, read_faults
 from labkit.simulate.firmata_car import NO_WHEELS, FirmataBoard
@@ -37,7 +37,6 @@ from labkit.simulate.netport import NetKit, TextFirmware
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import Firmware, SerialKit
 from labkit.simulate.repl_board import ReplBoard
-from labkit.simulate.robomaster import RobomasterFirmware
 from labkit.simulate.table import Table, table_id
 from labkit.simulate.tello import TelloFirmware
 
@@ -46,27 +45,28 @@ log = logging.getLogger("labkit.simulate")
 TICK_S = 0.02
 CLIP_TIMEOUT_S = 60
 BOARDS_FILE = "boards.json"
-_FIRMWARES: Mapping[str, type[MbotFirmware] | type[FirmataBoard] | type[ReplBoard]] = {
+# Firmware whose behaviour no profile can say; every other kit is its profile run backwards.
+_ON_WHEELS: Mapping[str, type[MbotFirmware] | type[FirmataBoard] | type[ReplBoard]] = {
     "makeblock_ff55": MbotFirmware,
     "firmata": FirmataBoard,
     "raw_repl": ReplBoard,
 }
-_TEXT_FIRMWARES: Mapping[str, type[RobomasterFirmware] | type[TelloFirmware]] = {
-    "robomaster": RobomasterFirmware,
-    "tello": TelloFirmware,
-}
-
-
-_STILL: Mapping[str, type[Huskylens]] = {"huskylens": Huskylens}
 
 
 class Fleet:
     """The simulated devices; `run` serves them in the calling thread until `stop` is called."""
 
-    def __init__(self, lab: Lab, run_dir: Path, broker: BrokerAddress, credentials: Path | None = None) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        run_dir: Path,
+        broker: BrokerAddress,
+        credentials: Path | None = None,
+        told: threading.Event | None = None,
+    ) -> None:
         self._run_dir, self._broker = run_dir, broker
         self._credentials = credentials or run_dir / BOARDS_FILE
-        self._told = threading.Event()
+        self._told = told or threading.Event()
         self._arena = physics.read_arena(lab.arena) if lab.arena else physics.school_table()
         self._kits: list[SerialKit | NetKit] = []
         self._cars: list[MqttCar | ForeignBoard] = []
@@ -128,27 +128,9 @@ class Fleet:
         if device.profile.foreign is not None:
             self._add_foreign(device, settings)
             return
-        if device.profile.drive is None and (device.scheme == "sim" or settings.usb):
-            self._add_still(device, settings)
-            return
-        served = device.scheme in ("tcp", "udp") and device.simulate is not None
-        if device.profile.drive is None or not (device.scheme in ("sim", "mqtt") or settings.usb or served):
-            return
-        seed = settings.seed or zlib.crc32(device.id.encode())
-        faults = read_faults(device.id, settings.faults)
-        now = time.monotonic()
-        motors = MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl")
-        self._logs.append(motors)
-        start = Pose(*settings.start) if settings.start else free_pose(self._arena, seed)
-        body = Body(self._arena, start, device.profile.drive, seed, motors, now)
-        self._bodies.setdefault(device.room, {})[device.id] = body
-        if device.scheme == "mqtt":
-            self._cars.append(MqttCar(device, body, faults, seed, self._broker, lambda: self._login(device.id)))
-        elif device.profile.transport.codec in _TEXT_FIRMWARES:
-            text: TextFirmware = _TEXT_FIRMWARES[device.profile.transport.codec](device, body, faults, seed, now)
-            self._kits.append(NetKit(device, self._run_dir, text, faults.delay_ms / 1000))
-        else:
-            self._kits.append(self._serial(device, body, faults, seed, now))
+        told = device.scheme in ("tcp", "udp") and device.simulate is not None
+        if device.scheme == "sim" or settings.usb or told or (device.scheme == "mqtt" and device.profile.drive):
+            self._add_kit(device, settings)
 
     def _add_foreign(self, device: LabDevice, settings: Simulate) -> None:
         """A board of another maker, on the broker by itself."""
@@ -156,30 +138,33 @@ class Fleet:
         faults = read_faults(device.id, settings.faults)
         self._cars.append(ForeignBoard(device, faults, seed, self._broker, lambda: self._login(device.id)))
 
-    def _add_still(self, device: LabDevice, settings: Simulate) -> None:
-        """A serial device without wheels: a sensor, an arm."""
-        codec = device.profile.transport.codec
+    def _add_kit(self, device: LabDevice, settings: Simulate) -> None:
+        """A kit of our own profiles, with wheels or without, on the broker, a socket or a serial line."""
         seed = settings.seed or zlib.crc32(device.id.encode())
         faults, now = read_faults(device.id, settings.faults), time.monotonic()
-        firmware: Firmware
-        if codec == "firmata":
-            self._logs.append(MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl"))
-            body = Body(self._arena, Pose(1.0, 1.0, 0.0), NO_WHEELS, seed, self._logs[-1], now)
-            firmware = FirmataBoard(device, body, faults, seed, now)
-        elif codec in _STILL:
-            firmware = _STILL[codec](device, faults, seed, now)
+        body = self._body(device, settings, seed, now)
+        if device.scheme == "mqtt":
+            assert body
+            self._cars.append(MqttCar(device, body, faults, seed, self._broker, lambda: self._login(device.id)))
+        elif device.profile.transport.type in ("tcp", "udp"):
+            self._kits.append(
+                NetKit(device, self._run_dir, text_firmware(device, body, faults, seed, now), faults.delay_ms / 1000)
+            )
         else:
-            firmware = _backwards(device, None, faults, seed, now)
-        self._kits.append(SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, settings.usb))
+            firmware = serial_firmware(device, body, faults, seed, now)
+            self._kits.append(SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, settings.usb))
 
-    def _serial(self, device: LabDevice, body: Body, faults: Faults, seed: int, now: float) -> SerialKit:
-        codec = device.profile.transport.codec
-        own = _FIRMWARES.get(codec)
-        firmware: Firmware = (
-            own(device, body, faults, seed, now) if own else _backwards(device, body, faults, seed, now)
-        )
-        usb = device.simulate.usb if device.simulate else ""
-        return SerialKit(device.port(self._run_dir), firmware, faults.delay_ms / 1000, usb)
+    def _body(self, device: LabDevice, settings: Simulate, seed: int, now: float) -> Body | None:
+        """Its wheels on the room's table; a Firmata board without any has pins that are watched all the same."""
+        drive = device.profile.drive
+        if drive is None and device.profile.transport.codec != "firmata":
+            return None
+        self._logs.append(MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl"))
+        start = Pose(*settings.start) if settings.start else free_pose(self._arena, seed)
+        body = Body(self._arena, start, drive or NO_WHEELS, seed, self._logs[-1], now)
+        if drive:
+            self._bodies.setdefault(device.room, {})[device.id] = body
+        return body
 
     def _set_table(self, room: str, bodies: dict[str, Body]) -> None:
         """Show the room's table to pages; where boards have credentials of their own, only if the table has one too."""
@@ -205,19 +190,32 @@ class Fleet:
         return Login(self._broker.username or device_id, self._broker.password)
 
 
-def _backwards(device: LabDevice, body: Body | None, faults: Faults, seed: int, now: float) -> Firmware:
-    """A kit without a simulator of its own, by its codec's kit end."""
-    profile = device.profile
-    if codecs.kit_end(profile.transport.codec, profile, device.parameters) is None:
-        raise _not_simulated(device)
+def serial_firmware(device: LabDevice, body: Body | None, faults: Faults, seed: int, now: float) -> Firmware:
+    """What a kit on a serial line does; raises LabkitError not_simulated for a protocol without a kit's end."""
+    codec = device.profile.transport.codec
+    if codec == "huskylens":
+        return Huskylens(device, faults, seed, now)
+    if body and codec in _ON_WHEELS:
+        return _ON_WHEELS[codec](device, body, faults, seed, now)
+    _must_have_end(device)
     return Backwards(device, body, faults, seed, now)
 
 
-def _not_simulated(device: LabDevice) -> LabkitError:
+def text_firmware(device: LabDevice, body: Body | None, faults: Faults, seed: int, now: float) -> TextFirmware:
+    """What a text kit does; a Tello that flies has a height. Raises LabkitError not_simulated as `serial_firmware`."""
+    profile = device.profile
+    if body and profile.drive and profile.drive.hold and profile.transport.codec == "tello":
+        return TelloFirmware(device, body, faults, seed, now)
+    _must_have_end(device)
+    return TextBackwards(device, body, faults, seed, now)
+
+
+def _must_have_end(device: LabDevice) -> None:
     codec = device.profile.transport.codec
-    return LabkitError(
-        "not_simulated", f"{device.id}：还不能模拟使用 {codec} 的设备", f"{device.id}: {codec} cannot be simulated"
-    )
+    if codecs.kit_end(codec, device.profile, device.parameters) is None:
+        raise LabkitError(
+            "not_simulated", f"{device.id}：还不能模拟使用 {codec} 的设备", f"{device.id}: {codec} cannot be simulated"
+        )
 
 
 def run(
@@ -237,14 +235,16 @@ def run(
     them, `{"<id>": "<password>"}` or `{"<id>": {"username", "password"}}`; else with `username` (default: the id) and
     `password`. A camera with a `simulate` entry and a `file://` URL gets a clip there if there is none.
     """
-    fleet = Fleet(lab, run_dir, BrokerAddress.parse(broker, username, password, ca), credentials)
+    told = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        fleet.stop()
+        told.set()
 
     if threading.current_thread() is threading.main_thread():
+        # Before the first port is seen: who sees one may end us at once.
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
+    fleet = Fleet(lab, run_dir, BrokerAddress.parse(broker, username, password, ca), credentials, told)
     log.info("%d robots simulated for %s", fleet.count, lab.name)
     fleet.run()
 

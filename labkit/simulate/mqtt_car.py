@@ -21,7 +21,7 @@ from labkit.errors import Malformed
 from labkit.lab import LabDevice
 from labkit.links import BrokerAddress
 from labkit.links.mqtt import undelayed
-from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Node, Property, State, Value
+from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Node, Property, State, Value
 from labkit.simulate.body import Body
 from labkit.simulate.faults import Faults
 
@@ -65,7 +65,7 @@ class MqttCar:
         self._deadman_s = (deadman_ms or 0) / 1000
         self._random = random.Random(f"car {seed}")
         self._login = login
-        self._homie = _describe(device, drive)
+        self.homie = described(device)
         self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._later: list[tuple[float, int, str, bytes]] = []
         self._order = itertools.count()
@@ -87,7 +87,7 @@ class MqttCar:
         self._take(now)
         while self._later and self._later[0][0] <= now:
             _, _, name, payload = heapq.heappop(self._later)
-            self._obey(name, payload, now)
+            self.obey(name, payload, now)
         if self._stop_at is not None and now >= self._stop_at:
             self._halt(now, "deadman")
         if now >= self._report_at:
@@ -163,7 +163,7 @@ class MqttCar:
 
     def _introduce(self, now: float) -> None:
         self._put(homie.state_topic(self._device.id), State.INIT.value.encode())
-        self._put(homie.description_topic(self._device.id), homie.describe(self._homie))
+        self._put(homie.description_topic(self._device.id), homie.describe(self.homie))
         self._reported.clear()
         self._tell_motion()
         self._report(now)
@@ -182,8 +182,9 @@ class MqttCar:
                 continue
             heapq.heappush(self._later, (now + self._faults.delay_ms / 1000, next(self._order), name, payload))
 
-    def _obey(self, name: str, payload: bytes, now: float) -> None:
-        item = self._homie.property(MAIN_NODE, name)
+    def obey(self, name: str, payload: bytes, now: float) -> None:
+        """Take a ``/set`` of one of its properties; what is none of them, or no value of it, is refused in the log."""
+        item = self.homie.property(MAIN_NODE, name)
         if item is None or not item.settable:
             log.warning("%s: %s cannot be set", self._device.id, name)
             return
@@ -221,7 +222,7 @@ class MqttCar:
         self._tell("moving", self._body.moving)
 
     def _report(self, now: float) -> None:
-        for item in self._homie.nodes[0].properties:
+        for item in self.homie.nodes[0].properties:
             if item.id not in _DIGITS:
                 continue
             rounded = round(self._body.sense(item.id, now), _DIGITS[item.id])
@@ -231,12 +232,16 @@ class MqttCar:
                 self._tell(item.id, value, qos=0)
 
     def _tell(self, name: str, value: Value, qos: int = 1) -> None:
-        item = self._homie.property(MAIN_NODE, name)
+        item = self.homie.property(MAIN_NODE, name)
         if item is not None and not self._faults.deaf:
             self._put(homie.value_topic(self._device.id, name), homie.encode(item, value), qos)
 
 
-def _describe(device: LabDevice, drive: Drive) -> Device:
+def described(device: LabDevice) -> Device:
+    """The board's own Homie 5 description; raises ValueError for a profile without wheels."""
+    drive = device.profile.drive
+    if drive is None:
+        raise ValueError(f"{device.id}: {device.profile.id} has no drive")
     speeds = {drive.linear, drive.angular}
     own = tuple(_property(item, item.id in speeds) for item in device.profile.properties.values())
     orders = tuple(

@@ -6,19 +6,25 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from labkit import doctor
 from labkit.binding import Choice
 from labkit.doctor import Machine, Trouble, UsbDevice
-from labkit.lab import Lab, load_lab
+from labkit.lab import Lab, LabDevice, load_lab
 from labkit.links import BrokerAddress
+from labkit.links.text import TextAddress
 from labkit.ports import SerialPort
+from labkit.profiles import load_profiles
+from labkit.simulate import Fleet
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker, free_ports
 from tests.labkit.gateway.rig import Rig
 from tests.labkit.identity.bench import Bench
@@ -222,3 +228,72 @@ def test_programs_are_found_by_their_open_files_too(tmp_path: Path) -> None:
         found = doctor.holders(str(opened), Path("/proc"))
         assert [(one.pid, one.ours) for one in found] == [(reader.pid, False)]
         reader.communicate()
+
+
+TEXT = {
+    "ep-1": '{id: ep-1, profile: dji-robomaster-ep, url: "sim://tcp", simulate: {faults: %s}}',
+    "tello-1": '{id: tello-1, profile: ryze-tello-tt, url: "sim://udp", simulate: {faults: %s}}',
+}
+SIMULATED = pytest.mark.parametrize(
+    ("device", "faults", "code", "fix"),
+    [
+        ("ep-1", "{}", "", ""),
+        ("ep-1", "{firmware: version 10.0}", "wrong-firmware", "App 升级"),
+        ("ep-1", "{deaf: true}", "no-firmware", "关掉正在连它的 App"),
+        ("tello-1", "{}", "", ""),
+        ("tello-1", "{firmware: '13'}", "wrong-firmware", "App 升级"),
+        ("tello-1", "{drop: 1}", "no-firmware", "打开电源"),
+    ],
+)
+
+
+@SIMULATED
+def test_text_kits_are_asked_who_they_are(tmp_path: Path, device: str, faults: str, code: str, fix: str) -> None:
+    lab = lab_of(tmp_path, TEXT[device] % faults)
+    with simulating(lab, tmp_path):
+        pairs, lost = doctor.text_kits(lab.devices, tmp_path)
+        found = [*lost, *doctor.check_firmware(pairs)]
+    assert [one.code for one in found] == ([code] if code else [])
+    assert all(fix in one.fix_zh and one.fix_en for one in found)
+
+
+def test_huskylens_is_asked_too_and_another_camera_is_named(tmp_path: Path) -> None:
+    husky = '{id: husky-1, profile: dfrobot-huskylens, settle_ms: 0, url: "sim://pty", simulate: {faults: %s}}'
+    for faults, codes in (("{}", []), ("{firmware: other}", ["no-firmware"])):
+        lab = lab_of(tmp_path, husky % faults)
+        with simulating(lab, tmp_path):
+            port = SerialPort(str(tmp_path / "dev" / "husky-1"))
+            pairs = doctor.probeable(lab.devices, {"husky-1": Choice(port)}, set())
+            assert [one.code for one in doctor.check_firmware(pairs)] == codes
+
+
+def test_text_kits_that_are_not_there(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    lab = lab_of(
+        tmp_path,
+        f'{{id: ep-1, profile: dji-robomaster-ep, sticker: "31", url: "tcp://127.0.0.1:{port}?push=0"}}',
+        TEXT["tello-1"] % "{}",
+    )
+    pairs, lost = doctor.text_kits(lab.devices, tmp_path)
+    assert [(one.code, one.subject) for one in lost] == [("not-reached", "tello-1")]
+    found = only(doctor.check_firmware(pairs))
+    assert (found.code, found.subject) == ("not-reached", "31 号（ep-1）") and "Wi-Fi" in found.fix_zh
+
+
+def test_a_state_that_does_not_come_through_is_the_firewall() -> None:
+    device = load_profiles()["ryze-tello-tt"]
+    lab_device = SimpleNamespace(id="t", sticker="", profile=device, pattern=device.match.pattern)
+    place = TextAddress("udp://10.0.0.1:8889", "10.0.0.1", 8890)
+    found = only(doctor.judge_text_kit(cast(LabDevice, lab_device), place, doctor.Answer(True, "30", told=False)))
+    assert found.code == "no-state" and "放行 UDP 8890" in found.fix_zh
+
+
+@contextmanager
+def simulating(lab: Lab, folder: Path) -> Iterator[None]:
+    """The lab's devices, simulated in this process."""
+    fleet = Fleet(lab, folder, BrokerAddress("127.0.0.1", 1))
+    thread = threading.Thread(target=fleet.run, daemon=True)
+    thread.start()
+    yield
+    fleet.stop()
+    thread.join(5)

@@ -121,7 +121,7 @@ def test_an_old_tello_is_refused_with_the_reason(make_net: Callable[..., Net]) -
 
 
 def test_what_a_kit_lacks_is_refused_with_the_reason(make_net: Callable[..., Net]) -> None:
-    net = make_net("udp", "tcp", faults={"lacks": "controller ir"})
+    net = make_net("udp", "tcp", faults={"lacks": "controller range"})
     net.rig.console.publish("homie/5/tello-1/main/identify/set", b"identify")
     net.rig.wait(lambda: bool(net.rig.value("refused", "tello-1")), "not refused")
     assert json.loads(net.rig.value("refused", "tello-1") or b"{}")["code"] == "missing"

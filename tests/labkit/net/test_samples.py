@@ -14,13 +14,13 @@ from labkit.codecs.text_sdk import TextCodec
 from labkit.lab import load_lab
 from labkit.model import Profile
 from labkit.profiles import load_profiles
+from labkit.simulate.backwards import TextBackwards
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.physics import Pose, school_table
-from labkit.simulate.robomaster import RobomasterFirmware
 from labkit.simulate.tello import TelloFirmware
 
-KITS = {"dji-robomaster-ep": RobomasterFirmware, "ryze-tello-tt": TelloFirmware}
+KITS = {"dji-robomaster-ep": TextBackwards, "ryze-tello-tt": TelloFirmware}
 
 
 def rows() -> list[Any]:
@@ -80,7 +80,7 @@ def test_the_simulator_answers_the_samples(profile: Profile, row: dict[str, Any]
     file.write_text(f"name: gw-x\nroom: r\ndevices: [{{id: kit-1, profile: {profile.id}, url: 'sim://{scheme}'}}]\n")
     device = load_lab(file).devices[0]
     assert device.profile.drive
-    lacks = "ir" if row["title"].startswith("no range") else ""
+    lacks = "range" if row["title"].startswith("no range") else ""
     motors = MotorLog(tmp_path / "log")
     body = Body(school_table(), Pose(1.0, 1.0, 0.0), device.profile.drive, 1, motors, 0.0)
     kit = KITS[profile.id](device, body, Faults(lacks=lacks), 1, 0.0)

@@ -19,14 +19,14 @@ from labkit.gateway.text_kit import TextKit
 from labkit.lab import LabDevice, load_lab
 from labkit.links.text import Pushes
 from labkit.model import MAIN_NODE
+from labkit.simulate.backwards import TextBackwards
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.physics import Pose, school_table
-from labkit.simulate.robomaster import RobomasterFirmware
 from labkit.simulate.tello import TelloFirmware
 from tests.labkit.net.test_codecs import NOISE
 
-KITS = {"tcp": ("dji-robomaster-ep", RobomasterFirmware), "udp": ("ryze-tello-tt", TelloFirmware)}
+KITS = {"tcp": ("dji-robomaster-ep", TextBackwards), "udp": ("ryze-tello-tt", TelloFirmware)}
 FLOATS = st.one_of(st.floats(), st.floats(-1.2, 1.2))
 STEPS = st.one_of(
     st.tuples(st.just("answer"), NOISE),
@@ -43,7 +43,7 @@ STEPS = st.one_of(
 class Wire:
     """A link whose other end is a simulated kit, called at once; what it answers goes back to the worker when asked."""
 
-    def __init__(self, kit: RobomasterFirmware | TelloFirmware, stop: bytes) -> None:
+    def __init__(self, kit: TextBackwards | TelloFirmware, stop: bytes) -> None:
         self.kit, self.halt = kit, stop
         self.now = 1.0
         self.number = 5_000_000

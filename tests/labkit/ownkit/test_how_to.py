@@ -150,7 +150,7 @@ def test_the_simulated_kit_is_served_driven_and_stopped(school: School, broker: 
         if faults != "{}":
             return  # readings may be lost, a stop may not
         heard = {m.topic.rpartition("/")[2]: m.payload for m in list(person.messages) if f"/{DEVICE}/main/" in m.topic}
-        assert heard["firmware"] == b"44.01."
+        assert heard["firmware"] == b"44.01.011"
         assert 0 < float(heard["range"]) <= 300
         assert 0 < int(heard["battery"]) <= 100
     finally:
