@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO, StringIO
 from urllib.parse import unquote
 
@@ -32,9 +31,9 @@ def campus(app: Flask, fixed_clock: clock.FixedClock) -> Campus:
 
 
 @pytest.fixture
-def admin(campus: Campus, client: FlaskClient) -> Iterator[FlaskClient]:
+def admin(campus: Campus, client: FlaskClient) -> FlaskClient:
     sign_in(client, campus.admin)
-    yield client
+    return client
 
 
 def test_the_ledger_holds_each_lesson_of_the_month_and_its_sums(admin: FlaskClient) -> None:
