@@ -74,7 +74,7 @@ lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
 # ---- front end -----------------------------------------------------------------------------------------------------
 
 .PHONY: assets
-assets: $(VENDOR)/.done $(VENDOR)/tabler/icons.svg $(CATALOGUES)  ## front-end packages, icon sprite, translations
+assets: $(VENDOR)/.done $(VENDOR)/tabler/icons.svg $(VENDOR)/mediapipe/hand.task $(CATALOGUES)  ## front-end packages, icon sprite, translations
 
 # Where Node is missing, a wheel carries it.
 define npm
@@ -100,6 +100,14 @@ $(VENDOR)/.done: $(MODULES) lms/static/bundle/codemirror.mjs
 	node_modules/@esbuild/*/bin/esbuild lms/static/bundle/codemirror.mjs --bundle --minify --format=esm --legal-comments=none --log-level=warning --outfile=$(VENDOR)/codemirror/codemirror.js
 	sed -i '/sourceMappingURL/d' $(VENDOR)/tabler/tabler.min.css $(VENDOR)/pyodide/pyodide.mjs
 	touch $@
+
+# The browser's camera: detectors from npm, their models from the MediaPipe wheel.
+$(VENDOR)/mediapipe/hand.task: $(VENDOR)/.done lms/static/bundle/models.py
+	mkdir -p $(@D)
+	cp node_modules/@mediapipe/tasks-vision/vision_bundle.mjs node_modules/@mediapipe/tasks-vision/wasm/vision_wasm_internal.{js,wasm} $(@D)/
+	chmod 644 $(@D)/*
+	sed -i '/sourceMappingURL/d' $(@D)/vision_bundle.mjs
+	$(BIN)/python lms/static/bundle/models.py $(@D)
 
 $(VENDOR)/tabler/icons.svg: $(VENDOR)/.done lms/static/bundle/icons.py $(SOURCES)
 	$(BIN)/python lms/static/bundle/icons.py node_modules $@

@@ -41,6 +41,7 @@ def _kinds() -> dict[str, str]:
         "verdict-part": _("对了一部分"),
         "verdict-wrong": _("再想想"),
         "camera-live": _("教室摄像头在线：只取一个数字，不拍照片。"),
+        "camera-here": _("正在用这台电脑的摄像头：只取一个数字，画面不离开这台电脑。"),
         "camera-recorded": _("没有摄像头，用“课前记录”的结果。"),
         "camera-none": _("没有摄像头，也没有课前记录，请告诉老师。"),
         "camera-failed": _("没有取到结果，请再点一次。"),
@@ -51,6 +52,30 @@ def _kinds() -> dict[str, str]:
         "camera-why": _("发生了什么？为什么？"),
         "camera-hit": _("预测中了"),
         "camera-miss": _("没想到"),
+        **_eye(),
+    }
+
+
+def _eye() -> dict[str, str]:
+    """The camera of the pupil's own computer (``kinds/own_camera.js``): each reason with what to do."""
+    return {
+        "eye-title": _("本机摄像头"),
+        "eye-use": _("用这台电脑的摄像头"),
+        "eye-off": _("关掉摄像头"),
+        "eye-on": _("摄像头开着。画面只留在这台电脑里，变成方块给你看；送出去的只有数字。"),
+        "eye-numbers": _("画面不会离开这台电脑，只算出数字。"),
+        "eye-picture": _("摄像头画面，已变成方块"),
+        "eye-starting": _("正在打开摄像头，第一次要等几秒……浏览器问你时请点“允许”。"),
+        "eye-stale": _("摄像头没有新画面：看看线插好没有、镜头盖开了没有。"),
+        "eye-insecure": _("这个地址是 http，浏览器不让用摄像头。请告诉老师：换成 https 开头的地址（先装学校证书）。"),
+        "eye-unsupported": _("这个浏览器太旧，用不了摄像头。请告诉老师换一台电脑，或升级浏览器。"),
+        "eye-denied": _("浏览器不允许用摄像头。请点地址栏左边的图标，把“摄像头”改成“允许”，再点一次。"),
+        "eye-missing": _("这台电脑没有找到摄像头。请插好 USB 摄像头，再点一次。"),
+        "eye-busy": _("摄像头打不开，可能别的程序正在用它。请关掉那个程序，再点一次。"),
+        "eye-model": _("识别程序没有装好。请告诉老师：在服务器上重新安装网页资源（make assets）。"),
+        "eye-lost": _("摄像头断开了。请插好线，再点一次。"),
+        "eye-watched": _("老师正在看“%(name)s”的模糊画面：只有方块，不保存。"),
+        "eye-recording": _("“%(name)s”正在录像，脸已打码。"),
     }
 
 

@@ -64,8 +64,13 @@ def table_of(room: str) -> str:
     return f"{TABLE}{room}"
 
 
+def webcam_of(terminal: str) -> str:
+    """Homie id of the camera in a terminal's browser, a child of the terminal."""
+    return f"{terminal}-webcam"
+
+
 def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: Iterable[str]) -> Rights:
-    """A pupil's terminal: writes only below its own device; reads its room's lesson, its group's robots, the room's cameras.
+    """A pupil's terminal: writes only below its own device and its browser's camera; reads its room's lesson, its group's robots, the room's cameras.
 
     Of the simulated table it reads the drawing and where its group's robots stand.
     """
@@ -73,7 +78,7 @@ def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: It
     seen = [f"{HOMIE}/{device}/#" for device in (terminal, *held, *cameras)]
     table = [f"{HOMIE}/{table_of(room)}/{place}" for place in ("arena/layout", *(f"{robot}/pose" for robot in held))] if held else []
     room_topics = [lesson_topic(room), f"zhike/room/{room}/stopped", f"zhike/room/{room}/lease/+"]
-    return Rights((f"{HOMIE}/{terminal}/#",), tuple(seen + table + room_topics))
+    return Rights((f"{HOMIE}/{terminal}/#", f"{HOMIE}/{webcam_of(terminal)}/#"), tuple(seen + table + room_topics))
 
 
 def console_rights(room: str, console: str) -> Rights:

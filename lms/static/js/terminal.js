@@ -19,6 +19,7 @@ export class Terminal extends EventTarget {
     this.leases = new Map();
     this.readings = new Map(); // device → {property: text}
     this.descriptions = new Map();
+    this.children = []; // devices of this page, below the terminal: its own camera
     this.table = { layout: null, poses: new Map() }; // the room's simulated table, where there is one
     this.seq = 0;
     this.lamp = "retry";
@@ -112,7 +113,8 @@ export class Terminal extends EventTarget {
     const properties = Object.fromEntries(Object.entries(SETTINGS).map(([name, datatype]) => [name, { name, datatype, retained: true }]));
     const drive = { name: "drive", datatype: "json", retained: false, format: "{}" };
     const nodes = { terminal: { name: "terminal", properties }, wish: { name: "wish", properties: { drive } } };
-    return { homie: "5.0", version: 1, name: this.id, nodes };
+    const children = this.children.length ? { children: this.children } : {};
+    return { homie: "5.0", version: 1 + this.children.length, name: this.id, ...children, nodes };
   }
 
   tick() {

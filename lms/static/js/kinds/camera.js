@@ -1,9 +1,11 @@
 // Camera experiment: predict, take the count, say what happened. The page gets numbers from the camera, never a picture.
 import { call } from "../lesson/api.js";
 import { t } from "../lesson/texts.js";
+import { ownCamera } from "./own_camera.js";
 
 export function mount(form, { activity, page, kits, draft, work, terminal, saveDraft }) {
-  const camera = kits.find((kit) => kit.kind === "camera");
+  const room = kits.find((kit) => kit.kind === "camera");
+  let camera = room;
   const table = form.querySelector("tbody");
   const conclusion = form.querySelector('[name="conclusion"]');
   const status = form.querySelector(".camera-status");
@@ -21,14 +23,15 @@ export function mount(form, { activity, page, kits, draft, work, terminal, saveD
   const keepDraft = () => saveDraft({ trials, conclusion: conclusion?.value ?? "" });
 
   const live = () => {
-    const values = camera && terminal.online ? terminal.readings.get(camera.id) : null;
+    const here = camera !== undefined && camera !== room; // this computer's own camera needs no broker
+    const values = camera && (here || terminal.online) ? terminal.readings.get(camera.id) : null;
     return values && values.$state === "ready" && values.stale !== "true" && values[page.signal] !== undefined ? Number(values[page.signal]) : null;
   };
 
   const choose = () => {
     source = live() !== null ? "live" : page.recorded.length ? "recorded" : "none";
     status.dataset.source = source;
-    status.textContent = t(`camera-${source}`, { name: camera?.title || camera?.id || "" });
+    status.textContent = t(source === "live" && camera !== room ? "camera-here" : `camera-${source}`, { name: camera?.title || camera?.id || "" });
     form.querySelectorAll(".take").forEach((button) => {
       const index = Number(button.dataset.index);
       button.disabled = trials[index].predicted === null || source === "none" || (source === "recorded" && index >= page.recorded.length);
@@ -93,6 +96,14 @@ export function mount(form, { activity, page, kits, draft, work, terminal, saveD
     return line;
   };
 
+  const own = ownCamera(form.querySelector(".own-camera"), {
+    terminal,
+    look: [page.signal],
+    changed: (eye) => {
+      camera = eye ? { id: eye.id, kind: "camera", title: eye.title } : room;
+      choose();
+    },
+  });
   const onReading = ({ detail }) => detail.device === camera?.id && choose();
   const onLamp = () => choose();
   terminal.addEventListener("reading", onReading);
@@ -102,6 +113,7 @@ export function mount(form, { activity, page, kits, draft, work, terminal, saveD
   return {
     answer,
     unmount: () => {
+      own.close();
       terminal.removeEventListener("reading", onReading);
       terminal.removeEventListener("lamp", onLamp);
     },

@@ -30,6 +30,7 @@ class LessonPage {
   listen() {
     this.terminal.addEventListener("lamp", ({ detail }) => this.showLamp(detail));
     this.terminal.addEventListener("lesson", ({ detail }) => this.follow(detail ?? {}, true));
+    this.terminal.addEventListener("reading", ({ detail }) => ["watched", "recording"].includes(detail.property) && this.showSign());
     this.queue.addEventListener("changed", () => this.showQueue());
     this.queue.addEventListener("trouble", () => this.showQueue(true));
     this.queue.addEventListener("signed-out", () => this.notice(t("signed-out"), true));
@@ -237,6 +238,23 @@ class LessonPage {
     lamp.dataset.lamp = shown;
     lamp.querySelector(".lamp-text").textContent = t(`lamp-${shown}`);
     lamp.title = t(`lamp-${shown}-long`);
+  }
+
+  /** Everybody in the room sees that somebody looks through a camera. */
+  showSign() {
+    const signs = [];
+    for (const { id, title } of this.terminal.access?.cameras ?? []) {
+      const values = this.terminal.readings.get(id) ?? {};
+      for (const sign of ["recording", "watched"]) if (values[sign] === "true") signs.push(t(`eye-${sign}`, { name: title || id }));
+    }
+    const place = $("#camera-sign") ?? element("p", "camera-sign", "");
+    if (!place.isConnected) {
+      place.id = "camera-sign";
+      place.setAttribute("role", "status");
+      $("#notices").before(place);
+    }
+    place.hidden = signs.length === 0;
+    place.textContent = signs.join("；");
   }
 
   showQueue(trouble = false) {
