@@ -54,7 +54,5 @@ def console_texts() -> dict[str, str]:
         "ask_power": _("{what} {n} 台电脑？没保存的文件会丢。发出前有 8 秒可以撤销。"),
         "locked": _("已锁"),
         "waiting_picture": _("正在取……"),
-        "no_line": _("屏幕画面要走实时连接，现在连不上。锁定和开关机照常能用。"),
-        "look_ended": _("看屏幕已结束。"),
         "pick": _("选中座位 {n}"),
     }
