@@ -283,6 +283,31 @@ class Foreign:
 
 
 @dataclass(frozen=True)
+class Flight:
+    """How a drone is let up and down: the words of ``property`` that take off, land, and cut the motors (it falls).
+
+    It does not take off below ``min_battery`` percent, and lands when it is higher than ``ceiling_cm``; people stay
+    ``keep_away_m`` away.
+    """
+
+    property: str
+    takeoff: str
+    land: str
+    cut: str
+    min_battery: float
+    ceiling_cm: float
+    keep_away_m: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A named, safe pose of an arm: joint → angle in degrees."""
+
+    title: Title
+    joints: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Profile:
     """A checked device profile; see ``labkit/schemas/profile.schema.json``."""
 
@@ -298,6 +323,8 @@ class Profile:
     safety: Safety | None = None
     drive: Drive | None = None
     foreign: Foreign | None = None
+    flight: Flight | None = None
+    poses: Mapping[str, Pose] = field(default_factory=lambda: MappingProxyType({}))
     stale_after_s: float = 2.0
     record: bool = False
     needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

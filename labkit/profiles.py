@@ -19,10 +19,12 @@ from labkit.model import (
     Affordance,
     Confirm,
     Drive,
+    Flight,
     Foreign,
     Form,
     Kind,
     Match,
+    Pose,
     Profile,
     Rate,
     Safety,
@@ -105,6 +107,8 @@ def _build(data: dict[str, object], folder: Path) -> Profile:
         safety=_safety(_dict(lab["safety"])) if "safety" in lab else None,
         drive=_drive(_dict(lab["drive"])) if "drive" in lab else None,
         foreign=_foreign(_dict(lab["foreign"])) if "foreign" in lab else None,
+        flight=_flight(_dict(lab["flight"])) if "flight" in lab else None,
+        poses=MappingProxyType({k: _pose(_dict(v)) for k, v in _dict(lab.get("poses", {})).items()}),
         stale_after_s=_float(_dict(lab.get("camera", {})).get("stale_after_s", 2.0)),
         record=bool(privacy.get("record", False)),
         needs=MappingProxyType({k: str(v) for k, v in _dict(lab.get("needs", {})).items()}),
@@ -244,6 +248,8 @@ def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, objec
     yield from _form_faults(document, profile)
     yield from _reference_faults(document, profile)
     yield from _safety_faults(document, profile)
+    yield from _flight_faults(document, profile)
+    yield from _pose_faults(document, profile)
     for where, error in boards.profile_faults(profile):
         yield document.fault(where, error.zh, error.en)
 
@@ -360,6 +366,46 @@ def _safety_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fa
             "没有 codec 的设备不能由 codec 确认停止",
             "only a kit with a codec confirms by it",
         )
+
+
+def _flight_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    flight = profile.flight
+    if flight is None:
+        return
+    item = profile.properties.get(flight.property)
+    for name in (flight.takeoff, flight.land, flight.cut):
+        if item is None or name not in item.enum:
+            zh, en = f"属性 {flight.property} 没有 {name} 这一项", f"{flight.property} has no word {name}"
+            yield document.fault(("x-lab", "flight"), zh, en)
+
+
+def _pose_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    for name, pose in profile.poses.items():
+        for joint, angle in pose.joints.items():
+            item = profile.properties.get(joint)
+            low, high = (item.minimum, item.maximum) if item else (None, None)
+            if low is None or high is None or not low <= angle <= high:
+                yield document.fault(
+                    ("x-lab", "poses", name, "joints", joint),
+                    f"{joint} 不是有上下限的关节，或 {angle:g} 超出它的范围",
+                    f"{joint} is no joint with limits, or {angle:g} is outside them",
+                )
+
+
+def _flight(data: dict[str, object]) -> Flight:
+    return Flight(
+        property=str(data["property"]),
+        takeoff=str(data["takeoff"]),
+        land=str(data["land"]),
+        cut=str(data["cut"]),
+        min_battery=_float(data["min_battery"]),
+        ceiling_cm=_float(data["ceiling_cm"]),
+        keep_away_m=_float(data["keep_away_m"]),
+    )
+
+
+def _pose(data: dict[str, object]) -> Pose:
+    return Pose(_title(data["title"]), MappingProxyType({k: _float(v) for k, v in _dict(data["joints"]).items()}))
 
 
 def _title(value: object) -> Title:

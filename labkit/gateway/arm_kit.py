@@ -7,6 +7,7 @@ without power falls. What is proved is that the board has answered after everyth
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from labkit.binding import PortBook
 from labkit.errors import Malformed
@@ -43,7 +44,10 @@ class ArmKit(SerialKit):
         return True
 
     def set_property(self, order: SetOrder) -> None:
-        """A joint's new angle: it is reached step by step."""
+        """A joint's new angle, or a named pose: it is reached step by step."""
+        if order.property == face.POSE and order.payload.decode("utf-8", "replace") in self.device.profile.poses:
+            self._turn_to(self.device.profile.poses[order.payload.decode()].joints)
+            return
         item = next((joint for joint in self._joints.values() if property_id(joint.id) == order.property), None)
         if item is None:
             super().set_property(order)
@@ -54,8 +58,11 @@ class ArmKit(SerialKit):
             self.noise(error.en)
             return
         assert isinstance(value, (int, float))
+        self._turn_to({item.id: float(value)})
+
+    def _turn_to(self, angles: Mapping[str, float]) -> None:
         self.count()
-        self._targets[item.id] = float(value)
+        self._targets |= angles
         self._driven = True
         self.publish(face.STOP_CONFIRMED, False)
         self.publish(face.MOVING, True)

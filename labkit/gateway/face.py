@@ -9,7 +9,7 @@ from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Drive, Kind, N
 from labkit.vision.counts import FIELDS
 
 LINEAR, ANGULAR, STOP, IDENTIFY, MOVING = "linear-x", "angular-z", "stop", "identify", "moving"
-CONFIRM = "confirm"
+CONFIRM, POSE = "confirm", "pose"
 COMMANDS, STOP_CONFIRMED, REFUSED = "commands", "stop-confirmed", "refused"
 _DATATYPES = {
     "boolean": Datatype.BOOLEAN,
@@ -71,6 +71,7 @@ def robot_properties(device: LabDevice) -> tuple[Property, ...]:
     wheels = () if drive is None else _wheels(drive)
     return (
         *wheels,
+        *_poses(device.profile),
         Property(STOP, Datatype.ENUM, "停", format="stop", settable=True, retained=False),
         Property(IDENTIFY, Datatype.ENUM, "认一认", format="identify", settable=True, retained=False),
         confirm,
@@ -79,6 +80,11 @@ def robot_properties(device: LabDevice) -> tuple[Property, ...]:
         Property(STOP_CONFIRMED, Datatype.BOOLEAN, "停止已确认"),
         Property(REFUSED, Datatype.JSON, "被拒绝的指令", retained=False),
     )
+
+
+def _poses(profile: Profile) -> tuple[Property, ...]:
+    known = ",".join(profile.poses)
+    return (Property(POSE, Datatype.ENUM, "姿势", format=known, settable=True, retained=False),) if known else ()
 
 
 def _wheels(drive: Drive) -> tuple[Property, Property]:

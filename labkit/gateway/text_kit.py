@@ -30,7 +30,7 @@ SILENCE_S = 2.0
 ABILITY_TRIES = 4
 LOW_BATTERY = 20
 FRESH_DRIVE_S = 0.05
-LAND_AGAIN_S = 1.0
+LAND_AGAIN_S, LAND_MARK = 1.0, "land"
 
 
 class Phase(Enum):
@@ -60,6 +60,7 @@ class TextKit(Robot):
         self._lacks: set[str] = set()
         self._has: set[str] = set()
         self._height: float | None = None
+        self._charge: float | None = None
         self._land_at: float | None = None
         self._due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
@@ -97,12 +98,6 @@ class TextKit(Robot):
         """The guard knows the kit's stop; its note with this number arms the proof."""
         return self._port is not None and self._port.stop(str(number))
 
-    def proved(self) -> None:
-        """What flies stands in the air until it is down: the landing may have been lost, so it is said again."""
-        if self.drive_model.hold and self._land_at is None:
-            self._land_at = time.monotonic() + LAND_AGAIN_S
-        super().proved()
-
     def blink(self) -> None:
         """The profile's identify action, step by step."""
         action = self.device.profile.actions.get("identify")
@@ -125,13 +120,42 @@ class TextKit(Robot):
             value = decode(face.sensor(affordance), order.payload)
             if isinstance(value, bool) or not isinstance(value, (int, float, str)):
                 raise Malformed("应为数或词", f"{order.property} should be a number or a word")
+            data = self._codec.write(affordance, value)
+            if self._stays_down(affordance.id, value):
+                return
             self._land_at = None
-            self._write(self._codec.write(affordance, value))
+            self._write(data)
         except Malformed as error:
             self.noise(error.en)
             return
         self.count()
         self.publish(order.property, value)
+
+    def _stays_down(self, property_id: str, value: float | str) -> bool:
+        """A take-off without a known, sufficient battery is refused with the reason."""
+        flight = self.device.profile.flight
+        if flight is None or (property_id, value) != (flight.property, flight.takeoff):
+            return False
+        if self._charge is not None and self._charge >= flight.min_battery:
+            return False
+        zh = (
+            "还不知道电量"
+            if self._charge is None
+            else f"电量只有 {self._charge:g}%，要 {flight.min_battery:g}% 才起飞：请换电池"
+        )
+        en = f"battery at {self._charge} %, it takes off from {flight.min_battery:g} %"
+        self.refuse("", 0, "battery", Title(zh, en))
+        return True
+
+    def _watch_height(self, height_cm: float) -> None:
+        """Nearer to the ceiling than allowed: down."""
+        flight, self._height = self.device.profile.flight, height_cm
+        if flight and height_cm > flight.ceiling_cm and not self._stops and self._land_at is None:
+            self.halt(StopOrder("too high"))
+            zh = f"飞到 {height_cm:g} 厘米，超过 {flight.ceiling_cm:g} 厘米：已让它降落"
+            self.alert("too-high", Title(zh, f"at {height_cm:g} cm, above {flight.ceiling_cm:g} cm: landing"))
+        elif height_cm == 0:
+            self.calm("too-high")
 
     def handle(self, item: Item) -> None:
         """Answers, pushes and guard notes here, orders in Robot."""
@@ -157,7 +181,7 @@ class TextKit(Robot):
             if self._land_at is not None and now >= self._land_at and not self._stops and self._port:
                 self._land_at = now + LAND_AGAIN_S if self._height else None
                 if self._height:
-                    self._port.stop()
+                    self._port.stop(LAND_MARK)
 
     def end(self) -> None:
         """The guard stops the kit when its pipe closes."""
@@ -209,7 +233,7 @@ class TextKit(Robot):
             self._lacks.clear()
             self._has.clear()
             self._tries.clear()
-            self._height = None
+            self._height = self._charge = None
             self._due = {p: now for p, rate in self.device.profile.rates.items() if rate.poll_hz}
             self.become(State.INIT)
             self.calm("unreachable")
@@ -231,6 +255,9 @@ class TextKit(Robot):
     def _guard_stopped(self, note: dict[str, object], now: float) -> None:
         """Arm the proof for the stop that waits (sent again, its earlier numbers still count), or for one of the guard's own."""
         mark = str(note.get("mark", ""))
+        if self.drive_model.hold and mark != LAND_MARK:
+            # A proof says that it stands, in the air; its landing may have been lost, so it is said again until it is down.
+            self._land_at = now + LAND_AGAIN_S
         first, count = _whole(note.get("first")), _whole(note.get("count"))
         again = bool(mark) and mark == self._stop_mark and first >= self._stop_first
         if not again:
@@ -272,8 +299,9 @@ class TextKit(Robot):
             self._firmware(str(event.value))
         self.publish(event.property, event.value, PUBLISH_GAP_S)
         if event.property == "height" and isinstance(event.value, (int, float)):
-            self._height = event.value
+            self._watch_height(event.value)
         if event.property == "battery" and isinstance(event.value, (int, float)):
+            self._charge = event.value
             self.health.charge(event.value)
             if event.value < LOW_BATTERY:
                 self.alert("battery", Title(f"电量只剩 {event.value:g}%", f"battery at {event.value:g} %"))

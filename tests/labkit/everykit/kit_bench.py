@@ -170,6 +170,10 @@ class KitBench:
             self.to_kit(b"takeoff")
             self.turn(3)
 
+    def moves(self) -> bool:
+        """Whether a motor runs now."""
+        return bool(self.body and self.body.moving)
+
     def halted(self) -> None:
         """A stop that is proved when the kit can be reached: nothing turns."""
         order = StopOrder("in the end")
