@@ -64,6 +64,10 @@ class Settings:
     """Level of the structured logs."""
     max_upload_mb: int = 64
     """Largest upload, MiB."""
+    tsa_url: str = ""
+    """Address of a time-stamping authority (RFC 3161) for the evidence chain; empty means none."""
+    tsa_ca: str = ""
+    """File with that authority's root certificates, PEM."""
 
     @property
     def database(self) -> str:

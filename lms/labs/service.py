@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import uuid
 from collections.abc import Iterable, Sequence
@@ -346,17 +348,31 @@ def note_heartbeat(
 ) -> None:
     """A heartbeat of a seat; the bridge calls it for MQTT, the page's fallback by HTTP."""
     with write():
-        row = db.session.scalar(
-            select(TerminalPresence).where(
-                TerminalPresence.school_id == school_id, TerminalPresence.lesson_id == lesson_id, TerminalPresence.seat_id == seat_id
-            )
-        )
-        if row is None:
-            row = TerminalPresence(id=new_id(), school_id=school_id, lesson_id=lesson_id, seat_id=seat_id, first_at=at, beats=0)
-            db.session.add(row)
+        row = _presence_of(school_id, lesson_id, seat_id)
+        row.first_at = row.first_at or at
         row.beats += 1
         row.last_at, row.step, row.visible, row.secure = at, step, visible, secure
         row.account_id = account_id or row.account_id
+
+
+def note_address(school_id: uuid.UUID, seat_id: uuid.UUID, lesson_id: uuid.UUID, address: str) -> None:
+    """Keep a keyed hash of the address that a seat's terminal speaks from in this lesson."""
+    key = current_app.config["SECRET_KEY"].encode()
+    hashed = hmac.new(key, f"address:{address}".encode(), hashlib.sha256).hexdigest()[:16]
+    with write():
+        _presence_of(school_id, lesson_id, seat_id).address = hashed
+
+
+def _presence_of(school_id: uuid.UUID, lesson_id: uuid.UUID, seat_id: uuid.UUID) -> TerminalPresence:
+    row = db.session.scalar(
+        select(TerminalPresence).where(
+            TerminalPresence.school_id == school_id, TerminalPresence.lesson_id == lesson_id, TerminalPresence.seat_id == seat_id
+        )
+    )
+    if row is None:
+        row = TerminalPresence(id=new_id(), school_id=school_id, lesson_id=lesson_id, seat_id=seat_id, beats=0)
+        db.session.add(row)
+    return row
 
 
 def lesson_devices(lesson_id: uuid.UUID) -> list[DeviceLessonSummary]:

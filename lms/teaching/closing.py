@@ -15,8 +15,8 @@ from lms.core.db import db, write
 from lms.core.models import Account
 from lms.courses import service as courses
 from lms.labs import service as labs
-from lms.labs.veyon import service as pcs
 from lms.labs.models import Device, DeviceLessonSummary, TerminalPresence
+from lms.labs.veyon import service as pcs
 from lms.roster.models import Person
 from lms.teaching import rules
 from lms.teaching.access import found_lesson, note_event, school_of, times_of
@@ -174,6 +174,7 @@ def facts_of(lesson: LessonSession) -> usage_facts.LessonFacts:
         end_reason=lesson.end_reason,
         secure=all(row.secure for row in beats),
         slot_id=lesson.slot_id,
+        seats=tuple(usage_facts.SeatFact(row.address, row.beats, row.first_at, row.last_at) for row in beats),
     )
 
 

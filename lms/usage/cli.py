@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lms.core.errors import ZhikeError
+from lms.usage.evidence_cli import COMMANDS
 from lms.usage.policies import Policy, evaluate, policy, rules
 from lms.usage.reading import facts_schema, from_json
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult, UnitResult
 
-if TYPE_CHECKING:
-    from lms.usage.chain import ChainReport
-
 
 def register(main: click.Group) -> None:
     """Add ``usage`` to the ``lms`` command."""
+    for command in COMMANDS:
+        usage.add_command(command)
     main.add_command(usage)
 
 
@@ -111,35 +111,3 @@ def _say(result: SchoolResult) -> None:
     lines += [(one.key, one) for one in result.units]
     for key, line in lines:
         click.echo(f"  {key}: {VERDICT_NAMES[line.verdict]} {line.counted}/{line.required} — {line.reason}")
-
-
-@usage.command("verify")
-@click.option("--school", "school", help="Id or code of one school; default: every school of this instance.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(school: str | None, as_json: bool) -> None:
-    """Verify evidence chains of this instance; exit 1 and the first broken link where one is not whole."""
-    from lms.app import create_app
-    from lms.core.db import db
-    from lms.usage import service
-
-    with create_app().app_context():
-        try:
-            reports = [(str(school_id), name, service.verify_chain(school_id)) for school_id, name in service.schools(school)]
-        finally:
-            db.session.remove()
-            db.engine.dispose()
-    if as_json:
-        click.echo(json.dumps({key: _report(name, one) for key, name, one in reports}, ensure_ascii=False, indent=2))
-    else:
-        for _, name, one in reports:
-            click.echo(f"{name}: {one.in_words()}")
-    if not reports:
-        raise click.ClickException("没有这所学校" if school else "还没有学校")
-    if not all(one.ok for _, _, one in reports):
-        sys.exit(1)
-
-
-def _report(name: str, one: ChainReport) -> dict[str, Any]:
-    return {"name": name, "ok": one.ok, "length": one.length, "first_broken": one.first_broken, "reason": one.reason, "origin": list(one.origins)}
-
-

@@ -18,6 +18,7 @@ from lms.core.models import Account, InstanceState
 from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Person, School, SchoolClass, SchoolStage, Term
+from lms.usage.anchors import Standing
 from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 from lms.usage.models import UsageRecord
 
@@ -166,6 +167,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
     )
     rows = db.session.scalars(query.order_by(UsageRecord.lesson_on, UsageRecord.event_seq)).all()
     replaced = set(db.session.scalars(select(UsageRecord.corrects_id).where(UsageRecord.school_id == school_id, UsageRecord.corrects_id.is_not(None))))
+    standing = Standing(school_id, clock.now())
     for row in rows:
         if row.id in replaced:
             continue
@@ -185,7 +187,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
             units=taught,
             subject=row.subject,
             teacher_registered=row.teacher_id in staff and (left is None or left >= row.lesson_on),
-            evidence=row.grade_of_evidence,
+            evidence=standing.of(row)[0],
             makeup_of=str(row.makeup_of) if row.makeup_of else None,
             part_of=PartOf(row.part_of["lesson"], row.part_of["kind"], row.part_of["parts"]) if row.part_of else None,
         )

@@ -49,6 +49,16 @@ class WitnessFact:
 
 
 @dataclass(frozen=True)
+class SeatFact:
+    """A terminal in the lesson: its heartbeats, and a keyed hash of its network address (only to see whether seats share one)."""
+
+    address: str = ""
+    beats: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class LessonFacts:
     """The facts of one lesson of one class (B2a, B10.2); times aware UTC, ``minutes`` counted inside the slot.
 
@@ -90,3 +100,4 @@ class LessonFacts:
     secure: bool = True
     manual: bool = False
     slot_id: uuid.UUID | None = None
+    seats: tuple[SeatFact, ...] = ()

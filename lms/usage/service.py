@@ -20,6 +20,8 @@ from lms.core.jobs import every
 from lms.core.models import Account
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
+from lms.usage.anchors import stamp_due
+from lms.usage.continuity import keep_marks
 from lms.usage.evidence import LATE, Sealed, evidence_grade, independent_witnesses, open_part, sealed_part
 from lms.usage.gathering import course_of, facts_of, set_course
 from lms.usage.ledger import (
@@ -37,6 +39,8 @@ from lms.usage.lesson_facts import LessonFacts
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import UsageRecord
 from lms.usage.plans import plan_of
+from lms.usage.plausibility import lesson_flags
+from lms.usage.suspicion import kept, teacher_left
 from lms.usage.verdicts import SchoolResult
 
 __all__ = [
@@ -62,7 +66,9 @@ CORRECTABLE = frozenset(
 
 
 def _sign_due() -> None:
+    keep_marks(clock.now())
     sign_daily_roots(clock.now())
+    stamp_due(clock.now())
 
 
 every(30, "sign-daily-roots", _sign_due)
@@ -158,9 +164,9 @@ def _iso(at: datetime | None) -> str | None:
 
 def _seal(record: UsageRecord, type: str, facts: LessonFacts, actor: Account | None, now: datetime) -> None:
     """Append the link, then the record that names it."""
-    plan = plan_of(facts)
-    record.detail = record.detail | {"plan": plan.status}
-    payload = open_part(facts, record_columns(record), __version__) | {"plan": plan.plain()}
+    plan, flags = plan_of(facts), lesson_flags(facts, now, teacher_left=teacher_left(facts))
+    record.detail = record.detail | {"plan": plan.status, "flags": kept(flags)}
+    payload = open_part(facts, record_columns(record), __version__) | {"plan": plan.plain(), "flags": [one.code for one in flags]}
     event = append_event(record.school_id, type, payload, [*sealed_part(facts), *_signed_by(actor)], now, manual=facts.manual)
     record.event_seq = event.seq
     db.session.add(record)

@@ -35,6 +35,7 @@ from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass
 from lms.usage import board, policies, service
+from lms.usage.anchors import Standing
 from lms.usage.evidence import WITNESS_NAMES
 from lms.usage.forms import changes_of, second_person
 from lms.usage.lessons import KIND_NAMES
@@ -44,6 +45,7 @@ from lms.usage.papers.views import bp as papers
 from lms.usage.reasons import Reason
 from lms.usage.schoolyear.views import bp as schoolyear
 from lms.usage.speech import say
+from lms.usage.suspicion import flags_of
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
 bp = Blueprint("usage", __name__, template_folder="templates")
@@ -191,6 +193,8 @@ def record(record_id: uuid.UUID) -> str:
         ended=clock.local(found.ended_at, school.zone),
         kind_names=KIND_NAMES,
         witness_names=WITNESS_NAMES,
+        standing=Standing(school.id, clock.now()).of(found),
+        flags=flags_of(found),
     )
 
 

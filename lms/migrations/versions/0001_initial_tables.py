@@ -831,6 +831,7 @@ def upgrade() -> None:
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("secure", sa.Boolean(), nullable=False),
+        sa.Column("address", sa.String(length=16), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),

@@ -1,0 +1,169 @@
+"""``lms usage verify | pack | rotate-key | anchor``: evidence from the command line (证据命令)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import uuid
+
+    from lms.usage.chain import ChainReport
+
+
+@contextmanager
+def _school(wanted: str | None) -> Iterator[tuple[uuid.UUID, str]]:
+    """The one school that is meant, in an app context; refusals become sentences."""
+    from lms.app import create_app
+    from lms.core.db import db
+    from lms.core.errors import ZhikeError
+    from lms.usage import service
+
+    with create_app().app_context():
+        try:
+            found = service.schools(wanted)
+            if len(found) != 1:
+                raise click.ClickException("没有这所学校" if wanted or not found else "这里有几所学校，请用 --school 写明代码")
+            yield found[0]
+        except ZhikeError as error:
+            raise click.ClickException(f"{error.message}{error.remedy}") from error
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+@click.command()
+@click.argument("pack", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--school", help="Id or code of one school; default: every school of this instance.")
+@click.option("--against", multiple=True, type=click.Path(exists=True, dir_okay=False), help="An earlier pack or receipt to hold PACK against.")
+@click.option("--code", multiple=True, help="Short code from a signed weekly sheet.")
+@click.option("--tsa-ca", type=click.Path(exists=True, dir_okay=False), help="Root certificates (PEM) of the time-stamping authority.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(pack: Path | None, school: str | None, against: tuple[str, ...], code: tuple[str, ...], tsa_ca: str | None, as_json: bool) -> None:
+    """Verify a PACK of evidence, or the chains of this instance; exit 1 and the first broken link where one is not whole."""
+    if pack is not None:
+        from lms.usage.verifier.verify import main
+
+        more = [part for one in against for part in ("--against", one)] + [part for one in code for part in ("--code", one)]
+        sys.exit(main([str(pack), *more, *(["--tsa-ca", tsa_ca] if tsa_ca else []), *(["--json"] if as_json else [])]))
+    from lms.app import create_app
+    from lms.core.db import db
+    from lms.usage import service
+
+    with create_app().app_context():
+        try:
+            reports = [(str(school_id), name, service.verify_chain(school_id)) for school_id, name in service.schools(school)]
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+    if as_json:
+        click.echo(json.dumps({key: _report(name, one) for key, name, one in reports}, ensure_ascii=False, indent=2))
+    else:
+        for _, name, one in reports:
+            click.echo(f"{name}: {one.in_words()}")
+            for remark in one.remarks:
+                click.echo(f"  - {remark}")
+    if not reports:
+        raise click.ClickException("没有这所学校" if school else "还没有学校")
+    if not all(one.ok for _, _, one in reports):
+        sys.exit(1)
+
+
+def _report(name: str, one: ChainReport) -> dict[str, Any]:
+    return {"name": name, "ok": one.ok, "length": one.length, "first_broken": one.first_broken, "reason": one.reason, "origin": list(one.origins)}
+
+
+@click.command()
+@click.option("--school", help="Id or code of the school; may be left out where there is one.")
+@click.option("--term", default="", help="Term as 2026-1 (school year, 1 autumn or 2 spring); default: the present one.")
+@click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+def pack(school: str | None, term: str, target: Path) -> None:
+    """Write the inspector's pack of a term: chain, roots, anchors, figures, verifier, instructions; no names."""
+    from lms.core import clock
+    from lms.usage.packing import term_of, write_pack
+
+    with _school(school) as (school_id, name):
+        made = write_pack(school_id, term_of(school_id, term, clock.now()), target, clock.now())
+    click.echo(f"{name}: {target}（{made['head']['seq']} 环，本学期 {made['records']} 条记录）")
+
+
+@click.command("rotate-key")
+@click.confirmation_option(prompt="更换本机的签名密钥？旧密钥会在每条链上签字交接")
+def rotate_key() -> None:
+    """Put a new signing key in force; the old one hands over on each chain."""
+    from lms.config import get_settings
+    from lms.usage.keys import rotate
+
+    old, new = rotate(get_settings().data_dir)
+    click.echo(f"旧密钥 {old.key_id} → 新密钥 {new.key_id}；下一次登记时写入各链。请随即做一次备份。")
+
+
+@click.group()
+def anchor() -> None:
+    """Fix daily roots outside the school (校外锚定)."""
+
+
+@anchor.command("request")
+@click.option("--school", help="Id or code of the school.")
+@click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path))
+def ask(school: str | None, target: Path) -> None:
+    """Write the newest root as a small file for the region or a peer school to countersign."""
+    from lms.usage import anchors
+
+    with _school(school) as (school_id, name):
+        target.write_text(json.dumps(anchors.request_of(school_id, name), ensure_ascii=False, indent=1), "utf-8")
+    click.echo(f"{target}：请用 U 盘或邮件交给区县或友校，对方用 lms usage anchor sign 会签")
+
+
+@anchor.command("sign")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as", "issuer", required=True, help="Name under which you sign, e.g. 某区教育局.")
+@click.option("--kind", type=click.Choice(["region", "peer"]), default="peer", show_default=True)
+@click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path))
+def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
+    """Countersign another school's file with the key of this installation."""
+    from lms.app import create_app
+    from lms.core import clock
+    from lms.core.errors import ZhikeError
+    from lms.usage import anchors
+    from lms.usage.ledger import this_key
+
+    with create_app().app_context():
+        try:
+            answer = anchors.countersign(_document(source), kind, issuer, this_key(), clock.now())
+        except ZhikeError as error:
+            raise click.ClickException(f"{error.message}{error.remedy}") from error
+    target.write_text(json.dumps(answer, ensure_ascii=False, indent=1), "utf-8")
+    click.echo(f"{target}：请交回对方；本机密钥指纹 {answer['proof']['public_key'][:16]}")
+
+
+@anchor.command("accept")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--school", help="Id or code of the school.")
+@click.option("--new-key", is_flag=True, help="The issuer told you on another way that its key has changed.")
+def accept(source: Path, school: str | None, new_key: bool) -> None:
+    """Enter a countersignature that came back."""
+    from lms.usage import anchors
+
+    with _school(school) as (school_id, _):
+        row = anchors.accept(None, school_id, _document(source), new_key=new_key)
+        click.echo(f"已登记：{row.issuer} 于 {row.at:%Y-%m-%d %H:%M} UTC 会签 {row.day} 的每日根")
+
+
+def _document(source: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(source.read_text("utf-8-sig"))
+    except ValueError as error:
+        raise click.ClickException(f"{source}: 不是会签文件（JSON）") from error
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{source}: 不是会签文件（JSON）")
+    return found
+
+
+COMMANDS = (verify, pack, rotate_key, anchor)
