@@ -33,7 +33,7 @@ TABS = (
     Entry("roster.people", _l("教职工"), "id-badge-2", ADMIN_ONLY, 2),
     Entry("roster.rooms", _l("教室"), "armchair", ALL, 3),
     Entry("roster.timetable", _l("课表"), "table", ALL, 4),
-    Entry("roster.calendar", _l("校历"), "calendar", ALL, 5),
+    Entry("usage.schoolyear.term", _l("校历"), "calendar", ALL, 5),
     Entry("roster.intake", _l("导入"), "file-import", ADMIN_ONLY, 6),
 )
 _HOME_OF = {
@@ -44,6 +44,9 @@ _HOME_OF = {
     "roster.room": "roster.rooms",
     "roster.room_codes": "roster.rooms",
     "roster.intake_preview": "roster.intake",
+    "usage.schoolyear.preview": "usage.schoolyear.term",
+    "usage.schoolyear.table": "usage.schoolyear.term",
+    "usage.schoolyear.sheet": "usage.schoolyear.term",
 }
 
 
@@ -53,7 +56,7 @@ def _menu(state: BlueprintSetupState) -> None:
 
 
 @bp.context_processor
-def _tabs() -> dict[str, Any]:
+def tabs() -> dict[str, Any]:
     """``roster_tabs`` of the person, ``is_admin``, and the names of the PIN pictures."""
     here = _HOME_OF.get(request.endpoint or "", request.endpoint)
     tabs = [

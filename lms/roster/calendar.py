@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import Any
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class FlagFact:
 
 @dataclass(frozen=True)
 class Calendar:
-    """A term's calendar: first and last day, the days that depart, the flagged weeks by their Monday."""
+    """A term's calendar: first and last day, the entries on days that depart (the last one that concerns a grade holds), the flagged weeks."""
 
     start: date
     end: date
-    days: Mapping[date, DayFact] = field(default_factory=dict)
-    flagged: Mapping[date, FlagFact] = field(default_factory=dict)
+    days: Mapping[date, tuple[DayFact, ...]] = field(default_factory=dict)
+    flagged: Mapping[date, tuple[FlagFact, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ def followed_weekday(calendar: Calendar, day: date, grade: int | None = None) ->
     """
     if not calendar.start <= day <= calendar.end:
         return None
-    fact = calendar.days.get(day)
-    if fact is not None and (fact.grades is None or (grade is not None and grade in fact.grades)):
-        if not fact.is_school:
-            return None
-        return fact.follows if fact.follows is not None else (day.weekday() if day.weekday() < 5 else None)
-    return day.weekday() if day.weekday() < 5 else None
+    weekday = day.weekday() if day.weekday() < 5 else None
+    for fact in calendar.days.get(day, ()):
+        if fact.grades is None or (grade is not None and grade in fact.grades):
+            usual = fact.follows if fact.follows is not None else (day.weekday() if day.weekday() < 5 else None)
+            weekday = usual if fact.is_school else None
+    return weekday
 
 
 def is_school_day(calendar: Calendar, day: date, grade: int | None = None) -> bool:
@@ -119,36 +120,65 @@ def default_term(school_year: int, ordinal: int) -> tuple[date, date]:
     return date(school_year + 1, 2, 22), date(school_year + 1, 7, 9)
 
 
+@dataclass(frozen=True)
+class NationalTable:
+    """Holidays and 调休 days of a year; ``state``: announced (已公布) | estimated (预估); ``source``: the notice, or how it was reckoned."""
+
+    year: int
+    state: str
+    source: str
+    days: tuple[NationalDay, ...]
+
+
+def national_table(year: int, state: str, source: str, table: Mapping[str, Any]) -> NationalTable:
+    """The table of a year from ``holidays`` [{name, from, to}] and ``workdays`` [{name, day, follows}]; dates as date or ISO text."""
+    days = [
+        NationalDay(day, False, None, period["name"], state)
+        for period in table["holidays"]
+        for day in days_between(_date(period["from"]), _date(period["to"]))
+    ]
+    days += [NationalDay(_date(one["day"]), True, one["follows"], one["name"], state) for one in table["workdays"]]
+    return NationalTable(year, state, source, tuple(sorted(days, key=lambda each: each.day)))
+
+
+def _date(value: date | str) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
+
+
 @lru_cache(maxsize=16)
-def national_days(year: int) -> tuple[NationalDay, ...]:
-    """Holidays and 调休 days of a year from the bundled table; a year without one gets its fixed holidays as estimated (预估).
+def bundled_table(year: int) -> NationalTable:
+    """The table of a year from ``national/<year>.yaml``; a year without one gets its fixed holidays as estimated (预估).
 
     Never fails: a calendar must not break because a notice is not out yet.
     """
-    table = json.loads(resources.files(__package__).joinpath("national_days.json").read_text("utf-8"))
-    entry = table["years"].get(str(year)) or _fixed_holidays(year)
-    found = [
-        NationalDay(day, False, None, period["name"], entry["state"])
-        for period in entry["off"]
-        for day in days_between(date.fromisoformat(period["from"]), date.fromisoformat(period["to"]))
-    ]
-    found += [NationalDay(date.fromisoformat(work["day"]), True, work["follows"], work["name"], entry["state"]) for work in entry["on"]]
-    return tuple(sorted(found, key=lambda each: each.day))
+    file = resources.files(__package__).joinpath("national", f"{year}.yaml")
+    if not file.is_file():
+        return national_table(year, "estimated", "按《全国年节及纪念日放假办法》的固定日期推算", _fixed_holidays(year))
+    entry = yaml.safe_load(file.read_text("utf-8"))
+    return national_table(year, entry["state"], entry["source"], entry)
+
+
+def national_days(year: int) -> tuple[NationalDay, ...]:
+    """Days of the bundled table of a year."""
+    return bundled_table(year).days
 
 
 def _fixed_holidays(year: int) -> dict[str, Any]:
     return {
-        "state": "estimated",
-        "off": [
+        "holidays": [
             {"name": "元旦", "from": f"{year}-01-01", "to": f"{year}-01-01"},
             {"name": "劳动节", "from": f"{year}-05-01", "to": f"{year}-05-02"},
             {"name": "国庆节", "from": f"{year}-10-01", "to": f"{year}-10-03"},
         ],
-        "on": [],
+        "workdays": [],
     }
 
 
+def lost_or_won(days: Iterable[NationalDay], first: date, last: date) -> list[NationalDay]:
+    """Days from ``first`` to ``last`` that change a term: weekend holidays are left out, since no lesson is lost on them."""
+    return [each for each in days if first <= each.day <= last and (each.is_school or each.day.weekday() < 5)]
+
+
 def national_days_between(first: date, last: date) -> list[NationalDay]:
-    """Days of the national table from ``first`` to ``last``; weekend holidays are left out, since no lesson is lost on them."""
-    found = [each for year in range(first.year, last.year + 1) for each in national_days(year)]
-    return [each for each in found if first <= each.day <= last and (each.is_school or each.day.weekday() < 5)]
+    """Days of the bundled tables from ``first`` to ``last`` that change a term."""
+    return lost_or_won([each for year in range(first.year, last.year + 1) for each in national_days(year)], first, last)

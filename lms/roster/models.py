@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import date, datetime, time
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -58,10 +59,11 @@ class Term(SchoolRow, Base):
 
 
 class CalendarDay(SchoolRow, Base):
-    """A day that departs from Monday–Friday (节假日、调休、停课), B1.
+    """An entry on a day that departs from Monday–Friday (节假日、调休、停课), B1; the newest one that stands holds.
 
     ``follows``: 0–6, the weekday whose timetable a 调休 day follows. ``source``: national | school. ``state``: estimated | announced.
-    ``grades``: None for all. Personal data: none.
+    ``grades``: None for all. An entry is never changed or deleted, since its time is evidence: it is withdrawn (撤销), countersigned
+    (会签) or declined by the county. ``entered_by`` None: the installation itself. Personal data: who entered, withdrew and signed.
     """
 
     __tablename__ = "calendar_day"
@@ -73,20 +75,49 @@ class CalendarDay(SchoolRow, Base):
     state: Mapped[str] = mapped_column(String(12), default="announced")
     reason: Mapped[str] = mapped_column(String(60), default="")
     entered_at: Mapped[datetime]
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     countersigned_at: Mapped[datetime | None]
+    countersigned_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    declined_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     grades: Mapped[list[int] | None]
 
 
 class FlaggedWeek(SchoolRow, Base):
-    """A week that the school declares not effective: exams, 军训, review (非教学周), B1. Personal data: none."""
+    """A week that the school declares not effective: exams, 军训, review (非教学周), B1; kept as :class:`CalendarDay` is.
+
+    Personal data: who entered, withdrew and signed.
+    """
 
     __tablename__ = "flagged_week"
     __table_args__ = (Index("ix_flagged_week_school_monday", "school_id", "monday"),)
     monday: Mapped[date]
     reason: Mapped[str] = mapped_column(String(60))
     entered_at: Mapped[datetime]
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     countersigned_at: Mapped[datetime | None]
+    countersigned_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    declined_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     grades: Mapped[list[int] | None]
+
+
+class NationalYear(SchoolRow, Base):
+    """A year's national table as the school entered it from the notice (国家节假日表); the newest of a year stands, before the bundled one.
+
+    ``state``: estimated | announced. ``table``: ``holidays`` [{name, from, to}], ``workdays`` [{name, day, follows}]. Personal data: who entered it.
+    """
+
+    __tablename__ = "national_year"
+    __table_args__ = (Index("ix_national_year_school_year", "school_id", "year"),)
+    year: Mapped[int]
+    state: Mapped[str] = mapped_column(String(12))
+    notice: Mapped[str] = mapped_column(String(120))
+    table: Mapped[dict[str, Any]]
+    entered_at: Mapped[datetime]
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
 
 
 class Period(SchoolRow, Base):
@@ -153,7 +184,10 @@ class Enrollment(SchoolRow, Base):
     """A pupil in a class, from – until (在班); ``ends_on`` is the last day in it, None while it lasts. Personal data: class membership; until leaving + 1 year."""
 
     __tablename__ = "enrollment"
-    __table_args__ = (Index("ix_enrollment_school_class", "school_id", "class_id"), Index("ix_enrollment_person", "person_id"))
+    __table_args__ = (
+        Index("ix_enrollment_school_class", "school_id", "class_id"),
+        Index("ix_enrollment_person", "person_id"),
+    )
     person_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("person.id"))
     class_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("school_class.id"))
     roll_no: Mapped[int] = mapped_column(default=0)  # 班内序号

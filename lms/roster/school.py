@@ -1,4 +1,4 @@
-"""Verbs on the school itself: set it up, its stages, terms and calendar (建校、学段、学期、校历)."""
+"""Verbs on the school itself: set it up, its stages and terms (建校、学段、学期)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from itertools import pairwise
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, Refused
 from lms.core.models import Account, Organisation
 from lms.core.stages import CLASS_HOUR_MINUTES, SCHOOL_TYPES, STAGES
 from lms.roster.access import get_row, need_admin, school_of
-from lms.roster.calendar import Calendar, DayFact, FlagFact, days_between, monday_of, national_days_between
-from lms.roster.models import CalendarDay, FlaggedWeek, Period, School, SchoolClass, SchoolStage, Term
+from lms.roster.entries import apply_national_days
+from lms.roster.models import Period, School, SchoolClass, SchoolStage, Term
 from lms.roster.rules import CLASS_STYLES
 
 LOCALITIES = ("城区", "镇区", "乡村")
@@ -221,152 +220,6 @@ def add_term(actor: Account | None, school_id: uuid.UUID, school_year: int, ordi
         added = apply_national_days(school_id, starts_on, ends_on)
         audit(actor, "set-term", "term", row.id, school_id=school_id, national_days=added)
     return row
-
-
-def apply_national_days(school_id: uuid.UUID, first: date, last: date) -> int:
-    """Put the bundled national table on the calendar; days that the school entered itself, and ended estimates, stay. Returns rows written."""
-    rows = {day.day: day for day in _days(school_id, first, last)}
-    now, count = clock.now(), 0
-    with write():
-        for national in national_days_between(first, last):
-            row = rows.get(national.day)
-            if row is not None and (row.source == "school" or row.state == "announced"):
-                continue
-            if row is None:
-                row = CalendarDay(id=new_id(), school_id=school_id, day=national.day, source="national", entered_at=now)
-                db.session.add(row)
-            row.is_school, row.follows, row.reason, row.state = national.is_school, national.follows, national.reason, national.state
-            count += 1
-    return count
-
-
-def _days(school_id: uuid.UUID, first: date, last: date) -> list[CalendarDay]:
-    query = select(CalendarDay).where(CalendarDay.school_id == school_id, CalendarDay.day >= first, CalendarDay.day <= last)
-    return list(db.session.scalars(query.order_by(CalendarDay.day)))
-
-
-def school_calendar(school_id: uuid.UUID, term: Term) -> Calendar:
-    """The term's calendar as plain facts, see :mod:`lms.roster.calendar`."""
-    days = {
-        row.day: DayFact(
-            row.is_school,
-            row.follows,
-            row.source,
-            row.entered_at,
-            row.countersigned_at,
-            tuple(row.grades) if row.grades is not None else None,
-            row.reason,
-            row.state,
-        )
-        for row in _days(school_id, term.starts_on, term.ends_on)
-    }
-    first, last = monday_of(term.starts_on), monday_of(term.ends_on)
-    weeks = db.session.scalars(
-        select(FlaggedWeek).where(FlaggedWeek.school_id == school_id, FlaggedWeek.monday >= first, FlaggedWeek.monday <= last)
-    )
-    flagged = {
-        row.monday: FlagFact(row.reason, row.entered_at, row.countersigned_at, tuple(row.grades) if row.grades is not None else None)
-        for row in weeks
-    }
-    return Calendar(term.starts_on, term.ends_on, days, flagged)
-
-
-def set_day(
-    actor: Account | None,
-    school_id: uuid.UUID,
-    day: date,
-    *,
-    is_school: bool,
-    reason: str,
-    follows: int | None = None,
-    grades: Sequence[int] | None = None,
-    national: bool = False,
-) -> CalendarDay:
-    """Enter a closure (停课) or a 调休 day; one row a day, the newest entry stands and its entry time counts (B1).
-
-    ``national`` marks what a State Council notice says (announced), which needs no countersignature.
-    """
-    need_admin(actor, school_id)
-    if not reason.strip():
-        raise Invalid("day-reason", _l("请写明原因，例如“运动会”。"), where="reason")
-    if follows is not None and not 0 <= follows <= 6:
-        raise Invalid("day-follows", _l("请选择按周几上课。"), where="follows")
-    if is_school and day.weekday() >= 5 and follows is None:
-        raise Invalid("day-follows", _l("周末上课要写明按周几的课表上课。"), where="follows", clause="B1")
-    with write():
-        row = next(iter(_days(school_id, day, day)), None)
-        if row is None:
-            row = CalendarDay(id=new_id(), school_id=school_id, day=day)
-            db.session.add(row)
-        row.is_school, row.follows, row.reason = is_school, follows if is_school else None, reason.strip()[:60]
-        row.source, row.state = ("national" if national else "school"), "announced"
-        row.grades = sorted(set(grades)) if grades else None
-        row.entered_at, row.countersigned_at = clock.now(), None
-        audit(actor, "set-day", "calendar_day", row.id, reason=row.reason, school_id=school_id, day=day.isoformat(), is_school=is_school)
-    return row
-
-
-def set_days(
-    actor: Account | None,
-    school_id: uuid.UUID,
-    first: date,
-    last: date,
-    *,
-    is_school: bool,
-    reason: str,
-    follows: int | None = None,
-    grades: Sequence[int] | None = None,
-    national: bool = False,
-) -> int:
-    """Enter several days in a row alike; ordinary weekends among closed days are left as they are. Returns how many."""
-    if not 0 <= (last - first).days <= 60:
-        raise Invalid("day-span", _l("结束日期应在开始日期之后，最多 60 天。"), where="until")
-    count = 0
-    with write():
-        for day in days_between(first, last):
-            if first != last and not is_school and day.weekday() >= 5 and not _days(school_id, day, day):
-                continue
-            set_day(actor, school_id, day, is_school=is_school, reason=reason, follows=follows, grades=grades, national=national)
-            count += 1
-    return count
-
-
-def clear_day(actor: Account | None, school_id: uuid.UUID, day: date) -> None:
-    """Make a day ordinary again; the national table's entry comes back where there is one."""
-    need_admin(actor, school_id)
-    with write():
-        for row in _days(school_id, day, day):
-            db.session.delete(row)
-            audit(actor, "clear-day", "calendar_day", row.id, school_id=school_id, day=day.isoformat(), was_national=row.source == "national")
-            if row.source == "school":
-                db.session.flush()
-                apply_national_days(school_id, day, day)
-
-
-def flag_week(actor: Account | None, school_id: uuid.UUID, monday: date, reason: str, grades: Sequence[int] | None = None) -> FlaggedWeek:
-    """Declare a week not effective (考试、军训、复习). It counts by itself only if entered before its Monday (B1)."""
-    need_admin(actor, school_id)
-    if not reason.strip():
-        raise Invalid("flag-reason", _l("请写明原因，例如“期末考试”。"), where="reason")
-    monday = monday_of(monday)
-    with write():
-        row = db.session.scalar(select(FlaggedWeek).where(FlaggedWeek.school_id == school_id, FlaggedWeek.monday == monday))
-        if row is None:
-            row = FlaggedWeek(id=new_id(), school_id=school_id, monday=monday)
-            db.session.add(row)
-        row.reason, row.grades = reason.strip()[:60], sorted(set(grades)) if grades else None
-        row.entered_at, row.countersigned_at = clock.now(), None
-        audit(actor, "flag-week", "flagged_week", row.id, reason=row.reason, school_id=school_id, monday=monday.isoformat())
-    return row
-
-
-def unflag_week(actor: Account | None, school_id: uuid.UUID, monday: date) -> None:
-    """Take a week's flag away."""
-    need_admin(actor, school_id)
-    with write():
-        for row in db.session.scalars(select(FlaggedWeek).where(FlaggedWeek.school_id == school_id, FlaggedWeek.monday == monday_of(monday))):
-            db.session.delete(row)
-            audit(actor, "unflag-week", "flagged_week", row.id, school_id=school_id, monday=monday.isoformat())
 
 
 def term_of(school_id: uuid.UUID, term_id: uuid.UUID) -> Term:

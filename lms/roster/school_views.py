@@ -1,9 +1,9 @@
-"""Pages of the school itself: profile with what is still to do, and the calendar of a term (概况、校历)."""
+"""Pages of the school itself: profile with what is still to do (概况)."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -12,24 +12,13 @@ from sqlalchemy import func, select
 
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
-from lms.core.stages import SCHOOL_TYPES, STAGE_NAMES, STAGES, first_grade, last_grade, school_year
+from lms.core.stages import SCHOOL_TYPES, STAGE_NAMES, STAGES, school_year
 from lms.roster import school as verbs
 from lms.roster.access import school_of, today_of
-from lms.roster.blueprint import Page, a_date, a_number, a_time, answered, back, bp, day_of, grades_of_form
-from lms.roster.calendar import (
-    Calendar,
-    days_between,
-    default_term,
-    followed_weekday,
-    monday_of,
-    school_days_in_week,
-    week_number,
-    weeks_of,
-)
+from lms.roster.blueprint import Page, a_date, a_number, a_time, answered, back, bp
 from lms.roster.models import Enrollment, Room, School, SchoolClass, SchoolStage, Term, TimetableSlot
 from lms.roster.people import staff_of
-from lms.roster.rules import CLASS_STYLES, Cohort, class_name, grade_name
-from lms.roster.timetable import WEEKDAYS
+from lms.roster.rules import CLASS_STYLES, Cohort, class_name
 
 TRAINING_WARNING_DAYS = 60
 
@@ -89,7 +78,7 @@ def _steps(school: School) -> list[dict[str, Any]]:
     teachers = any("teacher" in person.roles for person in staff_of(school.id))
     return [
         {"label": _("学段"), "done": some(SchoolStage), "url": "#stages"},
-        {"label": _("学期与校历"), "done": some(Term), "url": url_for("roster.calendar")},
+        {"label": _("学期与校历"), "done": some(Term), "url": url_for("usage.schoolyear.term")},
         {"label": _("班级与学生"), "done": some(SchoolClass) and some(Enrollment), "url": url_for("roster.intake", kind="pupils")},
         {"label": _("教师与任课"), "done": teachers, "url": url_for("roster.intake", kind="staff")},
         {"label": _("教室与座位"), "done": some(Room), "url": url_for("roster.rooms")},
@@ -146,141 +135,6 @@ def set_periods(stage: str) -> Page:
     verbs.set_periods(current_account(), school_id, stage, wanted)
     flash(_("作息时间已保存。"))
     return back()
-
-
-@bp.get("/calendar")
-@require("teacher", "school_admin")
-def calendar() -> Page:
-    """The term on one page: a line a week, its school days, holidays, 调休 days and flags."""
-    school = school_of(current_school_id())
-    today = today_of(school)
-    terms = verbs.terms_of(school.id)
-    term = term_choice(school.id, request.args.get("term", ""), today)
-    year = school_year(today)
-    offers = [(school_year_no, ordinal, *default_term(school_year_no, ordinal)) for school_year_no in (year, year + 1) for ordinal in (1, 2)]
-    known = {(each.school_year, each.ordinal) for each in terms}
-    facts = verbs.school_calendar(school.id, term) if term else None
-    return render_template(
-        "roster/calendar.html",
-        school=school,
-        terms=terms,
-        term=term,
-        today=today,
-        offers=[offer for offer in offers if offer[:2] not in known],
-        weeks=[_week(facts, monday, today) for monday in weeks_of(facts)] if facts else [],
-        weekdays=WEEKDAYS,
-        estimated=any(fact.state == "estimated" for fact in facts.days.values()) if facts else False,
-        departures=sorted(facts.days.items()) if facts else [],
-        grades=_grades(school),
-        picked=request.args.get("day", ""),
-    )
-
-
-def _grades(school: School) -> list[tuple[int, str]]:
-    return [
-        (grade, grade_name(grade))
-        for stage in verbs.stages_of(school.id)
-        for grade in range(first_grade(stage.stage, school.system), last_grade(stage.stage, school.system) + 1)
-    ]
-
-
-def _week(facts: Calendar, monday: date, today: date) -> dict[str, Any]:
-    flag = facts.flagged.get(monday)
-    count = school_days_in_week(facts, monday)
-    return {
-        "number": week_number(facts.start, monday),
-        "monday": monday,
-        "days": [_day(facts, day, today) for day in days_between(monday, monday + timedelta(days=6))],
-        "count": count,
-        "effective": count >= 3 and flag is None,
-        "flag": flag,
-        "late": flag is not None and flag.entered is not None and flag.entered.date() >= monday,
-        "now": monday == monday_of(today),
-    }
-
-
-def _day(facts: Calendar, day: date, today: date) -> dict[str, Any]:
-    fact = facts.days.get(day)
-    follows = followed_weekday(facts, day)
-    inside = facts.start <= day <= facts.end
-    kind = "out" if not inside else "school" if follows is not None else "off"
-    if inside and fact is not None:
-        kind = ("swap" if fact.is_school else "closed") if fact.grades is None else "partial"
-    return {
-        "day": day,
-        "kind": kind,
-        "reason": fact.reason if fact and inside else "",
-        "follows": WEEKDAYS[follows] if fact and fact.is_school and follows is not None else "",
-        "estimated": bool(fact and inside and fact.state == "estimated"),
-        "grades": "、".join(grade_name(grade) for grade in fact.grades) if fact and fact.grades else "",
-        "today": day == today,
-    }
-
-
-@bp.post("/terms")
-@require("school_admin")
-@answered
-def set_term() -> Page:
-    """Open a term, or move its ends."""
-    year, _dash, ordinal = request.form.get("term", "").partition("-")
-    if not (year.isdigit() and ordinal.isdigit()):
-        year, ordinal = "0", "0"
-    term = verbs.add_term(current_account(), current_school_id(), int(year), int(ordinal), day_of("starts_on"), day_of("ends_on"))
-    flash(_("学期已保存，国家节假日和调休日已放入校历。"))
-    return redirect(url_for("roster.calendar", term=term.id))
-
-
-@bp.post("/days")
-@require("school_admin")
-@answered
-def set_day() -> Page:
-    """Enter closures or 调休 days, one day or several in a row."""
-    first = day_of("day")
-    last = a_date("until") or first
-    kind, follows = request.form.get("kind", "closed"), request.form.get("follows", "")
-    verbs.set_days(
-        current_account(),
-        current_school_id(),
-        first,
-        last,
-        is_school=kind == "swap",
-        reason=request.form.get("reason", ""),
-        follows=int(follows) if follows.isdigit() else None,
-        grades=grades_of_form(),
-        national=bool(request.form.get("national")),
-    )
-    flash(_("校历已更新。"))
-    return back()
-
-
-@bp.post("/days/<day>/clear")
-@require("school_admin")
-@answered
-def clear_day(day: str) -> Page:
-    """Make a day ordinary again."""
-    verbs.clear_day(current_account(), current_school_id(), _path_date(day))
-    flash(_("已恢复。"))
-    return back()
-
-
-@bp.post("/weeks/<day>")
-@require("school_admin")
-@answered
-def set_week(day: str) -> Page:
-    """Flag a week as not effective, or take the flag away."""
-    if request.form.get("clear"):
-        verbs.unflag_week(current_account(), current_school_id(), _path_date(day))
-    else:
-        verbs.flag_week(current_account(), current_school_id(), _path_date(day), request.form.get("reason", ""), grades_of_form())
-    flash(_("教学周已更新。"))
-    return back()
-
-
-def _path_date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return date(1900, 1, 1)
 
 
 def term_choice(school_id: uuid.UUID, chosen: str, today: date) -> Term | None:

@@ -18,8 +18,9 @@ from lms.core.models import Account
 from lms.core.stages import grade_of
 from lms.roster.access import need_admin, school_of
 from lms.roster.calendar import followed_weekday, week_fits, week_number
+from lms.roster.entries import school_calendar
 from lms.roster.models import Period, Person, Room, SchoolClass, SlotMove, Term, TimetableSlot
-from lms.roster.school import school_calendar, term_on
+from lms.roster.school import term_on
 
 WEEKS = ("all", "odd", "even")
 WEEKDAYS = (_l("周一"), _l("周二"), _l("周三"), _l("周四"), _l("周五"), _l("周六"), _l("周日"))

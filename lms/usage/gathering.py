@@ -17,8 +17,7 @@ from lms.core.errors import Refused
 from lms.core.models import Account, InstanceState
 from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
-from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Person, School, SchoolClass, SchoolStage, Term
-from lms.usage.anchors import Standing
+from lms.roster.models import Enrollment, Person, School, SchoolClass, SchoolStage, Term
 from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 from lms.usage.models import UsageRecord
 
@@ -47,8 +46,8 @@ def facts_of(school_id: uuid.UUID, as_of: date, course: str | None = None) -> Fa
         ),
         term_start=term.starts_on,
         term_end=term.ends_on,
-        days=tuple(_days(school, term)),
-        flags=tuple(_flags(school, term)),
+        days=tuple(day_facts(school, term)),
+        flags=tuple(flag_facts(school, term)),
         classes=tuple(_classes(school, stages, term, judged_on)),
         lessons=tuple(_lessons(school_id, term, wanted)),
     )
@@ -91,15 +90,15 @@ def _stages(school_id: uuid.UUID) -> list[SchoolStage]:
     return sorted(chosen, key=lambda row: STAGES.index(row.stage))
 
 
-def _days(school: School, term: Term) -> Iterable[DayFact]:
-    query = select(CalendarDay).where(CalendarDay.school_id == school.id, CalendarDay.day >= term.starts_on, CalendarDay.day <= term.ends_on)
-    for row in db.session.scalars(query.order_by(CalendarDay.day, CalendarDay.entered_at)):
+def day_facts(school: School, term: Term) -> Iterable[DayFact]:
+    """Entries on days of the term that stand, national ones first."""
+    for row in roster.entries_between(school.id, term.starts_on, term.ends_on):
         if row.is_school and row.day.weekday() >= 5 and row.follows is None:
             continue  # a 调休 day counts once the school has said which weekday it follows (B1)
         yield DayFact(
             day=row.day,
             is_school=row.is_school,
-            source=row.source,
+            source=row.source if row.entered_by is None else "school",  # a holiday entered here is judged as a closure
             follows=row.follows,
             entered=clock.local_date(row.entered_at, school.zone),
             countersigned=row.countersigned_at is not None,
@@ -108,11 +107,9 @@ def _days(school: School, term: Term) -> Iterable[DayFact]:
         )
 
 
-def _flags(school: School, term: Term) -> Iterable[FlagFact]:
-    query = select(FlaggedWeek).where(
-        FlaggedWeek.school_id == school.id, FlaggedWeek.monday > term.starts_on - WEEK, FlaggedWeek.monday <= term.ends_on
-    )
-    for row in db.session.scalars(query.order_by(FlaggedWeek.monday)):
+def flag_facts(school: School, term: Term) -> Iterable[FlagFact]:
+    """Flagged weeks of the term that stand."""
+    for row in roster.flags_between(school.id, term.starts_on, term.ends_on):
         yield FlagFact(
             monday=row.monday,
             reason=row.reason,
@@ -167,7 +164,6 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
     )
     rows = db.session.scalars(query.order_by(UsageRecord.lesson_on, UsageRecord.event_seq)).all()
     replaced = set(db.session.scalars(select(UsageRecord.corrects_id).where(UsageRecord.school_id == school_id, UsageRecord.corrects_id.is_not(None))))
-    standing = Standing(school_id, clock.now())
     for row in rows:
         if row.id in replaced:
             continue
@@ -187,7 +183,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
             units=taught,
             subject=row.subject,
             teacher_registered=row.teacher_id in staff and (left is None or left >= row.lesson_on),
-            evidence=standing.of(row)[0],
+            evidence=row.grade_of_evidence,
             makeup_of=str(row.makeup_of) if row.makeup_of else None,
             part_of=PartOf(row.part_of["lesson"], row.part_of["kind"], row.part_of["parts"]) if row.part_of else None,
         )

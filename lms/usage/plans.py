@@ -166,9 +166,13 @@ def _roster(school: School, term: Term, now: datetime) -> tuple[str, dict[str, i
 
 def _commit_calendar(school: School, now: datetime) -> int:
     rows: dict[str, dict[str, Any]] = {}
-    for flag in db.session.scalars(select(FlaggedWeek).where(FlaggedWeek.school_id == school.id)):
+    for flag in db.session.scalars(
+        select(FlaggedWeek).where(FlaggedWeek.school_id == school.id, FlaggedWeek.withdrawn_at.is_(None))
+    ):
         rows[str(flag.id)] = _closed(flag, flag.monday, "week", False) | {"follows": None, "source": "school"}
-    for day in db.session.scalars(select(CalendarDay).where(CalendarDay.school_id == school.id)):
+    for day in db.session.scalars(
+        select(CalendarDay).where(CalendarDay.school_id == school.id, CalendarDay.withdrawn_at.is_(None))
+    ):
         rows[str(day.id)] = _closed(day, day.day, "day", day.is_school) | {"follows": day.follows, "source": day.source}
     change = _difference(replay(school.id, (CALENDAR,)), rows)
     if not (change["set"] or change["removed"]):

@@ -17,8 +17,6 @@ from lms.core.db import db
 from lms.core.models import Account, AuditEntry
 from lms.roster import service
 from lms.roster.models import (
-    CalendarDay,
-    FlaggedWeek,
     InventoryItem,
     Person,
     Room,
@@ -146,24 +144,6 @@ def test_profile_stages_and_periods_are_saved(client: FlaskClient, admin: Person
     times = {f"{end}-{n}": f"{7 + n:02d}:{'00' if end == 'starts' else '40'}" for n in range(1, 9) for end in ("starts", "ends")}
     assert "作息时间已保存" in post(client, "/school/periods/primary", page, **times)
     assert "重叠" in post(client, "/school/periods/primary", page, **{**times, "ends-1": "09:30"})
-
-
-def test_the_calendar_takes_terms_closures_swaps_and_flags(client: FlaskClient, admin: Person, school: School) -> None:
-    page = "/school/calendar"
-    term = {"term": "2026-1", "starts_on": "2026-09-01", "ends_on": "2027-01-22"}
-    text = post(client, "/school/terms", page, **term)
-    assert "预估" in text
-    assert "上周三的课" in text
-    assert "重叠" in post(client, "/school/terms", page, term="2026-2", starts_on="2027-01-01", ends_on="2027-07-01")
-    assert "请填写日期" in post(client, "/school/terms", page, term="2026-2", starts_on="x", ends_on="2027-07-01")
-    assert "运动会" in post(client, "/school/days", page, day="2026-11-26", until="2026-11-30", kind="closed", reason="运动会", grades=["5", "6"])
-    days = db.session.scalars(select(CalendarDay).where(CalendarDay.source == "school")).all()
-    assert [(day.day.day, day.grades) for day in days] == [(26, [5, 6]), (27, [5, 6]), (30, [5, 6])]
-    assert "按周几" in post(client, "/school/days", page, day="2026-11-28", kind="swap", reason="补课")
-    assert "已恢复" in post(client, "/school/days/2026-11-26/clear", page)
-    assert "期末考试" in post(client, "/school/weeks/2027-01-11", page, reason="期末考试")
-    assert "教学周已更新" in post(client, "/school/weeks/2027-01-11", page, clear="1")
-    assert db.session.scalar(select(func.count()).select_from(FlaggedWeek)) == 0
 
 
 def test_staff_are_added_given_passwords_and_duties(client: FlaskClient, admin: Person, school: School) -> None:

@@ -17,7 +17,8 @@ from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, Refused, TooMany
 from lms.core.models import Account, AuditEntry, Lockout
 from lms.roster import service
-from lms.roster.models import CalendarDay, Enrollment, Period, Room, Seat, Term
+from lms.roster.calendar import is_school_day
+from lms.roster.models import Enrollment, Period, Room, Seat, Term
 from lms.roster.rules import PICTURES, Cohort
 from tests.factories import make_admin, make_class, make_pupils, make_room, make_school, make_teacher
 
@@ -38,9 +39,10 @@ def test_a_school_is_set_up_with_stages_periods_and_the_national_calendar(app: F
     assert [(stage.stage, stage.class_hour_minutes, stage.solution_config) for stage in service.stages_of(school.id)] == [("primary", 35, 3), ("junior", 45, 2)]
     assert len(service.periods_of(school.id, "junior")) == 8
     days = service.school_calendar(school.id, term).days
-    assert days[date(2026, 10, 10)].is_school
-    assert days[date(2026, 10, 10)].follows == 2
-    assert days[date(2027, 1, 1)].state == "estimated"
+    [made_up] = days[date(2026, 10, 10)]
+    assert made_up.is_school
+    assert made_up.follows == 2
+    assert days[date(2027, 1, 1)][0].state == "estimated"
     assert school.organisation.path.count("/") == 3
 
 
@@ -55,17 +57,21 @@ def test_terms_may_not_overlap_and_may_be_moved(app: Flask) -> None:
         service.add_term(None, school.id, 2026, 2, date(2027, 2, 1), date(2027, 1, 1))
 
 
-def test_own_closures_survive_a_new_national_table_and_can_be_taken_back(app: Flask) -> None:
+def test_own_closures_survive_a_new_national_table_and_can_be_withdrawn(app: Flask) -> None:
     school = make_school()
     term = service.add_term(None, school.id, 2026, 1, date(2026, 9, 1), date(2027, 1, 22))
-    service.set_day(None, school.id, date(2026, 10, 10), is_school=False, reason="台风停课")
+    day = date(2026, 10, 10)
+    row = service.set_day(None, school.id, day, is_school=False, reason="台风停课")
+    assert service.set_day(None, school.id, day, is_school=False, reason="台风停课").id == row.id  # said already
     service.add_term(None, school.id, 2026, 1, date(2026, 9, 1), date(2027, 1, 22))
-    fact = service.school_calendar(school.id, term).days[date(2026, 10, 10)]
-    assert (fact.is_school, fact.source) == (False, "school")
-    service.clear_day(None, school.id, date(2026, 10, 10))
-    fact = service.school_calendar(school.id, term).days[date(2026, 10, 10)]
+    assert not is_school_day(service.school_calendar(school.id, term), day)
+    service.withdraw(None, row)
+    [fact] = service.school_calendar(school.id, term).days[day]
     assert (fact.is_school, fact.source, fact.follows) == (True, "national", 2)
-    assert db.session.scalar(select(func.count()).select_from(CalendarDay).where(CalendarDay.day == date(2026, 10, 10))) == 1
+    kept = service.entries_between(school.id, day, day, withdrawn=True)
+    assert [(one.reason, one.withdrawn_at is not None) for one in kept] == [("国庆节调休", False), ("台风停课", True)]
+    with pytest.raises(Refused, match="national-day"):
+        service.withdraw(None, kept[0])
 
 
 def test_a_weekend_school_day_must_say_whose_timetable_it_follows(app: Flask) -> None:

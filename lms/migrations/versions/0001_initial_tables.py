@@ -93,28 +93,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "username", name=op.f("uq_broker_credential_school_id_username")),
     )
     op.create_table(
-        "calendar_day",
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("is_school", sa.Boolean(), nullable=False),
-        sa.Column("follows", sa.Integer(), nullable=True),
-        sa.Column("source", sa.String(length=8), nullable=False),
-        sa.Column("state", sa.String(length=12), nullable=False),
-        sa.Column("reason", sa.String(length=60), nullable=False),
-        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("grades", sa.JSON(), nullable=True),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"], ["organisation.id"], name=op.f("fk_calendar_day_school_id_organisation")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_calendar_day")),
-    )
-    with op.batch_alter_table("calendar_day", schema=None) as batch_op:
-        batch_op.create_index("ix_calendar_day_school_day", ["school_id", "day"], unique=False)
-
-    op.create_table(
         "chain_head",
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -204,24 +182,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_evidence_salt_school_seq", ["school_id", "seq"], unique=False)
 
     op.create_table(
-        "flagged_week",
-        sa.Column("monday", sa.Date(), nullable=False),
-        sa.Column("reason", sa.String(length=60), nullable=False),
-        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("grades", sa.JSON(), nullable=True),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["school_id"], ["organisation.id"], name=op.f("fk_flagged_week_school_id_organisation")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_flagged_week")),
-    )
-    with op.batch_alter_table("flagged_week", schema=None) as batch_op:
-        batch_op.create_index("ix_flagged_week_school_monday", ["school_id", "monday"], unique=False)
-
-    op.create_table(
         "lockout",
         sa.Column("subject", sa.String(length=64), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=True),
@@ -234,6 +194,22 @@ def upgrade() -> None:
     with op.batch_alter_table("lockout", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_lockout_school_id"), ["school_id"], unique=False)
 
+    op.create_table(
+        "notice_channel",
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_notice_channel_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_channel")),
+    )
     op.create_table(
         "outbox_message",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
@@ -365,6 +341,38 @@ def upgrade() -> None:
         batch_op.create_index("ix_audit_entry_school_at", ["school_id", "at"], unique=False)
 
     op.create_table(
+        "calendar_day",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("is_school", sa.Boolean(), nullable=False),
+        sa.Column("follows", sa.Integer(), nullable=True),
+        sa.Column("source", sa.String(length=8), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.String(length=60), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("countersigned_by", sa.Uuid(), nullable=True),
+        sa.Column("declined_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_by", sa.Uuid(), nullable=True),
+        sa.Column("grades", sa.JSON(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["countersigned_by"], ["account.id"], name=op.f("fk_calendar_day_countersigned_by_account")
+        ),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_calendar_day_entered_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_calendar_day_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["withdrawn_by"], ["account.id"], name=op.f("fk_calendar_day_withdrawn_by_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calendar_day")),
+    )
+    with op.batch_alter_table("calendar_day", schema=None) as batch_op:
+        batch_op.create_index("ix_calendar_day_school_day", ["school_id", "day"], unique=False)
+
+    op.create_table(
         "device",
         sa.Column("homie_id", sa.String(length=60), nullable=False),
         sa.Column("room_id", sa.Uuid(), nullable=True),
@@ -386,6 +394,34 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "homie_id", name=op.f("uq_device_school_id_homie_id")),
     )
     op.create_table(
+        "flagged_week",
+        sa.Column("monday", sa.Date(), nullable=False),
+        sa.Column("reason", sa.String(length=60), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("countersigned_by", sa.Uuid(), nullable=True),
+        sa.Column("declined_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_by", sa.Uuid(), nullable=True),
+        sa.Column("grades", sa.JSON(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["countersigned_by"], ["account.id"], name=op.f("fk_flagged_week_countersigned_by_account")
+        ),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_flagged_week_entered_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_flagged_week_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["withdrawn_by"], ["account.id"], name=op.f("fk_flagged_week_withdrawn_by_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flagged_week")),
+    )
+    with op.batch_alter_table("flagged_week", schema=None) as batch_op:
+        batch_op.create_index("ix_flagged_week_school_monday", ["school_id", "monday"], unique=False)
+
+    op.create_table(
         "inventory_item",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("category", sa.String(length=20), nullable=False),
@@ -404,6 +440,47 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("inventory_item", schema=None) as batch_op:
         batch_op.create_index("ix_inventory_item_school_room", ["school_id", "room_id"], unique=False)
+
+    op.create_table(
+        "national_year",
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("notice", sa.String(length=120), nullable=False),
+        sa.Column("table", sa.JSON(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_national_year_entered_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_national_year_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_national_year")),
+    )
+    with op.batch_alter_table("national_year", schema=None) as batch_op:
+        batch_op.create_index("ix_national_year_school_year", ["school_id", "year"], unique=False)
+
+    op.create_table(
+        "notice",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=120), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("link", sa.String(length=200), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_notice_account_id_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_notice_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        sa.UniqueConstraint("account_id", "key", name=op.f("uq_notice_account_id_key")),
+    )
+    with op.batch_alter_table("notice", schema=None) as batch_op:
+        batch_op.create_index("ix_notice_open", ["account_id", "ended_at", "read_at"], unique=False)
 
     op.create_table(
         "package_version",
