@@ -96,7 +96,13 @@ class TextKit(Robot):
 
     def send_stop(self, number: int) -> bool:
         """The guard knows the kit's stop; its note with this number arms the proof."""
+        self._land_later()
         return self._port is not None and self._port.stop(str(number))
+
+    def _land_later(self) -> None:
+        """A stop that is proved stands in the air; its landing may have been lost, so it is said again until the kit is down."""
+        if self.drive_model.hold:
+            self._land_at = time.monotonic() + LAND_AGAIN_S
 
     def blink(self) -> None:
         """The profile's identify action, step by step."""
@@ -255,9 +261,8 @@ class TextKit(Robot):
     def _guard_stopped(self, note: dict[str, object], now: float) -> None:
         """Arm the proof for the stop that waits (sent again, its earlier numbers still count), or for one of the guard's own."""
         mark = str(note.get("mark", ""))
-        if self.drive_model.hold and mark != LAND_MARK:
-            # A proof says that it stands, in the air; its landing may have been lost, so it is said again until it is down.
-            self._land_at = now + LAND_AGAIN_S
+        if note.get("reason") != "told":
+            self._land_later()
         first, count = _whole(note.get("first")), _whole(note.get("count"))
         again = bool(mark) and mark == self._stop_mark and first >= self._stop_first
         if not again:
