@@ -34,7 +34,7 @@ from lms.core.menu import Entry, offer
 from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass
-from lms.usage import board, policies, service
+from lms.usage import board, digest, policies, service
 from lms.usage.anchors import Standing
 from lms.usage.evidence import WITNESS_NAMES
 from lms.usage.forms import changes_of, second_person
@@ -48,6 +48,7 @@ from lms.usage.speech import say
 from lms.usage.suspicion import flags_of
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
+JOBS = (digest.digest_due,)  # declared when these pages are loaded
 bp = Blueprint("usage", __name__, template_folder="templates")
 bp.register_blueprint(papers)
 bp.register_blueprint(schoolyear)
