@@ -53,6 +53,7 @@ class Outlook:
     """B2d: what still has to happen for ``met`` at the end of the window.
 
     ``latest``: the day by which each missing lesson must have been taught, ascending; shorter than ``needed`` where ``out_of_reach``.
+    ``places``: lessons that can still count towards it; what they exceed ``needed`` by may be missed, in months in the tightest one.
     """
 
     required: int
@@ -61,6 +62,7 @@ class Outlook:
     needed: int
     latest: tuple[date, ...]
     out_of_reach: bool
+    places: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ def class_json(result: ClassResult) -> dict[str, Any]:
         "needed": outlook.needed,
         "latest_dates": [day.isoformat() for day in outlook.latest],
         "out_of_reach": outlook.out_of_reach,
+        "places_left": outlook.places,
         "required_at_end": outlook.required,
         "effective_weeks_at_end": outlook.effective_weeks,
     }

@@ -136,7 +136,8 @@ def outlook_of(window: Window, own: BlockParameters) -> Outlook:
         for index, block in enumerate(blocks)
     ]
     latest = latest_days(room, needed)
-    return Outlook(required, counted, len(effective), needed, latest, len(latest) < needed)
+    places = sum(min(places, len(days)) for days, places in room)
+    return Outlook(required, counted, len(effective), needed, latest, len(latest) < needed, places)
 
 
 def _days_left(window: Window, blocks: Sequence[Block], index: int) -> list[date]:

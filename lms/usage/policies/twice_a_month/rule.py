@@ -160,6 +160,7 @@ def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) ->
         needed,
         latest,
         len(latest) < needed,
+        needed + min((len(days) - short for days, short in room if short), default=0),
     )
 
 
