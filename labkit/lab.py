@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,7 @@ class Lab:
     """A gateway's name (``gw-…``), its default room and its devices.
 
     ``terminals`` and ``arena`` say what is simulated beside the devices (see ``labkit.simulate.physics.read_arena``).
+    ``seated``: the kits are plugged into a seat's PC and are children of its terminal, ``name``, which the pupil's page shares (see ``at_seat``).
     ``strict_identity``: after a reboot, boards without serial numbers must be confirmed too (else their socket is believed).
     """
 
@@ -103,6 +104,7 @@ class Lab:
     strict_identity: bool = False
     terminals: int = 0
     arena: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    seated: bool = False
 
     def device(self, device_id: str) -> LabDevice | None:
         """The device of that id."""
@@ -134,6 +136,27 @@ def load_lab(path: Path, profiles: Mapping[str, Profile] | None = None) -> Lab:
         strict_identity=data.get("identity") == "strict",
         terminals=int(data.get("simulate", {}).get("terminals", 0)),
         arena=MappingProxyType(data.get("simulate", {}).get("arena", {})),
+    )
+
+
+def at_seat(lab: Lab, terminal: str, room: str, label: str) -> Lab:
+    """The lab of one seat's PC: ``lab`` is the same file on every PC of the room, its kits become this seat's.
+
+    ``mbot`` at the terminal ``t-lab1-03`` is ``t-lab1-03-mbot``; the first kit without a sticker of its own has the seat's number.
+    """
+    devices = tuple(
+        replace(
+            device,
+            id=f"{terminal}-{device.id}",
+            room=room,
+            seat=label,
+            sticker=device.sticker or (label if index == 0 else f"{label}-{device.id}"[:12]),
+            title=Title(f"{device.title.zh} · 座位 {label}", f"{device.title.en} · seat {label}"),
+        )
+        for index, device in enumerate(lab.devices)
+    )
+    return replace(
+        lab, name=terminal, room=room, title=Title(f"座位 {label}", f"seat {label}"), devices=devices, seated=True
     )
 
 

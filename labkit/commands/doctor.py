@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from labkit import doctor
+from labkit.agent.browser import check_browser
 from labkit.binding import Choice, PortBook
 from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
 from labkit.commands.lab_check import look
@@ -28,9 +29,12 @@ from labkit.ports import lab_ports, system_ports
 @click.option("--lab", "lab_file", type=as_path, help="lab.yaml：检查其中每台设备")
 @click.option("--run-dir", type=as_path, help="网关的运行目录（绑定和模拟端口）")
 @click.option("--probe/--no-probe", default=True, show_default=True, help="没有网关时打开端口问固件（会让小车停下）")
+@click.option("--kiosk", is_flag=True, help="也检查全屏上课用的浏览器")
 @broker_options
 @pass_voice
-def command(voice: Voice, address: BrokerAddress, lab_file: Path | None, run_dir: Path | None, probe: bool) -> None:
+def command(
+    voice: Voice, address: BrokerAddress, lab_file: Path | None, run_dir: Path | None, probe: bool, kiosk: bool
+) -> None:
     """Look at everything that keeps a lab from working."""
     machine = doctor.this_machine(lab_ports(run_dir) if run_dir else system_ports)
     troubles: list[Trouble] = []
@@ -40,6 +44,7 @@ def command(voice: Voice, address: BrokerAddress, lab_file: Path | None, run_dir
             lab = load_lab(lab_file)
         except BadDocument as error:
             troubles += [_bad_line(str(f.place), f.zh, f.en) for f in error.faults]
+    troubles += check_browser() if kiosk else []
     troubles += examine(machine, lab, run_dir, address, probe)
     _tell(voice, list(dict.fromkeys(troubles)))
 

@@ -45,12 +45,12 @@ class Board:
         with self._lock:
             return topic in self._notices
 
-    def repeat(self, topic: str) -> None:
-        """Publish one topic again: somebody else has overwritten it."""
+    def correct(self, topic: str, payload: bytes) -> None:
+        """Somebody has published ``payload`` where our own notice stands: publish ours again, if it is another one."""
         with self._lock:
-            payload = self._notices.get(topic)
-            if payload is not None and self._broker:
-                self._broker.publish(topic, payload)
+            ours = self._notices.get(topic)
+            if ours is not None and ours != payload and self._broker:
+                self._broker.publish(topic, ours)
 
     def announce(self) -> None:
         """Publish everything again, states last."""

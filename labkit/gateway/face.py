@@ -49,12 +49,27 @@ def _not_looked_for(device: LabDevice) -> set[str]:
     return {item.id for item in device.profile.properties.values() if item.forms[0].href in left_out}
 
 
+# What a pupil's page writes below its terminal; on a seat's PC the agent describes it, for the root device is one.
+PAGE_NODES = ("terminal", "wish")
+_PAGE = (
+    ("heartbeat", Datatype.DATETIME), ("seat", Datatype.STRING), ("lesson", Datatype.STRING), ("step", Datatype.INTEGER),
+    ("needs-help", Datatype.BOOLEAN), ("visible", Datatype.BOOLEAN),
+)  # fmt: skip
+
+
+def _page_nodes() -> tuple[Node, ...]:
+    terminal = tuple(Property(name, datatype, name) for name, datatype in _PAGE)
+    drive = Property("drive", Datatype.JSON, "drive", format="{}", retained=False)
+    return (Node("terminal", "terminal", properties=terminal), Node("wish", "wish", properties=(drive,)))
+
+
 def gateway_device(lab: Lab, version: int) -> Device:
     """The gateway itself: the root of all kits that are plugged in here (boards of their own are not its children)."""
     return Device(
         id=lab.name,
         name=lab.title.zh,
-        type="zhike-gateway",
+        type="zhike-terminal" if lab.seated else "zhike-gateway",
+        nodes=_page_nodes() if lab.seated else (),
         children=tuple(d.id for d in lab.devices if d.bridged),
         version=version,
     )

@@ -90,7 +90,7 @@ class ForeignRouter:
         """The boards' topics, and where strangers show themselves."""
         for topic, qos in self._filters.items():
             self._broker.subscribe(topic, qos)
-        for topic in (*LOOK, boards_topic(self._lab.name, "+")):
+        for topic in () if self._lab.seated else (*LOOK, boards_topic(self._lab.name, "+")):
             self._broker.subscribe(topic)
         self._tell_at = time.monotonic() + TELL_GAP_S
 

@@ -66,6 +66,8 @@ class Ghosts:
             address = homie.parse_topic(message.topic)
         except Malformed:
             return
+        if self._lab.seated and address.device == self._lab.name and address.node in face.PAGE_NODES:
+            return  # the pupil's page's own
         if address.property == face.COMMANDS and address.part is Part.VALUE and address.device in self._adoptable:
             self._adoptable.discard(address.device)
             if message.payload.isdigit() and len(message.payload) < 16:

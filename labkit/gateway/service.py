@@ -77,7 +77,7 @@ class Gateway:
         self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
-        self._broker = Broker(address, lab.name, self._inbox.put, self._connected, will)
+        self._broker = Broker(address, f"pc-{lab.name}" if lab.seated else lab.name, self._inbox.put, self._connected, will)
         self._foreign = ForeignRouter(lab, self._broker, self._board)
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
@@ -274,16 +274,16 @@ class Gateway:
             self.workers[address.device].hear(Heard(message.topic, message.payload, message.retained), address)
         elif address.part is Part.STATE:
             self._state(address.device, message)
+        elif address.part is Part.DESCRIPTION and address.device == self.lab.name:
+            self._board.correct(message.topic, message.payload)
 
     def _own_board(self, device_id: str) -> bool:
         return device_id in self._boards
 
     def _state(self, device: str, message: Message) -> None:
         """Someone's state: a lost terminal lets go of its wheel; a late last will of our own is put right."""
-        if device == self.lab.name:
-            if message.payload != State.READY.value.encode() and not self._ending.is_set():
-                self._board.repeat(message.topic)
-            return
+        if device == self.lab.name and not self._ending.is_set():
+            self._board.correct(message.topic, message.payload)
         if message.retained or message.payload not in (State.LOST.value.encode(), State.DISCONNECTED.value.encode()):
             return
         for device_id, wheel in self._wheels.items():

@@ -25,7 +25,10 @@ FLUSH_TOPIC = "zhike/gateway/flush"
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """``mqtt://host:port`` or ``mqtts://host:port`` with the credentials of one client; ``ca`` is the school CA's file."""
+    """``mqtt://host:port``, ``mqtts://host:port``, ``ws://host:port/path`` or ``wss://host:port/path`` with the credentials of one client.
+
+    ``ca`` is the school CA's file; ``path`` is that of the WebSocket ("" = plain TCP).
+    """
 
     host: str
     port: int
@@ -33,6 +36,7 @@ class BrokerAddress:
     password: str = ""
     tls: bool = False
     ca: str = ""
+    path: str = ""
 
     @classmethod
     def parse(cls, url: str, username: str = "", password: str = "", ca: str = "") -> BrokerAddress:
@@ -42,11 +46,11 @@ class BrokerAddress:
             port = parts.port
         except ValueError as error:
             raise LabkitError("bad_broker_url", f"代理地址的端口不对：{url}", f"wrong port in {url}") from error
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        if parts.scheme not in ("mqtt", "mqtts", "ws", "wss") or not parts.hostname:
             raise LabkitError(
                 "bad_broker_url", f"代理地址应像 mqtt://127.0.0.1:1883：{url}", f"should be mqtt://host:port: {url}"
             )
-        tls = parts.scheme == "mqtts"
+        tls, web = parts.scheme in ("mqtts", "wss"), parts.scheme in ("ws", "wss")
         return cls(
             host=parts.hostname,
             port=port or (8883 if tls else 1883),
@@ -54,6 +58,7 @@ class BrokerAddress:
             password=password or unquote(parts.password or ""),
             tls=tls,
             ca=ca,
+            path=(parts.path or "/mqtt") if web else "",
         )
 
 
@@ -98,8 +103,11 @@ class Broker:
         self._answered = threading.Event()
         self._refused = ""
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True
-        )
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv311, clean_session=True,
+            transport="websockets" if address.path else "tcp",
+        )  # fmt: skip
+        if address.path:
+            client.ws_set_options(path=address.path)
         client.reconnect_delay_set(*RETRY_S)
         client.max_queued_messages_set(1000)
         if address.username:

@@ -40,9 +40,10 @@ def hello() -> Response:
     found: dict[str, Any] = {"state": standing.state, "code": pc.code, "again_s": AGAIN_S[standing.state]}
     found["page"] = url_for("labs.pcs.own_page", ticket=pcs.ticket(pc), _external=True)
     found["full_screen"] = pc.leave_until is None or pc.leave_until < clock.now()
-    if standing.seat is not None and standing.credential is not None:
-        seat, made = standing.seat, standing.credential
-        found |= {"seat": seat.label, "terminal": seat.terminal, "room": standing.room.code}
+    if standing.seat is not None:
+        found |= {"seat": standing.seat.label, "terminal": standing.seat.terminal, "room": standing.room.code}
+    if standing.credential is not None:
+        made = standing.credential
         found["broker"] = {"url": _broker(made.wss_port, made.ws_port, made.ws_path), "username": made.username, "password": made.password}
     return ok(**found)
 

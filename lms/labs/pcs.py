@@ -49,7 +49,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a PC stands: ``state`` is ``bound`` | ``waiting`` | ``clash``; ``credential`` only where it is bound."""
+    """Where a PC stands: ``state`` is ``bound`` | ``waiting`` | ``clash``; ``credential`` only where it is bound and has kits."""
 
     state: str
     pc: RoomPc
@@ -126,7 +126,7 @@ def hello(secret: str, facts: Facts) -> Standing:
         return Standing("clash", pc, room)
     if seat is None:
         return Standing("waiting", pc, room)
-    return Standing("bound", pc, room, seat, service.agent_credential(seat, room, pc.kits))
+    return Standing("bound", pc, room, seat, service.agent_credential(seat, room, pc.kits) if pc.kits else None)
 
 
 def _recognised(room: Room, marks: tuple[str, ...]) -> RoomPc | None:

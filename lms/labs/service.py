@@ -25,6 +25,8 @@ from lms.core.db import db, new_id, write
 from lms.core.models import Account, OutboxMessage
 from lms.core.outbox import to_mqtt
 from lms.labs import pc_rules, rules
+from lms.labs.controls import acts as acts
+from lms.labs.controls import drives as drives
 from lms.labs.models import (
     BrokerCredential,
     Device,
@@ -169,8 +171,8 @@ def agent_credential(seat: Seat, room: Room, kits: Sequence[str]) -> Credential:
 
 
 def has_agent(seat: Seat) -> bool:
-    """Whether a PC with an agent is bound to the seat: it, not the page, then speaks for the terminal's ``$state``."""
-    return db.session.scalar(select(RoomPc.id).where(RoomPc.school_id == seat.school_id, RoomPc.seat_id == seat.id)) is not None
+    """Whether a PC whose agent has kits is bound to the seat: it, not the page, then speaks for the terminal's ``$state``."""
+    return bool(db.session.scalar(select(RoomPc.kits).where(RoomPc.school_id == seat.school_id, RoomPc.seat_id == seat.id)))
 
 
 def end_agent(seat: Seat) -> None:

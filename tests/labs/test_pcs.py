@@ -43,19 +43,20 @@ class Pc:
     def __init__(self, app: Flask, secret: str, number: int, *, marks: list[str] | None = None, host: str = "") -> None:
         self.app, self.secret, self.number, self.host = app, secret, number, host
         self.marks = marks or [CARD.format(number), BOARD.format(number)]
-        self.boots = 0
+        self.boots, self.kits = 0, list[str]()
         self.boot()
 
     def boot(self) -> None:
         self.boots += 1
         self.browser = browser(self.app)
 
-    def post(self, kits: tuple[str, ...] = ()) -> Any:
-        body = {"secret": self.secret, "marks": self.marks, "run": f"{self.number}-{self.boots}", "host": self.host, "kits": list(kits)}
+    def post(self, *kits: str) -> Any:
+        self.kits = list(kits) or self.kits
+        body = {"secret": self.secret, "marks": self.marks, "run": f"{self.number}-{self.boots}", "host": self.host, "kits": self.kits}
         return self.browser.post("/api/labs/agent/hello", json=body)
 
     def hello(self, *kits: str) -> dict[str, Any]:
-        answer = self.post(kits)
+        answer = self.post(*kits)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.get_json()
         return found
@@ -116,7 +117,7 @@ def test_forty_clones_of_one_card_too_are_seen(app: Flask, scene: Scene, secret:
 def test_two_pcs_with_one_card_are_both_held_back_until_one_is_changed(app: Flask, scene: Scene, secret: str, fixed_clock: FixedClock) -> None:
     first, second = Pc(app, secret, 1, marks=[CARD.format(1)]), Pc(app, secret, 2, marks=[CARD.format(1)])
     seat = bound(scene, first, 0)
-    assert first.hello()["state"] == "bound"
+    assert first.hello("car")["state"] == "bound"
     assert second.hello()["state"] == "bound"  # one word is no proof: the first may have been started anew
     assert first.hello()["state"] == "clash"
     assert second.hello()["state"] == "clash"
@@ -151,11 +152,11 @@ def test_swapped_pcs_change_places_in_one_step(app: Flask, scene: Scene, secret:
     one, two = Pc(app, secret, 1), Pc(app, secret, 2)
     bound(scene, one, 0)
     bound(scene, two, 1)
-    before = one.hello()["broker"]["password"]
+    before = one.hello("car")["broker"]["password"]
     bound(scene, one, 1)
     assert (one.hello()["seat"], two.hello()["seat"]) == ("02", "01")
-    assert two.hello()["broker"]["username"] == "pc-t-lab1-01"
-    assert two.hello()["broker"]["password"] != before  # the seat's old PC cannot come back
+    assert two.hello("car")["broker"]["username"] == "pc-t-lab1-01"
+    assert two.hello("car")["broker"]["password"] != before  # the seat's old PC cannot come back
     for pc in (one, two):
         assert pc.open().status_code == 302
     assert [door(pc.browser)["seat"] for pc in (one, two)] == ["02", "01"]
@@ -186,7 +187,7 @@ def test_what_ends_a_binding_ends_page_and_broker(app: Flask, scene: Scene, secr
 def test_a_revoked_secret_ends_all_its_pcs_and_only_the_admin_makes_one(app: Flask, scene: Scene, secret: str) -> None:
     pc = Pc(app, secret, 1)
     seat = bound(scene, pc, 0)
-    pc.hello()
+    pc.hello("car")
     with pytest.raises(NotAllowed):
         pcs.new_image(scene.actor, scene.room)
     admin = account_of(make_admin(scene.school, "admin2"))
@@ -273,6 +274,7 @@ def test_the_page_knows_that_an_agent_speaks_for_its_terminal(app: Flask, scene:
     pc = Pc(app, secret, 1)
     bound(scene, pc, 0)
     pc.open()
+    pc.hello("car")
     scene.open()
     come_in(pc.browser, scene.pupils[0].id)
     assert pc.browser.get("/api/lesson/connection").get_json()["agent"] is True
