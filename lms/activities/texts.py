@@ -106,6 +106,7 @@ def _robot() -> dict[str, str]:
         "wheel-other": _("现在由 %(seat)s 号驾驶"),
         "wheel-nobody": _("现在没有人驾驶"),
         "wheel-none": _("还没有分到小车，请等老师"),
+        "wheel-still": _("小组的设备没有轮子，不能开；它由老师在设备页上操作。"),
         "wheel-offline": _("消息通道没有连上，真车现在不能开"),
         "wheel-give": _("把方向盘交给 %(seat)s 号"),
         "wheel-take": _("我来驾驶"),

@@ -172,6 +172,7 @@ class Bridge:
     def _repeat_stops(self, now: datetime) -> None:
         """Say a stop of the last minute again, with its id, until a gateway has answered it."""
         query = select(StopEvent.stop_id, StopEvent.created_at, Room.code, StopEvent.unconfirmed).join(Room, Room.id == StopEvent.room_id)
+        query = query.where(~StopEvent.stop_id.startswith(rules.CHECK))  # a check that nobody answers has failed
         query = query.where(StopEvent.school_id == self._school_id, StopEvent.reported_at.is_(None), StopEvent.created_at > now - REPEAT_FOR)
         waiting = {stop_id: (self._repeated.get(stop_id, at), code, asked) for stop_id, at, code, asked in db.session.execute(query)}
         self._repeated = {stop_id: at for stop_id, at in self._repeated.items() if stop_id in waiting}

@@ -69,7 +69,7 @@ def begin(actor: Account, room: Room) -> str:
     """Ask every robot of the room for a stop; the stop's id, or "" where a lesson is on and only what is known is judged."""
     if in_use(room):
         return ""
-    return service.stop_room(actor, room, None, f"check-{new_id().hex}").stop_id
+    return service.stop_room(actor, room, None, f"{rules.CHECK}{new_id().hex}").stop_id
 
 
 def result(room: Room, run: str) -> Result:

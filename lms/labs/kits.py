@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from flask_babel import get_locale
@@ -13,14 +12,13 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
 
-from labkit.errors import LabkitError
 from labkit.homie import property_id
 from labkit.model import Title
-from labkit.profiles import load_profile, profiles_dir
 from lms.core import clock
 from lms.core.db import db
 from lms.core.errors import NotFound
 from lms.labs import rules
+from lms.labs.controls import profile_of
 from lms.labs.models import Device, DeviceLease
 from lms.roster.models import Room, Seat
 
@@ -97,7 +95,11 @@ class Kit:
 
 def kits_in(room: Room) -> list[Kit]:
     """Devices of a room, those first that somebody should look at."""
-    query = select(Device).where(Device.room_id == room.id, Device.kind != "terminal").order_by(Device.sticker, Device.homie_id)
+    query = (
+        select(Device)
+        .where(Device.room_id == room.id, Device.kind != "terminal")
+        .order_by(Device.sticker, Device.homie_id)
+    )
     devices = list(db.session.scalars(query))
     held = holders([device.id for device in devices])
     kits = [_kit(device, room, held.get(device.id)) for device in devices]
@@ -109,12 +111,20 @@ def kit_of(school_id: uuid.UUID, room_code: str, number: str) -> Kit:
     row = db.session.execute(
         select(Device, Room)
         .join(Room, Room.id == Device.room_id)
-        .where(Room.school_id == school_id, Room.code == room_code, or_(Device.sticker == number, Device.homie_id == number))
+        .where(
+            Room.school_id == school_id,
+            Room.code == room_code,
+            or_(Device.sticker == number, Device.homie_id == number),
+        )
         .order_by(Device.sticker != number)
         .limit(1)
     ).first()
     if row is None:
-        raise NotFound("device", _l("这个教室里没有 %(n)s 号设备。", n=number), remedy=_l("请核对贴纸；新设备要先在网关电脑的 lab.yaml 里登记。"))
+        raise NotFound(
+            "device",
+            _l("这个教室里没有 %(n)s 号设备。", n=number),
+            remedy=_l("请核对贴纸；新设备要先在网关电脑的 lab.yaml 里登记。"),
+        )
     return _kit(row[0], row[1], holders([row[0].id]).get(row[0].id))
 
 
@@ -146,14 +156,22 @@ def _kit(device: Device, room: Room, holder: Holder | None) -> Kit:
 
 def holders(device_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Holder]:
     """Who holds each of these devices by an open lease."""
-    leases = list(db.session.scalars(select(DeviceLease).where(DeviceLease.device_id.in_(device_ids), DeviceLease.released_at.is_(None))))
+    leases = list(
+        db.session.scalars(
+            select(DeviceLease).where(DeviceLease.device_id.in_(device_ids), DeviceLease.released_at.is_(None))
+        )
+    )
     terminals = {name for lease in leases for name in lease.holders}
     schools = {lease.school_id for lease in leases}
-    found = db.session.execute(select(Seat.terminal, Seat.label).where(Seat.school_id.in_(schools), Seat.terminal.in_(terminals)))
+    found = db.session.execute(
+        select(Seat.terminal, Seat.label).where(Seat.school_id.in_(schools), Seat.terminal.in_(terminals))
+    )
     seats = {row.terminal: row.label for row in found}
     return {
         lease.device_id: Holder(
-            lease.group_no, tuple(sorted(seats.get(name, name) for name in lease.holders)), seats.get(lease.holder, lease.holder)
+            lease.group_no,
+            tuple(sorted(seats.get(name, name) for name in lease.holders)),
+            seats.get(lease.holder, lease.holder),
         )
         for lease in leases
         if lease.until > clock.now()
@@ -181,17 +199,10 @@ def _text(value: str) -> str:
     return str({"true": _("是"), "false": _("否")}.get(value, value.removesuffix(".0")))
 
 
-@lru_cache(maxsize=64)
 def _own_names(profile: str) -> dict[str, tuple[Title, str]]:
     """Homie id → name and unit of a profile's properties; empty for a profile that this server does not have."""
-    folder = profiles_dir() / profile
-    if not profile or "/" in profile or not folder.is_dir():
-        return {}
-    try:
-        found = load_profile(folder)
-    except LabkitError:
-        return {}
-    return {property_id(item.id): (item.title, item.unit) for item in found.properties.values()}
+    found = profile_of(profile)
+    return {property_id(item.id): (item.title, item.unit) for item in found.properties.values()} if found else {}
 
 
 def running_lesson(room: Room) -> uuid.UUID | None:

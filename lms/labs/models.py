@@ -84,7 +84,10 @@ class TerminalPresence(SchoolRow, Base):
 
 
 class StopEvent(SchoolRow, Base):
-    """An emergency or end-of-lesson stop and what it reached (急停记录). Personal data: account id of who pressed; 3 years."""
+    """An emergency or end-of-lesson stop and what it reached (急停记录). Personal data: account id of who pressed; 3 years.
+
+    A ``stop_id`` that begins with ``check-`` is a lab check's (课前检查): kept a day for its page, never shown as a stop.
+    """
 
     __tablename__ = "stop_event"
     __table_args__ = (Index("ix_stop_event_school_room", "school_id", "room_id"),)

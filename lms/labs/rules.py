@@ -53,6 +53,14 @@ def stop_topic(room: str) -> str:
     return f"zhike/room/{room}/stop"
 
 
+CHECK = "check-"
+
+
+def is_check(stop_id: str) -> bool:
+    """Whether a stop belongs to a lab check (课前检查; here or ``labkit lab-check``): it proves brakes, nobody pressed a red button."""
+    return stop_id.startswith(CHECK)
+
+
 def stop_order(stop_id: str, by: str, at: datetime, devices: Iterable[str] = ()) -> dict[str, Any]:
     """What is said on a room's stop topic: every robot of the room, or only ``devices``."""
     named = list(devices)
@@ -76,14 +84,20 @@ def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: It
     """
     held = tuple(robots)
     seen = [f"{HOMIE}/{device}/#" for device in (terminal, *held, *cameras)]
-    table = [f"{HOMIE}/{table_of(room)}/{place}" for place in ("arena/layout", *(f"{robot}/pose" for robot in held))] if held else []
+    table = (
+        [f"{HOMIE}/{table_of(room)}/{place}" for place in ("arena/layout", *(f"{robot}/pose" for robot in held))]
+        if held
+        else []
+    )
     room_topics = [lesson_topic(room), f"zhike/room/{room}/stopped", f"zhike/room/{room}/lease/+"]
     return Rights((f"{HOMIE}/{terminal}/#", f"{HOMIE}/{webcam_of(terminal)}/#"), tuple(seen + table + room_topics))
 
 
 def console_rights(room: str, console: str) -> Rights:
     """A teacher's console: reads every device, its room and the screens that it asked for; writes only the room's stop."""
-    return Rights((stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices", f"screens/{console}/#"))
+    return Rights(
+        (stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices", f"screens/{console}/#")
+    )
 
 
 def gateway_rights() -> Rights:
@@ -120,6 +134,27 @@ def battery_of(values: Mapping[str, Any]) -> int | None:
     except ValueError:
         return None
     return round(percent) if 0 <= percent <= 100 else None
+
+
+def number_of(values: Mapping[str, Any], topic: str) -> float | None:
+    """A newest reading as a number; None where there is none."""
+    try:
+        return float(str(values[topic]))
+    except (KeyError, ValueError):
+        return None
+
+
+def take_off_hindrance(
+    state: str, alert: str, battery: float | None, height_cm: float | None, min_battery: float
+) -> str:
+    """Why a drone may not take off: ``not-ready`` | ``flying`` | ``battery-unknown`` | ``battery``; "" = it may."""
+    if state != "ready" or alert:
+        return "not-ready"
+    if height_cm is not None and height_cm > 0:
+        return "flying"
+    if battery is None:
+        return "battery-unknown"
+    return "battery" if battery < min_battery else ""
 
 
 def worries(state: str, alert: str, values: Mapping[str, Any], *, heard: bool) -> tuple[str, ...]:

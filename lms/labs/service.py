@@ -326,9 +326,10 @@ def stop_room(
             unconfirmed=[{"device": device.homie_id, "sticker": device.sticker, "code": "no_answer"} for device in devices],
         )
         db.session.add(event)
-        by = "system" if actor is None else "pupil" if actor.kind == "student" else "teacher"
+        check = rules.is_check(key)
+        by = "lab-check" if check else "system" if actor is None else "pupil" if actor.kind == "student" else "teacher"
         to_mqtt(room.school_id, rules.stop_topic(room.code), rules.stop_order(key, by, clock.now(), [device.homie_id for device in devices]))
-        audit(actor, "stop-robots", "room", room.id, school_id=room.school_id, stop=key)
+        audit(actor, "check-robots" if check else "stop-robots", "room", room.id, school_id=room.school_id, stop=key)
         return event
 
 
@@ -383,17 +384,19 @@ def lesson_devices(lesson_id: uuid.UUID) -> list[DeviceLessonSummary]:
 
 
 def stop_events(lesson_id: uuid.UUID) -> list[StopEvent]:
-    """Stops during a lesson, oldest first."""
-    return list(db.session.scalars(select(StopEvent).where(StopEvent.lesson_id == lesson_id).order_by(StopEvent.id)))
+    """Stops during a lesson, oldest first; not those of lab checks."""
+    query = select(StopEvent).where(StopEvent.lesson_id == lesson_id, ~StopEvent.stop_id.startswith(rules.CHECK))
+    return list(db.session.scalars(query.order_by(StopEvent.id)))
 
 
 def forget_old(now: datetime) -> int:
-    """Retention: presence and leases older than 180 days, broker clients a day after their end; returns rows deleted."""
+    """Retention: presence and leases older than 180 days, checks and broker clients a day after their end; returns rows deleted."""
     gone = 0
     with write():
         for statement in (
             delete(TerminalPresence).where(TerminalPresence.created_at < now - timedelta(days=180)),
             delete(DeviceLease).where(DeviceLease.created_at < now - timedelta(days=180)),
+            delete(StopEvent).where(StopEvent.stop_id.startswith(rules.CHECK), StopEvent.created_at < now - timedelta(days=1)),
             delete(RoomPc).where(RoomPc.seat_id.is_(None), RoomPc.seen_at < now - timedelta(days=30)),
             delete(BrokerCredential).where(BrokerCredential.revoked.is_(True), BrokerCredential.updated_at < now - timedelta(days=1)),
         ):

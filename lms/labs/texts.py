@@ -35,6 +35,7 @@ def kit_texts() -> dict[str, str]:
         "seconds_ago": _("{n} 秒前"),
         "minutes_ago": _("{n} 分钟前"),
         "no_message": _("还没有消息"),
+        "refused": _("没有做："),
         "yes": _("是"),
         "no": _("否"),
         "arena_none": _("还没有收到模拟桌面。请在网关电脑上运行 labkit simulate。"),

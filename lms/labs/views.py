@@ -18,7 +18,7 @@ from lms.core.errors import Invalid
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.core.web import ok
-from lms.labs import check_views, kits, pc_views, service, texts
+from lms.labs import check_views, control_views, controls, kits, pc_views, service, texts
 from lms.labs.models import Device
 from lms.labs.veyon import views as veyon_views
 from lms.roster.access import get_row
@@ -27,6 +27,7 @@ from lms.roster.models import Room
 bp = Blueprint("labs", __name__, template_folder="templates")
 bp.register_blueprint(check_views.bp)
 bp.register_blueprint(veyon_views.bp)
+bp.register_blueprint(control_views.bp)
 bp.register_blueprint(pc_views.bp)
 STAFF = ("teacher", "school_admin")
 ROOM = "/api/labs/rooms/<uuid:room_id>"
@@ -81,6 +82,7 @@ def device(room_code: str, number: str) -> str:
         kit=kit,
         readings=kits.readings(kit.device),
         data=_page(kit.room, own=kits.facts(kit)),
+        controls=controls.controls(kit.device),
         texts=texts.kit_texts(),
     )
 

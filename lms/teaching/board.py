@@ -186,6 +186,7 @@ def _device(device: Device) -> dict[str, Any]:
         "alert": device.alert,
         "battery": device.values.get("main/battery"),
         "moving": device.values.get("main/moving") == "true",
+        "acts": labs.acts(device.profile),
     }
 
 

@@ -17,6 +17,7 @@ from lms.core.db import db
 from lms.core.errors import Refused
 from lms.core.models import Account
 from lms.courses.models import PackageVersion
+from lms.labs import service as labs
 from lms.labs.models import Device
 from lms.labs.veyon import service as pcs
 from lms.roster.models import Person, Room, Seat
@@ -152,6 +153,7 @@ class Kit:
     kind: str
     title: str
     sticker: str
+    drives: bool
 
 
 def kits_of(desk: Desk) -> list[Kit]:
@@ -162,11 +164,11 @@ def kits_of(desk: Desk) -> list[Kit]:
         LessonGroup.school_id == desk.school_id, LessonGroup.lesson_id == desk.lesson_id, LessonGroup.number == (desk.group_no or -1)
     )
     rows = db.session.execute(
-        select(Device.homie_id, Device.kind, Device.title, Device.sticker)
+        select(Device.homie_id, Device.kind, Device.title, Device.sticker, Device.profile)
         .where(Device.school_id == desk.school_id, Device.room_id == desk.room_id, or_(Device.kind == "camera", Device.id.in_(mine)))
         .order_by(Device.kind.desc(), Device.homie_id)
     )
-    return [Kit(*row) for row in rows]
+    return [Kit(row.homie_id, row.kind, row.title, row.sticker, labs.drives(row.profile)) for row in rows]
 
 
 def mates_of(desk: Desk) -> list[dict[str, str]]:

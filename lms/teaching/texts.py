@@ -78,6 +78,7 @@ def event_names() -> dict[str, str]:
         "groups": _("分组"),
         "robot": _("分车"),
         "robots": _("一键分车"),
+        "kit_page": _("起飞、降落、姿势：打开这台设备的页面"),
         "wheel": _("换人驾驶"),
         "units": _("更改教材单元"),
     }

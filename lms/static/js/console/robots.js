@@ -29,11 +29,18 @@ function card(desk, group, robots, pupils) {
 
 function blink(desk, robot) {
   const battery = robot.battery !== null && robot.battery !== undefined ? `${Math.round(robot.battery)}%` : '';
-  return make('button', {
+  return make('span', { class: 'c-kit' }, make('button', {
     type: 'button', class: 'c-icon-button', title: robot.title, 'aria-label': `${robot.title} ${battery}`.trim(),
     onclick: async (event) => { if (await desk.act(event.currentTarget, 'identify', { device: robot.id })) toast(fill(desk.texts.blink, { name: robot.sticker || robot.title })); },
   }, icon('#tabler-bulb', 18), battery ? make('small', {}, battery) : null,
-  make('span', { class: `c-dot is-${robot.moving ? 'moving' : robot.state}` }));
+  make('span', { class: `c-dot is-${robot.moving ? 'moving' : robot.state}` })), acts(desk, robot));
+}
+
+/** A kit that takes off or goes to poses does so on its own page, beside what the teacher has to look at first. */
+function acts(desk, robot) {
+  if (!robot.acts) return null;
+  const page = `/labs/device/${encodeURIComponent(desk.content.room)}/${encodeURIComponent(robot.sticker || robot.homie)}`;
+  return make('a', { class: 'c-icon-button', href: page, target: '_blank', rel: 'noopener', title: desk.texts.kit_page, 'aria-label': `${robot.title} ${desk.texts.kit_page}` }, icon('#tabler-steering-wheel', 18));
 }
 
 function idle(desk, groups, robots) {

@@ -61,7 +61,7 @@ class Mission {
 
   setReal() {
     this.real?.close();
-    this.real = this.kit && this.page.robot !== "virtual" ? new RealDriver(this.terminal, this.kit, this.page.goal) : null;
+    this.real = this.kit && this.kit.drives !== false && this.page.robot !== "virtual" ? new RealDriver(this.terminal, this.kit, this.page.goal) : null;
     this.setStop();
     if (this.real) this.on(this.real, "moved", () => this.driver === this.real && this.moved());
     const choices = this.find(".robot-choices");
@@ -196,7 +196,9 @@ class Mission {
     const place = this.find(".wheel");
     if (!place) return;
     const real = this.driver === this.real && this.real;
-    place.hidden = !real;
+    const still = this.kit?.drives === false; // an arm: nothing here can move it
+    place.hidden = !real && !still;
+    if (still) place.querySelector(".wheel-line").textContent = t("wheel-still");
     const off = Boolean(real && !real.mine);
     this.form.querySelectorAll(".drive-pad button:not(.drive-stop)").forEach((button) => (button.disabled = off));
     if (this.runner) this.showRun(this.runState);

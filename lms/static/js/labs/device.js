@@ -2,7 +2,7 @@
 
 import { call } from '../console/api.js';
 import { $, fill } from '../console/dom.js';
-import { openRoom } from './room.js';
+import { openRoom, parsed } from './room.js';
 
 const page = JSON.parse($('page-data').textContent);
 const { texts } = page;
@@ -39,7 +39,10 @@ const room = openRoom(page, {
     const [domain, , device, node, property] = topic.split('/');
     if (domain !== 'homie' || device !== me.homie) return;
     heardAt = Date.now();
-    if (node === '$state' || node === '$alert') room.refresh();
+    if (property === 'refused') {
+      $('refused').hidden = false;
+      $('refused').textContent = `${texts.refused}${parsed(text)[document.documentElement.lang.startsWith('en') ? 'en' : 'zh'] ?? ''}`;
+    } else if (node === '$state' || node === '$alert') room.refresh();
     else if (node === 'main' && property && !showReading(property, text)) room.refresh();
   },
   changed: (live) => {
