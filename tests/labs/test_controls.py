@@ -121,4 +121,4 @@ def test_a_lab_check_is_no_stop_in_any_record(scene: Scene) -> None:
     assert set(db.session.scalars(select(StopEvent.stop_id))) == {run, "pressed-by-somebody"}
     service.forget_old(clock.now() + timedelta(days=2))
     assert set(db.session.scalars(select(StopEvent.stop_id))) == {"pressed-by-somebody"}
-    assert '"by": "lab-check"' in sent(f"zhike/room/{scene.room.code}/stop")[0]
+    assert '"by":"lab-check"' in sent(f"zhike/room/{scene.room.code}/stop")[0]
