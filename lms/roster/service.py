@@ -74,7 +74,17 @@ from lms.roster.school import (
     term_on,
     terms_of,
 )
-from lms.roster.timetable import DaySlot, WeekSlot, move_slot, remove_slot, set_slot, slots_on, undo_move, week_slots
+from lms.roster.timetable import (
+    DaySlot,
+    WeekSlot,
+    move_slot,
+    remove_slot,
+    set_slot,
+    slots_between,
+    slots_on,
+    undo_move,
+    week_slots,
+)
 
 __all__ = [
     "SEAT_COOKIE",
@@ -144,6 +154,7 @@ __all__ = [
     "set_pin_style",
     "set_slot",
     "set_table",
+    "slots_between",
     "slots_on",
     "staff_of",
     "stages_of",

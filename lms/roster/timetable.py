@@ -17,7 +17,7 @@ from lms.core.errors import Invalid, Refused
 from lms.core.models import Account
 from lms.core.stages import grade_of
 from lms.roster.access import need_admin, school_of
-from lms.roster.calendar import followed_weekday, week_fits, week_number
+from lms.roster.calendar import days_between, followed_weekday, week_fits, week_number
 from lms.roster.entries import school_calendar
 from lms.roster.models import Period, Person, Room, SchoolClass, SlotMove, Term, TimetableSlot
 from lms.roster.school import term_on
@@ -86,10 +86,24 @@ def slots_on(
     term = term_on(school_id, day)
     if term is None:
         return []
+    return slots_between(school_id, term, day, day, teacher_id=teacher_id, room_id=room_id, class_id=class_id)
+
+
+def slots_between(
+    school_id: uuid.UUID,
+    term: Term,
+    first: date,
+    last: date,
+    *,
+    teacher_id: uuid.UUID | None = None,
+    room_id: uuid.UUID | None = None,
+    class_id: uuid.UUID | None = None,
+) -> list[DaySlot]:
+    """:func:`slots_on` for every day from ``first`` to ``last`` of a term, by start; as many reads as for one day."""
     school = school_of(school_id)
-    calendar = school_calendar(school_id, term)
-    moves = moves_of(school_id, day)
-    away = {move.slot_id for move in moves if move.day == day}
+    calendar, zone = school_calendar(school_id, term), ZoneInfo(school.zone)
+    moves = _moves_between(school_id, first, last)
+    away = {(move.slot_id, move.day) for move in moves}
     query = (
         select(TimetableSlot, Period, SchoolClass.stage, SchoolClass.entry_year)
         .join(Period, Period.id == TimetableSlot.period_id)
@@ -101,20 +115,23 @@ def slots_on(
         for name, value in (("teacher_id", teacher_id), ("room_id", room_id), ("class_id", class_id))
         if value is not None
     }
-    query = query.where(*(getattr(TimetableSlot, name) == value for name, value in wanted.items()))
-    number, zone = week_number(term.starts_on, day), ZoneInfo(school.zone)
+    plan = db.session.execute(
+        query.where(*(getattr(TimetableSlot, name) == value for name, value in wanted.items()))
+    ).all()
     found = []
-    for slot, period, stage, entry_year in db.session.execute(query):
-        weekday = followed_weekday(calendar, day, grade_of(stage, entry_year, day, school.system))
-        if slot.id not in away and slot.weekday == weekday and week_fits(slot.weeks, number):
-            found.append(_on(slot, period, day, zone, slot.teacher_id, slot.room_id))
+    for day in days_between(first, last):
+        number = week_number(term.starts_on, day)
+        for slot, period, stage, entry_year in plan:
+            weekday = followed_weekday(calendar, day, grade_of(stage, entry_year, day, school.system))
+            if (slot.id, day) not in away and slot.weekday == weekday and week_fits(slot.weeks, number):
+                found.append(_on(slot, period, day, zone, slot.teacher_id, slot.room_id))
     for move in moves:
-        if move.to_day == day and move.to_period_id is not None:
+        if move.to_day is not None and first <= move.to_day <= last and move.to_period_id is not None:
             slot, period = (
                 db.session.get_one(TimetableSlot, move.slot_id),
                 db.session.get_one(Period, move.to_period_id),
             )
-            found.append(_on(slot, period, day, zone, move.teacher_id, move.room_id, move.id))
+            found.append(_on(slot, period, move.to_day, zone, move.teacher_id, move.room_id, move.id))
     kept = [one for one in found if all(getattr(one, name) == value for name, value in wanted.items())]
     return sorted(kept, key=lambda each: (each.starts, each.ordinal))
 
@@ -134,7 +151,12 @@ def _on(
 
 def moves_of(school_id: uuid.UUID, day: date) -> list[SlotMove]:
     """Swaps that take a lesson from a day or put one on it, in the order of their entry."""
-    query = select(SlotMove).where(SlotMove.school_id == school_id, or_(SlotMove.day == day, SlotMove.to_day == day))
+    return _moves_between(school_id, day, day)
+
+
+def _moves_between(school_id: uuid.UUID, first: date, last: date) -> list[SlotMove]:
+    touched = or_(SlotMove.day.between(first, last), SlotMove.to_day.between(first, last))
+    query = select(SlotMove).where(SlotMove.school_id == school_id, touched)
     return list(db.session.scalars(query.order_by(SlotMove.entered_at, SlotMove.id)))
 
 
