@@ -41,6 +41,7 @@ HOMES = (
     (("student",), "teaching.lesson"),
     (("teacher",), "teaching.today"),
     (("school_admin",), "usage.compliance"),
+    (("officer",), "region.schools"),
     (("sec_admin",), "core.accounts_page"),
     (("audit_admin",), "core.journal"),
     (("sys_admin",), "core.system"),

@@ -29,6 +29,8 @@ SCHOOLLESS = {
     "organisation",
     "role_grant",
     "school",
+    "subordinate",
+    "uplink",
 }
 
 

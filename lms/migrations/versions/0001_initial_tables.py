@@ -18,6 +18,7 @@ APPEND_ONLY = [
     "daily_root",
     "evidence_anchor",
     "evidence_event",
+    "hand_up_receipt",
     "marking",
     "package_pin",
     "package_version",
@@ -182,6 +183,67 @@ def upgrade() -> None:
         batch_op.create_index("ix_evidence_salt_school_seq", ["school_id", "seq"], unique=False)
 
     op.create_table(
+        "hand_up_receipt",
+        sa.Column("batch", sa.String(length=64), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_hand_up_receipt_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hand_up_receipt")),
+        sa.UniqueConstraint("school_id", "batch", name=op.f("uq_hand_up_receipt_school_id_batch")),
+    )
+    with op.batch_alter_table("hand_up_receipt", schema=None) as batch_op:
+        batch_op.create_index("ix_hand_up_receipt_school_seq", ["school_id", "last_seq"], unique=False)
+
+    op.create_table(
+        "handed_batch",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("first_seq", sa.Integer(), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.Column("first_day", sa.Date(), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("forwarded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("receipt", sa.JSON(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_handed_batch_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handed_batch")),
+        sa.UniqueConstraint("school_id", "name", name=op.f("uq_handed_batch_school_id_name")),
+    )
+    with op.batch_alter_table("handed_batch", schema=None) as batch_op:
+        batch_op.create_index("ix_handed_batch_school_seq", ["school_id", "first_seq"], unique=False)
+
+    op.create_table(
+        "handed_record",
+        sa.Column("record_id", sa.String(length=36), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("lesson_on", sa.Date(), nullable=False),
+        sa.Column("corrected", sa.Boolean(), nullable=False),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_handed_record_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handed_record")),
+        sa.UniqueConstraint("school_id", "record_id", name=op.f("uq_handed_record_school_id_record_id")),
+    )
+    with op.batch_alter_table("handed_record", schema=None) as batch_op:
+        batch_op.create_index("ix_handed_record_school_day", ["school_id", "lesson_on"], unique=False)
+
+    op.create_table(
         "lockout",
         sa.Column("subject", sa.String(length=64), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=True),
@@ -241,6 +303,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_period")),
         sa.UniqueConstraint("school_id", "stage", "ordinal", name=op.f("uq_period_school_id_stage_ordinal")),
     )
+    op.create_table(
+        "region_result",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.String(length=40), nullable=False),
+        sa.Column("version", sa.String(length=20), nullable=False),
+        sa.Column("term_start", sa.Date(), nullable=False),
+        sa.Column("as_of", sa.Date(), nullable=False),
+        sa.Column("verdict", sa.String(length=24), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("written", sa.Boolean(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_region_result_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_region_result")),
+        sa.UniqueConstraint("school_id", "rule", "term_start", name=op.f("uq_region_result_school_id_rule_term_start")),
+    )
+    with op.batch_alter_table("region_result", schema=None) as batch_op:
+        batch_op.create_index("ix_region_result_open", ["written", "school_id"], unique=False)
+
     op.create_table(
         "room",
         sa.Column("code", sa.String(length=24), nullable=False),
@@ -310,6 +394,44 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "stage", name=op.f("uq_school_stage_school_id_stage")),
     )
     op.create_table(
+        "subordinate",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("via_id", sa.Uuid(), nullable=True),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("profile", sa.JSON(), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=True),
+        sa.Column("secret_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fingerprint", sa.String(length=20), nullable=True),
+        sa.Column("public_key", sa.String(length=64), nullable=True),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("keys", sa.JSON(), nullable=False),
+        sa.Column("tail", sa.JSON(), nullable=False),
+        sa.Column("rooted", sa.Integer(), nullable=False),
+        sa.Column("root_day", sa.String(length=10), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=True),
+        sa.Column("handed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_subordinate_organisation_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["via_id"], ["subordinate.id"], name=op.f("fk_subordinate_via_id_subordinate")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subordinate")),
+        sa.UniqueConstraint("number", name=op.f("uq_subordinate_number")),
+        sa.UniqueConstraint("organisation_id", name=op.f("uq_subordinate_organisation_id")),
+    )
+    with op.batch_alter_table("subordinate", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_subordinate_fingerprint"), ["fingerprint"], unique=False)
+        batch_op.create_index("ix_subordinate_level_name", ["level", "name"], unique=False)
+        batch_op.create_index(batch_op.f("ix_subordinate_secret_hash"), ["secret_hash"], unique=False)
+
+    op.create_table(
         "term",
         sa.Column("school_year", sa.Integer(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
@@ -321,6 +443,25 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_term_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_term")),
         sa.UniqueConstraint("school_id", "school_year", "ordinal", name=op.f("uq_term_school_id_school_year_ordinal")),
+    )
+    op.create_table(
+        "uplink",
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("fingerprint", sa.String(length=20), nullable=False),
+        sa.Column("ca", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("rooted", sa.Integer(), nullable=False),
+        sa.Column("results_on", sa.Date(), nullable=True),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_uplink_organisation_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_uplink")),
     )
     op.create_table(
         "audit_entry",
@@ -507,6 +648,23 @@ def upgrade() -> None:
         batch_op.create_index("ix_package_version_slug", ["school_id", "slug"], unique=False)
 
     op.create_table(
+        "past_import",
+        sa.Column("file_name", sa.String(length=120), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("records", sa.Integer(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_past_import_entered_by_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_past_import_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_past_import")),
+    )
+    with op.batch_alter_table("past_import", schema=None) as batch_op:
+        batch_op.create_index("ix_past_import_school", ["school_id", "entered_at"], unique=False)
+
+    op.create_table(
         "pc_order",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("lesson_id", sa.Uuid(), nullable=True),
@@ -548,6 +706,39 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("person", schema=None) as batch_op:
         batch_op.create_index("ix_person_school_kind", ["school_id", "kind"], unique=False)
+
+    op.create_table(
+        "recording_policy",
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("purpose", sa.String(length=200), nullable=False),
+        sa.Column("begins", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("guardians_informed", sa.Date(), nullable=False),
+        sa.Column("retention_days", sa.Integer(), nullable=False),
+        sa.Column("blur", sa.String(length=8), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=False),
+        sa.Column("countersigned_by", sa.Uuid(), nullable=True),
+        sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_by", sa.Uuid(), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["countersigned_by"], ["account.id"], name=op.f("fk_recording_policy_countersigned_by_account")
+        ),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_recording_policy_entered_by_account")),
+        sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_recording_policy_room_id_room")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_recording_policy_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["withdrawn_by"], ["account.id"], name=op.f("fk_recording_policy_withdrawn_by_account")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recording_policy")),
+    )
+    with op.batch_alter_table("recording_policy", schema=None) as batch_op:
+        batch_op.create_index("ix_recording_policy_school_room", ["school_id", "room_id"], unique=False)
 
     op.create_table(
         "role_grant",
@@ -834,6 +1025,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_person_alias_person", ["person_id"], unique=False)
 
     op.create_table(
+        "recording",
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("asked_by", sa.Uuid(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delete_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["asked_by"], ["account.id"], name=op.f("fk_recording_asked_by_account")),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_recording_device_id_device")),
+        sa.ForeignKeyConstraint(
+            ["policy_id"], ["recording_policy.id"], name=op.f("fk_recording_policy_id_recording_policy")
+        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_recording_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recording")),
+    )
+    with op.batch_alter_table("recording", schema=None) as batch_op:
+        batch_op.create_index("ix_recording_school_device", ["school_id", "device_id"], unique=False)
+
+    op.create_table(
         "room_pc",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("seat_id", sa.Uuid(), nullable=True),
@@ -969,7 +1186,7 @@ def upgrade() -> None:
         sa.Column("on_leave", sa.Integer(), nullable=False),
         sa.Column("grade_of_evidence", sa.String(length=1), nullable=False),
         sa.Column("origin", sa.String(length=10), nullable=False),
-        sa.Column("makeup_of", sa.Uuid(), nullable=True),
+        sa.Column("makeup_of", sa.String(length=60), nullable=True),
         sa.Column("part_of", sa.JSON(), nullable=True),
         sa.Column("corrects_id", sa.Uuid(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -1001,6 +1218,40 @@ def upgrade() -> None:
         batch_op.create_index("ix_usage_record_school_class", ["school_id", "class_id", "lesson_on"], unique=False)
 
     op.create_table(
+        "correction_proposal",
+        sa.Column("record_id", sa.Uuid(), nullable=False),
+        sa.Column("batch", sa.Uuid(), nullable=True),
+        sa.Column("changes", sa.JSON(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("proposed_by", sa.Uuid(), nullable=False),
+        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=13), nullable=False),
+        sa.Column("decided_by", sa.Uuid(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("correction_id", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"], ["usage_record.id"], name=op.f("fk_correction_proposal_correction_id_usage_record")
+        ),
+        sa.ForeignKeyConstraint(["decided_by"], ["account.id"], name=op.f("fk_correction_proposal_decided_by_account")),
+        sa.ForeignKeyConstraint(
+            ["proposed_by"], ["account.id"], name=op.f("fk_correction_proposal_proposed_by_account")
+        ),
+        sa.ForeignKeyConstraint(
+            ["record_id"], ["usage_record.id"], name=op.f("fk_correction_proposal_record_id_usage_record")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_correction_proposal_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correction_proposal")),
+    )
+    with op.batch_alter_table("correction_proposal", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_correction_proposal_record_id"), ["record_id"], unique=False)
+        batch_op.create_index("ix_correction_proposal_school_state", ["school_id", "state"], unique=False)
+
+    op.create_table(
         "lesson_session",
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("room_id", sa.Uuid(), nullable=True),
@@ -1027,6 +1278,9 @@ def upgrade() -> None:
         sa.Column("with_terminals", sa.Boolean(), nullable=False),
         sa.Column("controller", sa.String(length=40), nullable=False),
         sa.Column("note", sa.String(length=500), nullable=False),
+        sa.Column("makeup_of", sa.String(length=60), nullable=False),
+        sa.Column("part_of", sa.JSON(), nullable=True),
+        sa.Column("joined", sa.JSON(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),

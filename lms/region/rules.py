@@ -1,0 +1,210 @@
+"""What a receiver decides about a batch (审核规则): where it continues, whether its links, roots and claims hold; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from lms.usage.verifier import verify
+
+Step = Literal["new", "known", "gap", "fork"]
+STALE_DAYS = 35
+RECORD_FIELDS = ("class", "lesson_on", "minutes", "class_hours", "kind", "present", "on_leave")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a receiver holds of one school's chain: acknowledged until ``seq`` with ``hash``.
+
+    ``keys``: key id → (public key, seq since). ``tail``: hashes of the links after the last signed root (``rooted``, of ``root_day``).
+    ``trusted``: public keys that a person accepted by their fingerprint.
+    """
+
+    school: str
+    seq: int = 0
+    hash: str = verify.GENESIS
+    keys: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+    tail: tuple[str, ...] = ()
+    rooted: int = 0
+    root_day: str = ""
+    trusted: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What stops a batch: the link ``seq``, a code of the verifier and its facts, and the record or lesson concerned, in words."""
+
+    seq: int
+    code: str
+    facts: tuple[tuple[str, Any], ...] = ()
+    record: str = ""
+    on: str = ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """New links that hold: their bodies, the receiver's knowledge afterwards, the roots that were newly checked."""
+
+    bodies: tuple[Mapping[str, Any], ...]
+    known: Known
+    roots: tuple[Mapping[str, Any], ...]
+
+
+class _Walk(verify.Walk):
+    """The verifier's walk over a part of a chain: order, form and keys; what the links tell is for who has the whole chain."""
+
+    trusted: tuple[bytes, ...] = ()
+
+    def _take(self, body: Mapping[str, Any]) -> None:
+        self.times.append(body["at"])
+        payload = body["payload"]
+        if body["type"] in ("chain-opened", "key-changed"):
+            public = bytes.fromhex(payload["public_key"])
+            if public in self.trusted and verify.digest(public)[:16] == body["key_id"]:
+                self.keys[body["key_id"]], self.key_since[body["key_id"]] = public, self.seq
+                return
+        self._key(self.seq, body)
+
+
+def step_of(known: Known, batch_first: int, batch_last: int, hashes: Sequence[str], prev: str) -> Step:
+    """Whether a batch continues what is known: ``new`` (also where only roots or results are), ``known`` already, ``gap`` before it, or a ``fork`` that contradicts it."""
+    if batch_first > known.seq + 1:
+        return "gap"
+    if batch_first == known.seq + 1:
+        return "new" if prev == known.hash else "fork"
+    if batch_last >= known.seq:
+        at_head = hashes[known.seq - batch_first] if known.seq - batch_first < len(hashes) else ""
+        return "new" if at_head == known.hash else "fork"
+    return "known"
+
+
+def check_inside(hashes: Sequence[str], links: Sequence[str], first: int, prev: str) -> Fault | None:
+    """Whether links follow each other and are as they were hashed; for a batch that waits for what comes before it."""
+    for offset, text in enumerate(links):
+        hashed = verify.digest(text.encode())
+        if offset >= len(hashes) or hashed != hashes[offset]:
+            return fault_at(verify.fault(first + offset, "changed"), text)
+        try:
+            follows = json.loads(text).get("prev") == prev
+        except (ValueError, AttributeError):
+            return fault_at(verify.fault(first + offset, "unreadable"), text)
+        if not follows:
+            return fault_at(verify.fault(first + offset, "unlinked"), text)
+        prev = hashed
+    return None
+
+
+def check_segment(
+    known: Known, links: Sequence[str], hashes: Sequence[str], first: int, roots: Iterable[Mapping[str, Any]]
+) -> Segment | Fault:
+    """Walk the links after ``known`` (those before are skipped) and the roots that end in them; the first fault, with its record."""
+    skip = known.seq + 1 - first
+    walk = _Walk(known.school, known.seq, known.hash)
+    walk.trusted = known.trusted
+    walk.keys = {key: public for key, (public, _) in known.keys.items()}
+    walk.key_since = {key: since for key, (_, since) in known.keys.items()}
+    bodies = []
+    for offset in range(skip, len(links)):
+        body = walk.feed(links[offset], hashes[offset] if offset < len(hashes) else "")
+        if body is None:
+            assert walk.broken is not None
+            return fault_at(walk.broken, links[offset])
+        bodies.append(body)
+    tail = [*known.tail, *walk.hashes]
+    rooted, day, new = known.rooted, known.root_day, []
+    for root in roots:
+        if root["last_seq"] <= rooted:
+            continue
+        found = _check_root(walk, root, rooted, day, tail)
+        if found is not None:
+            return found
+        tail = tail[root["last_seq"] - rooted :]
+        rooted, day = root["last_seq"], root["day"]
+        new.append(root)
+    keys = {key: (public, walk.key_since[key]) for key, public in walk.keys.items()}
+    after = Known(known.school, walk.seq, walk.prev, keys, tuple(tail), rooted, day, known.trusted)
+    return Segment(tuple(bodies), after, tuple(new))
+
+
+def _check_root(walk: verify.Walk, root: Mapping[str, Any], rooted: int, day: str, tail: Sequence[str]) -> Fault | None:
+    first, last = root["first_seq"], root["last_seq"]
+    where = verify.fault(first, "root", day=root["day"])
+    if first != rooted + 1 or root["day"] <= day:
+        where = verify.fault(first, "root-gap", day=root["day"])
+    elif last > walk.seq:
+        where = verify.fault(walk.seq + 1, "truncated", signed=last, left=walk.seq)
+    elif verify.merkle_root(tail[: last - rooted]) == root["root"]:
+        key = walk.keys.get(root["key_id"])
+        statement = verify.root_statement(walk.school, root["day"], first, last, root["root"])
+        if key is not None and verify.signed_by(key, root["signature"], statement):
+            return None
+        where = verify.fault(first, "signature", day=root["day"])
+    return fault_at(where, "")
+
+
+def fault_at(found: verify.Fault, text: str) -> Fault:
+    """A fault with the record that its link tells of, as far as the text can be read."""
+    record, on = "", ""
+    try:
+        body = json.loads(text) if text else {}
+        told = body.get("payload", {}).get("record", {})
+        record, on = str(told.get("id", "")), str(told.get("lesson_on", ""))
+    except (ValueError, AttributeError):
+        pass  # what cannot be read is named by its number alone
+    return Fault(found.seq, found.code, found.facts, record, on)
+
+
+def records_of(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """(seq, record) of the links that hold one: counts and pseudonyms."""
+    return [(body["seq"], body["payload"]["record"]) for body in bodies if body["type"] in verify.RECORDS]
+
+
+def unsupported(
+    lessons: Iterable[Mapping[str, Any]], held: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str, str] | None:
+    """The first claimed lesson that the chain does not bear out: (record id, day, what differs); ``held``: records in force by id.
+
+    The evidence grade may only be worse than recorded.
+    """
+    for lesson in lessons:
+        record = held.get(lesson["id"])
+        if record is None:
+            return lesson["id"], lesson["date"], "missing"
+        said: tuple[Any, ...] = (
+            lesson["class"],
+            lesson["date"],
+            lesson["minutes"],
+            lesson.get("class_hours", 1),
+            lesson.get("kind", "regular"),
+        )
+        said += (lesson["present"], lesson.get("leave", 0))
+        for name, value in zip(RECORD_FIELDS, said, strict=True):
+            if record[name] != value:
+                return lesson["id"], lesson["date"], name
+        if (lesson.get("evidence") or "C") < record["evidence"]:
+            return lesson["id"], lesson["date"], "evidence"
+    return None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Links that are missing before a batch that waits: seqs, and the days between which they were written."""
+
+    first_seq: int
+    last_seq: int
+    after: date | None
+    before: date
+
+
+def gaps(seq: int, last_day: date | None, waiting: Iterable[tuple[int, int, date, date]]) -> list[Gap]:
+    """Gaps between what is known (until ``seq``, written on ``last_day``) and the waiting segments (first, last, first day, last day)."""
+    found, until, day = [], seq, last_day
+    for first, last, first_day, final_day in sorted(waiting):
+        if first > until + 1:
+            found.append(Gap(until + 1, first - 1, day, first_day))
+        if last > until:
+            until, day = last, final_day
+    return found

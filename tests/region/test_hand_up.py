@@ -1,0 +1,320 @@
+"""A school hands up by file and by line; what is changed on the way is refused by name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import date, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from lms.core import clock
+from lms.core.db import db
+from lms.core.errors import Refused, ZhikeError
+from lms.core.models import Account
+from lms.region import batches, office, questions, service, uplink
+from lms.region.counting import connect
+from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
+from lms.usage import service as usage
+from lms.usage.ledger import this_key
+from lms.usage.models import EvidenceEvent, UsageRecord
+from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
+
+AUTUMN = date(2026, 8, 31)
+
+
+def count(made: Place, table: Any) -> int:
+    with made.inside():
+        return db.session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def small_steps(monkeypatch: pytest.MonkeyPatch, links: int) -> None:
+    monkeypatch.setattr(uplink, "CHUNK_LINKS", links)
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    return batches.unzipped(data)
+
+
+def test_counts_agree_and_the_receipt_comes_back(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, range(1, 9))
+    number = enrol_by_key(here, below, below.ids["school"])
+    outcomes = bring(here, file_of(below))
+    assert [one.status for one in outcomes] == ["applied"]
+    give_back(below, outcomes)
+    assert count(here, HandedRecord) == count(below, UsageRecord) == 32
+    with below.inside():
+        receipt = db.session.scalars(select(HandUpReceipt)).one().document["body"]
+        above = db.session.get_one(Uplink, below.ids["school"])
+        assert (
+            (above.seq, above.rooted)
+            == (receipt["seq"], receipt["rooted"])
+            == (outcomes[0].last_seq, receipt["rooted"])
+        )
+        assert receipt["counts"]["records"] == 32
+        assert receipt["counts"]["roots"] == len(receipt["roots"]) > 5
+        expected = usage.evaluate(below.ids["school"], "fortnightly", fixed_clock.at.date())
+    with here.inside():
+        service.refresh()
+        with connect() as connection:
+            found = questions.classes_of(connection, service.results_folder(), "fortnightly", number)
+    assert {one.id: (one.verdict, one.counted, one.required, one.effective) for one in found} == {
+        key: (one["verdict"], one["counted"], one["required"], one["effective_weeks"])
+        for key, one in expected["classes"].items()
+    }
+    assert all(sum(counted for _week, _effective, counted in one.weeks) == one.counted for one in found)
+
+
+def test_no_name_leaves_the_school(below: Place, here: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    enrol_by_key(here, below, below.ids["school"])
+    text = "".join(part.decode() for inner in members(file_of(below)).values() for part in members(inner).values())
+    assert "东风小学" in text
+    assert not any(name in text for name in ("学生", "悟空", "教务主任"))
+    assert not any(str(person) in text for people in below.ids["pupils"].values() for person in people)
+
+
+def test_sent_twice_changes_nothing(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1, 2])
+    enrol_by_key(here, below, below.ids["school"])
+    data = file_of(below)
+    first, second = bring(here, data), bring(here, data)
+    assert [one.status for one in second] == ["known"]
+    assert second[0].receipt == first[0].receipt
+    assert count(here, HandedRecord) == 8
+    fixed_clock.at += timedelta(minutes=5)
+    again = bring(here, file_of(below))  # made anew, the receipt never came back
+    assert [one.status for one in again] == ["applied"]
+    assert count(here, HandedRecord) == 8
+
+
+def test_out_of_order_waits_and_shows_the_gap(
+    here: Place, below: Place, fixed_clock: clock.FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach(below, fixed_clock, AUTUMN, range(1, 5))
+    small_steps(monkeypatch, 6)
+    number = enrol_by_key(here, below, below.ids["school"])
+    parts = [data for _name, data in sorted(members(file_of(below)).items())]
+    assert len(parts) >= 3
+    last = bring(here, parts[-1])[0]
+    assert last.status == "waiting"
+    assert (last.gaps[0].first_seq, last.gaps[0].last_seq) == (1, 6 * (len(parts) - 1))
+    assert count(here, HandedRecord) == 0
+    assert bring(here, parts[0])[0].seq == 6
+    with here.inside():
+        found = db.session.scalars(select(Subordinate).where(Subordinate.number == number)).one()
+        gap = service.intake.gaps_of(found)[0]
+        assert gap.after is not None and gap.after < gap.before
+    for part in parts[1:-1]:
+        done = bring(here, part)[0]
+    assert done.seq == last.last_seq  # what waited was applied at once
+    assert count(here, HandedRecord) == 16
+    with here.inside():
+        assert set(db.session.scalars(select(HandedBatch.state))) == {"applied"}
+
+
+def forge(data: bytes, change: Callable[[dict[str, bytes]], None]) -> bytes:
+    parts = members(next(iter(members(data).values())))
+    change(parts)
+    return batches.zipped(parts)
+
+
+def link(parts: dict[str, bytes], seq: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(parts["chain.jsonl"].decode().split("\n")[seq - 1])
+    return found
+
+
+def more_present(parts: dict[str, bytes]) -> None:
+    lines = parts["chain.jsonl"].decode().split("\n")
+    lines[4] = lines[4].replace('"present":3', '"present":2')
+    parts["chain.jsonl"] = "\n".join(lines).encode()
+
+
+def rehashed(parts: dict[str, bytes]) -> None:
+    more_present(parts)
+    lines = parts["chain.jsonl"].decode().split("\n")[:-1]
+    parts["hashes.json"] = json.dumps([batches.verify.digest(line.encode()) for line in lines]).encode()
+
+
+def cut_out(parts: dict[str, bytes]) -> None:
+    lines = parts["chain.jsonl"].decode().split("\n")
+    del lines[4]
+    parts["chain.jsonl"] = "\n".join(lines).encode()
+
+
+def other_results(parts: dict[str, bytes]) -> None:
+    parts["results.json"] = parts["results.json"].replace(b'"present":3', b'"present":2', 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "seq"),
+    [
+        (more_present, "changed", 5),
+        (rehashed, "unlinked", 6),
+        (cut_out, "changed", 5),
+        (other_results, "manifest", None),
+    ],
+)
+def test_what_is_changed_on_the_way_is_refused_by_name(
+    here: Place,
+    below: Place,
+    fixed_clock: clock.FixedClock,
+    change: Callable[[dict[str, bytes]], None],
+    code: str,
+    seq: int | None,
+) -> None:
+    teach(below, fixed_clock, AUTUMN, [1, 2])
+    number = enrol_by_key(here, below, below.ids["school"])
+    whole = file_of(below)
+    with pytest.raises(Refused) as refused:
+        bring(here, forge(whole, change))
+    assert refused.value.code == code
+    if seq is not None:
+        with below.inside():
+            told = json.loads(db.session.scalars(select(EvidenceEvent.body).where(EvidenceEvent.seq == seq)).one())
+        assert f"第 {seq} 环" in str(refused.value.message)
+        assert refused.value.where == told["payload"]["record"]["id"] or change is cut_out
+        assert refused.value.where in str(refused.value.message)
+    assert count(here, HandedRecord) == 0
+    with here.inside():
+        found = db.session.scalars(select(Subordinate).where(Subordinate.number == number)).one()
+        assert found.refused_at is not None and found.trouble
+    assert bring(here, whole)[0].status == "applied"
+    with here.inside():
+        assert db.session.scalars(select(Subordinate).where(Subordinate.number == number)).one().trouble == ""
+
+
+def test_a_manifest_that_was_touched_is_refused(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    enrol_by_key(here, below, below.ids["school"])
+
+    def touch(parts: dict[str, bytes]) -> None:
+        parts["manifest.json"] = parts["manifest.json"].replace("东风小学".encode(), "西风小学".encode())
+
+    with pytest.raises(Refused, match="manifest-signature"):
+        bring(here, forge(file_of(below), touch))
+    with pytest.raises(ZhikeError, match="batch-unreadable"):
+        bring(here, file_of(below)[:-200])
+
+
+def resigned(below: Place, data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """A batch whose results the school's own administrator changed and signed again with the school's key."""
+    with below.inside():
+        parts = members(next(iter(members(data).values())))
+        manifest = {
+            key: value for key, value in json.loads(parts["manifest.json"]).items() if key not in ("v", "kind", "files")
+        }
+        results = json.loads(parts["results.json"])
+        change(results)
+        key = this_key()
+        links = parts["chain.jsonl"].decode().split("\n")[:-1]
+        return batches.make(manifest, links, json.loads(parts["roots.json"]), results, key.public, key.sign)
+
+
+def test_a_claimed_lesson_must_stand_on_the_chain(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1, 2])
+    enrol_by_key(here, below, below.ids["school"])
+
+    def invent(results: dict[str, Any]) -> None:
+        lessons = results["terms"][0]["facts"]["lessons"]
+        lessons.append({**lessons[0], "id": "00000000-0000-7000-8000-000000000001", "date": "2026-10-12"})
+
+    def better(results: dict[str, Any]) -> None:
+        results["terms"][0]["facts"]["lessons"][0]["minutes"] = 45
+
+    for change, named in ((invent, "00000000-0000-7000-8000-000000000001"), (better, "minutes")):
+        with pytest.raises(Refused, match="unsupported") as refused:
+            bring(here, resigned(below, file_of(below), change))
+        assert named in str(refused.value.message)
+
+    def praise(results: dict[str, Any]) -> None:
+        results["terms"][0]["verdicts"][0]["verdict"] = "met"
+
+    with pytest.raises(Refused, match="verdict-differs"):
+        bring(here, resigned(below, file_of(below), praise))
+
+
+def test_an_unknown_school_is_refused_with_its_fingerprint(
+    here: Place, below: Place, fixed_clock: clock.FixedClock
+) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    with here.inside():
+        own = office.own_fingerprint()
+    with below.inside():
+        uplink.join_by_fingerprint(
+            db.session.get_one(Account, below.ids["admin"]), below.ids["school"], "示范区教育局", own
+        )
+        mark = office.own_fingerprint()
+    with pytest.raises(Refused, match="school-unknown") as refused:
+        bring(here, file_of(below))
+    assert mark in str(refused.value.message)
+
+
+def test_a_receipt_of_somebody_else_is_no_receipt(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    enrol_by_key(here, below, below.ids["school"])
+    outcome = bring(here, file_of(below))[0]
+    with below.inside():
+        forged = batches.sign_document("receipt", outcome.receipt["body"], this_key().public, this_key().sign).plain()
+        with pytest.raises(Refused, match="receipt-key"):
+            uplink.accept(None, below.ids["school"], forged)
+        changed = {**outcome.receipt, "body": {**outcome.receipt["body"], "seq": 9999}}
+        with pytest.raises(ZhikeError, match="document"):
+            uplink.accept(None, below.ids["school"], changed)
+
+
+def test_the_line_enrols_by_code_and_hands_up(
+    here: Place, below: Place, fixed_clock: clock.FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach(below, fixed_clock, AUTUMN, range(1, 5))
+    small_steps(monkeypatch, 5)
+    with here.inside():
+        _found, code = office.register(db.session.get_one(Account, here.ids["officer"]), "school", "东风小学", "")
+    with served(here) as url, below.inside():
+        admin = db.session.get_one(Account, below.ids["admin"])
+        with pytest.raises(Refused, match="office-key"):
+            uplink.join_by_code(admin, below.ids["school"], url, code[:-1] + ("0" if code[-1] != "0" else "1"))
+        uplink.join_by_code(admin, below.ids["school"], url, code.lower())
+        with pytest.raises(Refused, match="enrol-code"):  # once only
+            uplink.join_by_code(admin, below.ids["school"], url, code)
+        uplink.send(below.ids["school"])
+        above = db.session.get_one(Uplink, below.ids["school"])
+        assert above.seq == uplink.head_of(below.ids["school"])[0]
+        assert not uplink.is_due(above, fixed_clock.at.date())
+        assert len(uplink.receipts_of(below.ids["school"])) >= 3
+    assert count(here, HandedRecord) == 16
+
+
+def test_an_office_forwards_to_the_office_above(
+    here: Place, below: Place, tmp_path: Any, migrated: str, fixed_clock: clock.FixedClock, empty_database_url: str
+) -> None:
+    from tests.region.places import county
+
+    city = county(tmp_path / "city", empty_database_url, "city", "示范市教育局")
+    teach(below, fixed_clock, AUTUMN, [1, 2])
+    enrol_by_key(here, below, below.ids["school"])
+    bring(here, file_of(below))
+    with here.inside():
+        own = office.need_office().id
+    with city.inside():
+        _found, code = office.register(db.session.get_one(Account, city.ids["officer"]), "county", "示范区教育局", "")
+    with served(city) as url, here.inside():
+        uplink.join_by_code(db.session.get_one(Account, here.ids["officer"]), own, url, code)
+        assert service.forwarding.forward_due() == 1
+        assert service.forwarding.forward_due() == 0
+    assert count(city, HandedRecord) == 8
+    with city.inside():
+        found = db.session.scalars(select(Subordinate).where(Subordinate.level == "school")).one()
+        assert (found.name, found.via_id is not None) == ("东风小学", True)
+    city.close()
+
+
+def test_the_zip_opens_everywhere(below: Place, here: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    enrol_by_key(here, below, below.ids["school"])
+    with zipfile.ZipFile(BytesIO(file_of(below))) as archive:
+        assert archive.testzip() is None
