@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from labkit import homie
+from labkit.camera_orders import LONGEST_PREVIEW_S, preview_topic
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import Item, Told
@@ -24,18 +25,7 @@ from labkit.recording import NotPermitted, allowed, read_permit
 
 RESTART_S = (1.0, 2.0, 5.0, 10.0)
 REPORT_GAP_S = 0.25
-LONGEST_PREVIEW_S = 60.0
 WATCHED, RECORDING = "watched", "recording"
-
-
-def order_topic(room: str, device: str, what: str) -> str:
-    """Where a camera is asked for a ``preview`` or a ``record``ing."""
-    return f"zhike/room/{room}/camera/{device}/{what}"
-
-
-def preview_topic(room: str, device: str) -> str:
-    """Where a preview goes: ``{"at", "jpeg": base64}``."""
-    return f"zhike/room/{room}/preview/{device}"
 
 
 class Camera(Worker):

@@ -1,7 +1,8 @@
 """The recordings of one gateway (录像): where they lie, who allowed them, when they are deleted; every step is journaled.
 
 In ``<run dir>/recordings``: ``<id>.avi`` with ``<id>.json`` beside it, and ``journal.jsonl``. A file that stands nowhere is deleted, and so
-is one whose days are over, at the start and every minute. The list is retained on ``zhike/gateway/<gateway>/recordings``.
+is one whose days are over, at the start and every minute. The list of the newest is
+retained on ``zhike/gateway/<gateway>/recordings``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from labkit.recording import NotPermitted, Permit
 
 log = logging.getLogger("labkit.gateway")
 SWEEP_S = 60.0
-MOST_REFUSED = 20
+MOST_TOLD = 100
 REFUSED, RECORDING, ENDED, DELETED = "refused", "recording", "ended", "deleted"
 _ID = re.compile(r"[0-9a-f-]{8,40}")
 
@@ -75,9 +76,6 @@ class Recordings:
             (self._folder / f"{number}.avi").unlink(missing_ok=True)
             (self._folder / f"{number}.json").unlink(missing_ok=True)
             self._changed(number, now, keep=False)
-            old = [name for name, one in self._entries.items() if one["state"] == REFUSED][:-MOST_REFUSED]
-            for name in old:
-                del self._entries[name]
 
     def ended(self, number: str, now: datetime) -> None:
         """The recording is complete."""
@@ -114,7 +112,8 @@ class Recordings:
         self._changed(number, now, keep=False)
 
     def _changed(self, number: str, now: datetime, keep: bool = True) -> None:
-        entry = self._entries[number]
+        entry = self._entries.pop(number)
+        self._entries[number] = entry  # what has changed last stands last
         if keep:
             (self._folder / f"{number}.json").write_text(json.dumps(entry, ensure_ascii=False), "utf-8")
         self._journal(entry, now)
@@ -127,5 +126,9 @@ class Recordings:
                 journal.write(json.dumps({"at": now.isoformat(), **entry}, ensure_ascii=False) + "\n")
 
     def _publish(self) -> None:
-        shown = [{k: v for k, v in entry.items() if k != "permit"} for entry in self._entries.values()]
+        over = [n for n, e in self._entries.items() if e["state"] in (REFUSED, DELETED)][:-MOST_TOLD]
+        for number in over:
+            del self._entries[number]
+        newest = list(self._entries.values())[-MOST_TOLD:]
+        shown = [{name: value for name, value in entry.items() if name != "permit"} for entry in newest]
         self._board.put(self._topic, json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode())

@@ -198,7 +198,7 @@ class Bridge:
             log.warning("broker refused the bridge", extra={"reason": str(reason)})
             return
         self._intake.reconnected()
-        client.subscribe([("homie/5/#", 1), ("zhike/gateway/+/devices", 1), ("zhike/room/+/stopped", 1), ("zhike/room/+/lesson", 1)])
+        client.subscribe([("homie/5/#", 1), ("zhike/gateway/+/devices", 1), ("zhike/gateway/+/recordings", 1), ("zhike/room/+/stopped", 1), ("zhike/room/+/lesson", 1)])
         self._fresh.set()
         self._connected.set()
         log.info("connected")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from lms.core.db import db, new_id
 from lms.labs import pc_rules, rules
+from lms.labs.cameras import service as cameras
 from lms.labs.models import Device, DeviceLessonSummary, StopEvent, TerminalPresence
 from lms.roster.models import Room, Seat
 
@@ -60,13 +61,14 @@ class Intake:
         self._described: dict[str, dict[str, Any]] = {}
         self._new_descriptions: set[str] = set()
         self._stops: list[StopReport] = []
+        self._recordings: dict[str, list[dict[str, Any]]] = {}  # gateway → what it tells of its recordings
         self._lessons: dict[str, str] = {}  # room code → lesson running there
 
     @property
     def dirty(self) -> bool:
         """Whether there is something to store."""
         with self._lock:
-            return bool(self._stops or self._new_descriptions or any(seen.dirty for seen in self._seen.values()))
+            return bool(self._stops or self._recordings or self._new_descriptions or any(seen.dirty for seen in self._seen.values()))
 
     def reconnected(self) -> None:
         """Connected anew: what still stands is told again, an alert that was cleared meanwhile is not."""
@@ -93,6 +95,8 @@ class Intake:
                     if isinstance(entry, dict) and isinstance(entry.get("device"), str) and pc_rules.listed_by(parts[2], entry["device"]):
                         self._described[entry["device"]] = {**entry, "gateway": parts[2]}
                         self._new_descriptions.add(entry["device"])
+            elif topic.startswith("zhike/gateway/") and topic.endswith("/recordings"):
+                self._recordings[parts[2]] = [entry for entry in _json(payload, list) or [] if isinstance(entry, dict)]
             elif topic.startswith(f"{rules.HOMIE}/") and len(parts) >= 4:
                 self._homie(parts[2], "/".join(parts[3:]), payload.decode("utf-8", "replace").replace("\x00", ""), retained, at)
 
@@ -140,12 +144,15 @@ class Intake:
             described = {device: dict(self._described[device]) for device in self._new_descriptions}
             self._new_descriptions.clear()
             stops, self._stops = self._stops, []
+            recordings, self._recordings = self._recordings, {}
             lessons = dict(self._lessons)
             alerts = {device: dict(seen.alerts) for device, seen in self._seen.items() if seen.alerts}
         rooms = {room.code: room for room in db.session.scalars(select(Room).where(Room.school_id == self._school_id))}
         for device, entry in described.items():
             _store_description(device, entry, rooms)
         db.session.flush()
+        for gateway, entries in recordings.items():
+            cameras.take_report(self._school_id, gateway, entries)
         devices = {row.homie_id: row for row in db.session.scalars(select(Device).where(Device.school_id == self._school_id))}
         seats = {seat.terminal: seat for seat in db.session.scalars(select(Seat).where(Seat.school_id == self._school_id, Seat.terminal.in_(changed)))}
         codes: dict[uuid.UUID | None, str] = {room.id: code for code, room in rooms.items()}

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lms.core.db import Base, SchoolRow
+from lms.labs.cameras import models as cameras  # noqa: F401 (its tables are tables of the labs)
 from lms.labs.veyon import models as veyon  # noqa: F401 (its tables are tables of the labs)
 
 

@@ -19,6 +19,7 @@ from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.core.web import ok
 from lms.labs import check_views, control_views, controls, kits, pc_views, service, texts
+from lms.labs.cameras import views as camera_views
 from lms.labs.models import Device
 from lms.labs.veyon import views as veyon_views
 from lms.roster.access import get_row
@@ -27,6 +28,7 @@ from lms.roster.models import Room
 bp = Blueprint("labs", __name__, template_folder="templates")
 bp.register_blueprint(check_views.bp)
 bp.register_blueprint(veyon_views.bp)
+bp.register_blueprint(camera_views.bp)
 bp.register_blueprint(control_views.bp)
 bp.register_blueprint(pc_views.bp)
 STAFF = ("teacher", "school_admin")
@@ -81,6 +83,7 @@ def device(room_code: str, number: str) -> str:
         "labs/device.html",
         kit=kit,
         readings=kits.readings(kit.device),
+        camera=camera_views.panel(kit.device, kit.room) if kit.device.kind == "camera" else None,
         data=_page(kit.room, own=kits.facts(kit)),
         controls=controls.controls(kit.device),
         texts=texts.kit_texts(),
@@ -102,7 +105,7 @@ def _page(room: Room, **more: Any) -> dict[str, Any]:
         "room": room.code,
         "url": url_for("labs.api_kits", room_id=room.id).removesuffix("/kits"),
         "robots": robots,
-        "texts": texts.kit_texts(),
+        "texts": texts.kit_texts() | camera_views.texts(),
         **more,
     }
 

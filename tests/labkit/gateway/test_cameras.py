@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from labkit.camera_orders import order_topic, preview_topic
 from labkit.errors import Malformed
 from labkit.gateway.board import Board
-from labkit.gateway.camera import Camera, order_topic, preview_topic
+from labkit.gateway.camera import Camera
 from labkit.gateway.recordings import DELETED, ENDED, Recordings, list_topic
 from labkit.lab import load_lab
 from labkit.links import Message

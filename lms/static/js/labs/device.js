@@ -2,6 +2,7 @@
 
 import { call } from '../console/api.js';
 import { $, fill } from '../console/dom.js';
+import { previewOf } from './preview.js';
 import { openRoom, parsed } from './room.js';
 
 const page = JSON.parse($('page-data').textContent);
@@ -34,8 +35,10 @@ function show(kit) {
   showAge();
 }
 
+const preview = $('preview') ? previewOf(page, () => room.live()) : null;
 const room = openRoom(page, {
   hear: (topic, text) => {
+    preview?.(topic, text);
     const [domain, , device, node, property] = topic.split('/');
     if (domain !== 'homie' || device !== me.homie) return;
     heardAt = Date.now();
