@@ -77,6 +77,7 @@ from lms.roster.school import (
 from lms.roster.timetable import (
     DaySlot,
     WeekSlot,
+    add_lesson,
     move_slot,
     remove_slot,
     set_slot,
@@ -98,6 +99,7 @@ __all__ = [
     "Preview",
     "Pupil",
     "WeekSlot",
+    "add_lesson",
     "add_pupil",
     "add_seat",
     "add_stage",

@@ -207,6 +207,45 @@ def move_slot(
     return row
 
 
+def add_lesson(
+    actor: Account | None,
+    slot: TimetableSlot,
+    day: date,
+    ordinal: int,
+    reason: str,
+    *,
+    teacher: Person | None = None,
+    room: Room | None = None,
+) -> SlotMove:
+    """Hold the lesson of a weekly slot once more, on a day when the timetable has it not (加课).
+
+    Raises Invalid where the day has it already, Refused where class, teacher or room is taken then. :func:`undo_move` takes it back.
+    """
+    need_admin(actor, slot.school_id)
+    with write():
+        if any(one.slot_id == slot.id for one in slots_on(slot.school_id, day)):
+            raise Invalid("lesson-there", _l("课表上 %(day)s 已经有这节课。", day=day.isoformat()), where="day")
+        period = _period_for(slot, day, ordinal)
+        assert period is not None
+        row = SlotMove(
+            id=new_id(), school_id=slot.school_id, slot_id=slot.id, day=day, to_day=day, to_period_id=period.id,
+            teacher_id=teacher.id if teacher else slot.teacher_id, room_id=room.id if room else slot.room_id,
+            reason=reason.strip()[:60], entered_at=clock.now(), entered_by=actor.id if actor else None,
+        )  # fmt: skip
+        _refuse_taken(slot, row, day, period)
+        db.session.add(row)
+        audit(
+            actor,
+            "add-lesson",
+            "timetable_slot",
+            slot.id,
+            row.reason,
+            school_id=slot.school_id,
+            day=day.isoformat(),
+        )
+    return row
+
+
 def _period_for(slot: TimetableSlot, to_day: date | None, ordinal: int | None) -> Period | None:
     if to_day is None:
         return None

@@ -27,7 +27,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
-from lms.core.auth import current_account, current_school_id, require
+from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
@@ -35,6 +35,8 @@ from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass
 from lms.usage import board, digest, policies, service
+from lms.usage.ahead.service import repairs_for
+from lms.usage.ahead.views import bp as ahead
 from lms.usage.anchors import Standing
 from lms.usage.evidence import WITNESS_NAMES
 from lms.usage.forms import changes_of, second_person
@@ -43,6 +45,7 @@ from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.ownclasses import own_classes
 from lms.usage.papers.views import bp as papers
 from lms.usage.reasons import Reason
+from lms.usage.rulebook.views import bp as rulebook
 from lms.usage.schoolyear.views import bp as schoolyear
 from lms.usage.speech import say
 from lms.usage.suspicion import flags_of
@@ -51,6 +54,8 @@ from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 JOBS = (digest.digest_due,)  # declared when these pages are loaded
 bp = Blueprint("usage", __name__, template_folder="templates")
 bp.register_blueprint(papers)
+bp.register_blueprint(ahead)
+bp.register_blueprint(rulebook)
 bp.register_blueprint(schoolyear)
 STAFF = ("teacher", "school_admin")
 ADMIN = ("school_admin",)
@@ -139,8 +144,12 @@ def class_page(class_id: uuid.UUID) -> str:
     result = service.judge(current_school_id(), asked.rule.name, asked.as_of)
     one = _class_of(result, class_id)
     units = _unit_titles(result.facts.course)
+    admin = may(current_account(), ADMIN) and asked.as_of == asked.today
     return render_template(
         "usage/class.html",
+        repairs=repairs_for(result.facts, asked.rule, class_id) if admin and one.outlook.needed else (),
+        arranged=request.args.get("arranged", "") if admin else "",
+        weekdays=board.WEEKDAY_NAMES,
         **_common(asked, result),
         one=one,
         tile=board.tile_of(one),
