@@ -27,6 +27,8 @@ from lms.teaching.closing import events_of, gaps_of
 from lms.teaching.models import LessonSession
 from lms.teaching.publishing import room_of
 from lms.teaching.register import entries_of, entry_of
+from lms.usage import service as usage
+from lms.usage.lessons import JudgedLesson
 from lms.usage.models import UsageRecord
 
 STAFF = ("teacher", "school_admin")
@@ -316,8 +318,19 @@ def api_note(lesson_id: uuid.UUID) -> Response:
 
 def record_of(lesson: LessonSession) -> UsageRecord | None:
     """The newest usage record of the lesson."""
-    query = select(UsageRecord).where(UsageRecord.school_id == lesson.school_id, UsageRecord.lesson_id == lesson.id)
+    query = select(UsageRecord).where(
+        UsageRecord.school_id == lesson.school_id,
+        UsageRecord.lesson_id == lesson.id,
+        UsageRecord.class_id == lesson.class_id,
+    )
     return db.session.scalar(query.order_by(UsageRecord.id.desc()).limit(1))
+
+
+def records_of(lesson: LessonSession) -> list[tuple[UsageRecord, JudgedLesson | None]]:
+    """The newest record of every class in the lesson, each with whether it counts and why (None where no rule judges the class)."""
+    query = select(UsageRecord).where(UsageRecord.school_id == lesson.school_id, UsageRecord.lesson_id == lesson.id)
+    newest = {record.class_id: record for record in db.session.scalars(query.order_by(UsageRecord.event_seq))}
+    return [(record, usage.judged(record)) for record in newest.values()]
 
 
 def summary_of(lesson: LessonSession) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _pupils(lesson: LessonSession, now: datetime) -> list[dict[str, Any]]:
     rows = db.session.execute(
         select(RegisterEntry, Person.name, Person.account_id, Enrollment.roll_no)
         .join(Person, Person.id == RegisterEntry.person_id)
-        .outerjoin(Enrollment, (Enrollment.person_id == RegisterEntry.person_id) & (Enrollment.class_id == lesson.class_id))
+        .outerjoin(Enrollment, (Enrollment.person_id == RegisterEntry.person_id) & Enrollment.class_id.in_(lesson.classes))
         .where(RegisterEntry.school_id == lesson.school_id, RegisterEntry.lesson_id == lesson.id)
         .order_by(Enrollment.roll_no, Person.name)
     ).all()

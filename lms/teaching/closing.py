@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ from lms.labs.veyon import service as pcs
 from lms.roster.models import Person
 from lms.teaching import rules
 from lms.teaching.access import found_lesson, note_event, school_of, times_of
+from lms.teaching.kinds import pupils_by_class
 from lms.teaching.models import LessonEvent, LessonSession
 from lms.teaching.publishing import publish, room_of
 from lms.teaching.register import end_browser_sessions, entries_of, sign_out_pupils
@@ -57,7 +59,8 @@ def close(lesson_id: uuid.UUID) -> bool:
             return False
         now = clock.now()
         account = _teacher_account(lesson)
-        usage.record_lesson(facts_of(lesson), account)
+        for facts in facts_of_classes(lesson):
+            usage.record_lesson(facts, account)
         lesson.state, lesson.closed_at, lesson.reopen_until = "closed", now, None
         lesson.rev += 1
         end_browser_sessions(lesson)
@@ -172,10 +175,37 @@ def facts_of(lesson: LessonSession) -> usage_facts.LessonFacts:
         witnesses=tuple(_witnesses(lesson, events, beats, [work.at for work in works])),
         exceptions=tuple(_exceptions(lesson, events)),
         end_reason=lesson.end_reason,
+        makeup_of=lesson.makeup_of or None,
+        part_of=lesson.part_of,
         secure=all(row.secure for row in beats),
         slot_id=lesson.slot_id,
         seats=tuple(usage_facts.SeatFact(row.address, row.beats, row.first_at, row.last_at) for row in beats),
     )
+
+
+def facts_of_classes(lesson: LessonSession) -> list[usage_facts.LessonFacts]:
+    """The facts of every class in the lesson: a combined one (合班) counts for each by its own register (B2a)."""
+    whole = facts_of(lesson)
+    if not lesson.joined:
+        return [whole]
+    members = pupils_by_class(lesson, [person_id for person_id, _status in whole.register], whole.lesson_on)
+    found = []
+    for class_id, people in members.items():
+        register = tuple(line for line in whole.register if line[0] in people)
+        counted = rules.summary(status for _person, status in register)
+        found.append(
+            dataclasses.replace(
+                whole,
+                class_id=class_id,
+                register=register,
+                roster=counted.roster,
+                present=counted.present,
+                on_leave=counted.leave,
+                artefacts=tuple(work for work in whole.artefacts if work.person_id in people),
+                slot_id=whole.slot_id if class_id == lesson.class_id else None,
+            )
+        )
+    return found
 
 
 def _modality(lesson: LessonSession, counted: rules.Register) -> usage_facts.Modality:
@@ -231,6 +261,11 @@ def _span(beats: Sequence[TerminalPresence]) -> tuple[datetime | None, datetime 
     return min(firsts, default=None), max(lasts, default=None)
 
 
+def _shortened(lesson: LessonSession) -> bool:
+    """Whether the teacher ended it more than ten minutes before its bell."""
+    return lesson.ended_at is not None and lesson.end_reason == "teacher" and lesson.ended_at < times_of(lesson).bell - rules.BELL_GRACE
+
+
 def _exceptions(lesson: LessonSession, events: list[LessonEvent]) -> list[str]:
     """What an inspector should know beside the numbers."""
     kinds = {event.kind for event in events}
@@ -239,6 +274,8 @@ def _exceptions(lesson: LessonSession, events: list[LessonEvent]) -> list[str]:
         "substitute": lesson.kind == "substitute",
         "forgotten": lesson.end_reason == "bell",
         "displaced": lesson.end_reason == "handover",
+        "aborted": lesson.end_reason == "aborted",
+        "shortened": _shortened(lesson),
         "reopened": "reopened" in kinds,
         "taken-over": "taken-over" in kinds,
     }

@@ -113,7 +113,7 @@ def names(door: Doorway) -> list[Name]:
         select(RegisterEntry, Person.name, Enrollment.roll_no, Account.picture)
         .join(Person, Person.id == RegisterEntry.person_id)
         .join(Account, Account.id == Person.account_id)
-        .outerjoin(Enrollment, (Enrollment.person_id == Person.id) & (Enrollment.class_id == door.class_id) & Enrollment.ends_on.is_(None))
+        .outerjoin(Enrollment, (Enrollment.person_id == Person.id) & Enrollment.class_id.in_(door.lesson.classes) & Enrollment.ends_on.is_(None))
         .where(RegisterEntry.school_id == door.lesson.school_id, RegisterEntry.lesson_id == door.lesson.id)
         .order_by(Enrollment.roll_no, Person.name)
     )

@@ -33,7 +33,7 @@ def groups_of(lesson: LessonSession) -> list[LessonGroup]:
 
 
 def _roll_numbers(lesson: LessonSession) -> dict[uuid.UUID, int]:
-    rows = db.session.execute(select(Enrollment.person_id, Enrollment.roll_no).where(Enrollment.class_id == lesson.class_id))
+    rows = db.session.execute(select(Enrollment.person_id, Enrollment.roll_no).where(Enrollment.class_id.in_(lesson.classes)))
     return dict(rows.all())
 
 

@@ -18,6 +18,8 @@ class LessonSession(SchoolRow, Base):
     ``state``: running | paused | ended (may be reopened until ``reopen_until``) | closed (record written). ``step``: index into the
     lesson's steps. ``rev`` rises with every change that terminals must see. ``package_id`` None = open lesson (subject + topic).
     ``units``: ["<course>:<code>"] taught. ``planned_start/end``: the slot. ``controller``: token of the console that steers now.
+    ``makeup_of``: the cancelled slot that it makes up, "<day>/<slot id>" (补课). ``part_of``: {"lesson": id of the first part, "kind":
+    halves | shorts, "parts"} (分次). ``joined``: ids of the other classes taught with it (合班).
     Personal data: the teacher's ids; programme end + 3 years.
     """
 
@@ -43,7 +45,7 @@ class LessonSession(SchoolRow, Base):
     ended_at: Mapped[datetime | None]
     reopen_until: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
-    end_reason: Mapped[str] = mapped_column(String(16), default="")  # teacher | bell | handover
+    end_reason: Mapped[str] = mapped_column(String(16), default="")  # teacher | bell | handover | aborted
     state: Mapped[str] = mapped_column(String(8), default="running")
     step: Mapped[int] = mapped_column(default=0)
     steps_pushed: Mapped[int] = mapped_column(default=1)
@@ -51,6 +53,14 @@ class LessonSession(SchoolRow, Base):
     with_terminals: Mapped[bool] = mapped_column(default=True)
     controller: Mapped[str] = mapped_column(String(40), default="")
     note: Mapped[str] = mapped_column(String(500), default="")
+    makeup_of: Mapped[str] = mapped_column(String(60), default="")
+    part_of: Mapped[dict[str, Any] | None]
+    joined: Mapped[list[str]] = mapped_column(default=list)
+
+    @property
+    def classes(self) -> list[uuid.UUID]:
+        """Ids of every class in the lesson, its own first."""
+        return [self.class_id, *(uuid.UUID(one) for one in self.joined)]
 
 
 class RegisterEntry(SchoolRow, Base):

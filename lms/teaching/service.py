@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -25,7 +25,7 @@ from lms.courses import service as courses
 from lms.labs import service as labs
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass, Seat
-from lms.teaching import rules
+from lms.teaching import kinds, rules
 from lms.teaching.access import (
     class_teachers,
     is_admin,
@@ -106,14 +106,18 @@ def open_lesson(
     kind: str = "regular",
     configuration: int | None = None,
     with_terminals: bool | None = None,
+    wishes: kinds.Wishes | None = None,
+    hours: int = 1,
 ) -> LessonSession:
     """Start a lesson of a class (开始上课), from a slot of the day or ad hoc (``slot`` None).
 
     A slot that is over, or begins in more than twenty minutes, makes an unplanned lesson: its minutes count from its own start.
     An ended or overdue lesson that holds the room or the class is closed first. Opening the same lesson twice gives the same one.
-    Raises Refused where class or room is in another lesson, NotAllowed, NotFound.
+    ``wishes``: make-up, parts, other classes (before ``kind``). ``hours``: class hours of a lesson outside the timetable, 1 or 2.
+    Raises Refused where class or room is in another lesson, NotAllowed, NotFound, Invalid for a choice that cannot be.
     """
     now = clock.now()
+    wanted = wishes or kinds.Wishes(kind)
     with write():
         cohort, room = _locked_class_and_room(actor.organisation_id, class_id, room_id)
         teacher_id, standing = _teacher_for(actor, cohort, slot)
@@ -138,13 +142,20 @@ def open_lesson(
             title=(title or (content.title if content is not None else subject))[:120],
             subject=subject,
             units=_checked_units(cohort.school_id, units) or list(content.counts_for if content is not None else ()),
-            kind="substitute" if standing == "substitute" and kind == "regular" else _checked_kind(kind),
+            kind=wanted.kind,
             configuration=configuration or stage_of(cohort.school_id, cohort.stage)[1],
             planned_start=starts,
             planned_end=ends,
             started_at=now,
             with_terminals=_has_terminals(room) if with_terminals is None else with_terminals,
         )
+        if slot is None and hours == 2:
+            lesson.planned_start, lesson.planned_end = now, now + timedelta(minutes=2 * stage_of(cohort.school_id, cohort.stage)[0])
+        kinds.settle(lesson, cohort, wanted)
+        if standing == "substitute" and lesson.kind == "regular":
+            lesson.kind = "substitute"
+        for other in lesson.joined:
+            _refuse_busy_class(cohort.school_id, uuid.UUID(other), now)
         db.session.add(lesson)
         db.session.flush()
         _open_register(lesson, now)
@@ -230,10 +241,12 @@ def _checked_units(school_id: uuid.UUID, units: Sequence[str]) -> list[str]:
     return wanted
 
 
-def _checked_kind(kind: str) -> str:
-    if kind not in rules.KINDS:
-        raise Invalid("kind", _l("没有这种课型。"), where=kind)
-    return kind
+def _refuse_busy_class(school_id: uuid.UUID, class_id: uuid.UUID, now: datetime) -> None:
+    """Refuse to join a class that is in another lesson."""
+    query = select(LessonSession).where(LessonSession.school_id == school_id, LessonSession.state.in_(rules.LIVE))
+    for other in db.session.scalars(query):
+        if class_id in other.classes and not rules.may_be_displaced(other.state, times_of(other), now):
+            raise Refused("class-taken", _l("要合班的班级正在上另一节课。"), remedy=_l("请等那节课下课，或不选这个班。"), lesson=str(other.id))
 
 
 def _has_terminals(room: Room | None) -> bool:
@@ -242,10 +255,10 @@ def _has_terminals(room: Room | None) -> bool:
 
 def _open_register(lesson: LessonSession, now: datetime) -> None:
     on = clock.local_date(now, school_of(lesson.school_id).zone)
-    pupils = roster.roster_of(lesson.class_id, on)
+    pupils = {pupil.person_id: pupil for class_id in lesson.classes for pupil in roster.roster_of(class_id, on)}
     db.session.add_all(
         RegisterEntry(id=new_id(), school_id=lesson.school_id, lesson_id=lesson.id, person_id=pupil.person_id, done=[], updated_at=now)
-        for pupil in pupils
+        for pupil in pupils.values()
     )
     db.session.flush()
 

@@ -81,6 +81,7 @@ def event_names() -> dict[str, str]:
         "kit_page": _("起飞、降落、姿势：打开这台设备的页面"),
         "wheel": _("换人驾驶"),
         "units": _("更改教材单元"),
+        "kind": _("更改课型"),
     }
 
 

@@ -19,7 +19,7 @@ from lms.labs import service as labs
 from lms.labs.veyon import service as pcs
 from lms.labs.veyon.texts import console_texts as pc_texts
 from lms.roster import service as roster
-from lms.teaching import api, board, pc_api, plan, pupil_views, rules, seat_views, service, texts
+from lms.teaching import api, board, pc_api, plan, pupil_views, rules, seat_views, service, start_views, texts
 from lms.teaching.access import school_of, steered, today_of
 from lms.teaching.blueprint import bp
 from lms.teaching.publishing import room_of
@@ -74,8 +74,9 @@ def open_today() -> Response:
         units=[form["unit"]] if form.get("unit") else [],
         subject=form.get("subject") or "人工智能",
         title=form.get("title", "").strip(),
-        kind=form.get("kind") or "regular",
-        with_terminals=False if form.get("without_terminals") else None,
+        with_terminals=False if form.get("without_terminals") or form.get("kind") == "online" else None,
+        wishes=start_views.wishes_of(),
+        hours=2 if form.get("hours") == "2" else 1,
     )
     if not lesson.controller:
         api.take_wheel(lesson)
@@ -179,6 +180,8 @@ def summary(lesson_id: uuid.UUID) -> str:
         units=plan.unit_choices(lesson.school_id),
         report_url=url_for("activities.class_work", class_id=lesson.class_id, lesson=lesson.id),
         event_names=texts.event_names(),
+        judged=start_views.judged(lesson),
+        **start_views.kind_choices(lesson),
     )
 
 

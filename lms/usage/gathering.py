@@ -19,7 +19,7 @@ from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, Person, School, SchoolClass, SchoolStage, Term
 from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
-from lms.usage.models import UsageRecord
+from lms.usage.models import VOID, UsageRecord
 
 WEEK = timedelta(days=7)
 
@@ -165,7 +165,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
     rows = db.session.scalars(query.order_by(UsageRecord.lesson_on, UsageRecord.event_seq)).all()
     replaced = set(db.session.scalars(select(UsageRecord.corrects_id).where(UsageRecord.school_id == school_id, UsageRecord.corrects_id.is_not(None))))
     for row in rows:
-        if row.id in replaced:
+        if row.id in replaced or row.kind == VOID:
             continue
         taught = tuple(code for name, _, code in (unit.partition(":") for unit in row.units) if name == course)
         left = staff.get(row.teacher_id)
@@ -184,6 +184,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
             subject=row.subject,
             teacher_registered=row.teacher_id in staff and (left is None or left >= row.lesson_on),
             evidence=row.grade_of_evidence,
-            makeup_of=str(row.makeup_of) if row.makeup_of else None,
+            makeup_of=row.makeup_of or None,
+            sitting=row.detail.get("sitting") or (str(row.lesson_id) if row.lesson_id else None),
             part_of=PartOf(row.part_of["lesson"], row.part_of["kind"], row.part_of["parts"]) if row.part_of else None,
         )

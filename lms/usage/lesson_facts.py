@@ -63,7 +63,7 @@ class LessonFacts:
     """The facts of one lesson of one class (B2a, B10.2); times aware UTC, ``minutes`` counted inside the slot.
 
     ``units``: "<course>:<code>" taught. ``register``: (person id, status) of every pupil. ``package``: (slug, version, content hash).
-    ``makeup_of``: lesson or slot that was cancelled. ``part_of``: {"lesson", "kind": halves|shorts, "parts"}. ``secure``: the terminals
+    ``makeup_of``: the slot that was cancelled, "<day>/<slot id>". ``part_of``: {"lesson", "kind": halves|shorts, "parts"}. ``secure``: the terminals
     spoke over HTTPS. ``manual``: entered by hand afterwards. ``slot_id``: the timetable's slot, or the swap (调课) that moved it.
     """
 
@@ -95,7 +95,7 @@ class LessonFacts:
     witnesses: tuple[WitnessFact, ...] = ()
     exceptions: tuple[str, ...] = ()
     end_reason: str = ""
-    makeup_of: uuid.UUID | None = None
+    makeup_of: str | None = None
     part_of: dict[str, Any] | None = None
     secure: bool = True
     manual: bool = False

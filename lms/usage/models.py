@@ -11,11 +11,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lms.core.db import Base, SchoolRow, append_only
 
+VOID = "void"
+"""Kind of a record that a correction withdrew (作废)."""
+
 
 class UsageRecord(SchoolRow, Base):
     """What one lesson leaves (使用记录): the facts of B2a; the columns answer rules, ``detail`` holds the rest.
 
     A correction is a new row that names the old one (``corrects_id``), a reason and two people. ``units``: ["<course>:<code>"].
+    ``makeup_of``: "<day>/<slot id>" of the cancelled slot. ``kind`` ``void``: withdrawn by a correction (作废), the rules never see it.
     Personal data: teacher's person id, counts of pupils, no pupil; programme end + 3 years.
     """
 
@@ -41,7 +45,7 @@ class UsageRecord(SchoolRow, Base):
     on_leave: Mapped[int]
     grade_of_evidence: Mapped[str] = mapped_column(String(1))
     origin: Mapped[str] = mapped_column(String(10))
-    makeup_of: Mapped[uuid.UUID | None]
+    makeup_of: Mapped[str | None] = mapped_column(String(60))
     part_of: Mapped[dict[str, Any] | None]
     corrects_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("usage_record.id"))
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -144,3 +148,6 @@ class EvidenceAnchor(SchoolRow, Base):
 
 
 append_only("evidence_anchor")
+
+from lms.usage.corrections import models as corrections  # noqa: E402, F401  (its tables belong to this room)
+from lms.usage.past import models as past  # noqa: E402, F401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -18,6 +19,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.jobs import every
 from lms.core.models import Account
+from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
 from lms.usage.anchors import stamp_due
@@ -36,9 +38,10 @@ from lms.usage.ledger import (
     verify_chain,
 )
 from lms.usage.lesson_facts import LessonFacts
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.lessons import KIND_NAMES, JudgedLesson
 from lms.usage.models import UsageRecord
 from lms.usage.plans import plan_of
+from lms.usage.rulebook import service as rulebook
 from lms.usage.plausibility import lesson_flags
 from lms.usage.suspicion import kept, teacher_left
 from lms.usage.verdicts import SchoolResult
@@ -52,6 +55,7 @@ __all__ = [
     "evaluate",
     "facts_of",
     "judge",
+    "judged",
     "record_lesson",
     "record_of",
     "schools",
@@ -135,7 +139,10 @@ def _record_of(facts: LessonFacts) -> UsageRecord | None:
     if facts.lesson_id is None:
         return None
     query = select(UsageRecord).where(
-        UsageRecord.school_id == facts.school_id, UsageRecord.lesson_id == facts.lesson_id, UsageRecord.corrects_id.is_(None)
+        UsageRecord.school_id == facts.school_id,
+        UsageRecord.lesson_id == facts.lesson_id,
+        UsageRecord.class_id == facts.class_id,
+        UsageRecord.corrects_id.is_(None),
     )
     return db.session.scalar(query)
 
@@ -243,12 +250,27 @@ def record_of(school_id: uuid.UUID, record_id: uuid.UUID) -> UsageRecord:
     return record
 
 
+def judged(record: UsageRecord, rule: str = "fortnightly") -> JudgedLesson | None:
+    """Whether a record counts and why, as ``rule`` sees it today; None where its class is not judged or the record was replaced."""
+    school = roster.school_of(record.school_id)
+    try:
+        facts = facts_of(record.school_id, max(record.lesson_on, roster.today_of(school)))
+        if not facts.term_start <= record.lesson_on <= facts.term_end:
+            facts = facts_of(record.school_id, record.lesson_on)
+    except Refused:
+        return None
+    one_class = dataclasses.replace(facts, classes=tuple(one for one in facts.classes if one.id == str(record.class_id)))
+    result = policies.evaluate(one_class, policies.policy(rule))
+    found = [lesson for one in result.classes for lesson in one.lessons]
+    return next((lesson for lesson in found if lesson.lesson.id == str(record.id)), None)
+
+
 def judge(school_id: uuid.UUID, rule: str, as_of: date, course: str | None = None) -> SchoolResult:
-    """The school under ``rule`` at the end of ``as_of``, with everything behind the verdict.
+    """The school under ``rule`` at the end of ``as_of`` with the numbers that hold then, and everything behind the verdict.
 
     Raises NotFound (``rule``), Refused (``no-term``, ``no-stage``).
     """
-    return policies.evaluate(facts_of(school_id, as_of, course), policies.policy(rule))
+    return rulebook.judge(school_id, rule, as_of, course)
 
 
 def evaluate(school_id: uuid.UUID, rule: str, as_of: date, course: str | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ APPEND_ONLY = [
     "marking",
     "package_pin",
     "package_version",
+    "rule_version",
     "usage_record",
 ]
 
@@ -787,6 +788,27 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_room_veyon_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room_veyon")),
         sa.UniqueConstraint("school_id", "room_id", name=op.f("uq_room_veyon_school_id_room_id")),
+    )
+    op.create_table(
+        "rule_version",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("rule", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(length=80), nullable=False),
+        sa.Column("values", sa.JSON(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_rule_version_entered_by_account")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_rule_version_organisation_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_version")),
+        sa.UniqueConstraint(
+            "organisation_id", "rule", "number", name=op.f("uq_rule_version_organisation_id_rule_number")
+        ),
     )
     op.create_table(
         "seat",

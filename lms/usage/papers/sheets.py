@@ -22,7 +22,7 @@ from lms.roster.models import Person, Room, School, SchoolClass
 from lms.usage.board import WEEKDAY_NAMES
 from lms.usage.gathering import course_of
 from lms.usage.lessons import KIND_NAMES, JudgedLesson
-from lms.usage.models import DailyRoot, EvidenceEvent, UsageRecord
+from lms.usage.models import VOID, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.reasons import Reason
 from lms.usage.service import judge
 
@@ -192,7 +192,7 @@ def _records(school_id: uuid.UUID, month: date) -> list[UsageRecord]:
     return [
         row
         for row in db.session.scalars(query.order_by(UsageRecord.started_at, UsageRecord.event_seq))
-        if row.id not in replaced
+        if row.id not in replaced and row.kind != VOID
     ]
 
 

@@ -1,0 +1,1 @@
+"""Corrections of usage records: one person proposes, another countersigns (更正)."""
