@@ -236,6 +236,7 @@ class PortBook:
         self._lock = threading.Lock()
         self._looked_at = -1e9
         self._choices: dict[str, Choice] = {}
+        self._ports: Sequence[SerialPort] = ()
         self._broken = False
         self._bindings = self._load()
         # Boards that are in their sockets when a gateway starts (or come up with their hub just then) were there when the PC
@@ -248,6 +249,20 @@ class PortBook:
         with self._lock:
             self._look()
             return self._choices.get(device_id, ABSENT)
+
+    def add(self, device: LabDevice) -> None:
+        """One device more, adopted while the gateway runs."""
+        if device.profile.transport.type == "serial":
+            with self._lock:
+                self._devices = [*self._devices, device]
+                self._looked_at = -1e9
+
+    def free(self) -> tuple[SerialPort, ...]:
+        """USB boards that are plugged in and are no device's."""
+        with self._lock:
+            self._look()
+            taken = {os.path.realpath(c.port.path) for c in self._choices.values() if c.port}
+            return tuple(p for p in self._ports if p.kind and os.path.realpath(p.path) not in taken)
 
     def bindings(self) -> Mapping[str, Binding]:
         """What is bound now."""
@@ -289,7 +304,7 @@ class PortBook:
         now = self._clock()
         if anew or now - self._looked_at >= LOOK_S:
             self._looked_at = now
-            ports = self._listing()
+            self._ports = ports = self._listing()
             if now < self._trusting_until:
                 self._trusted |= {p.session for p in ports if p.session}
             self._choices = resolve(self._devices, ports, self._bindings, self._run_dir, self._trusted)

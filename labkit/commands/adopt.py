@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import click
-import yaml
 
+from labkit.adoption import append, entry, own_id
 from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
-from labkit.errors import BadDocument, LabkitError, Malformed
-from labkit.lab import load_lab
+from labkit.errors import LabkitError
 from labkit.links import BrokerAddress
 
 LOOK_S = 1.0
-_ID = re.compile(r"[a-z0-9]+")
 
 
 @click.command(help="列出代理上还没有写进 lab.yaml 的外来板卡（Homie 4/5、ESPHome、Tasmota）。")
@@ -58,47 +55,19 @@ def adopt(
                 f"{stranger} 没有说清自己是什么：请手工写进 lab.yaml（见档案的 README）",
                 f"{stranger} does not say what it is: write it into the lab file by hand",
             )
-        own_id = device_id or (stranger if chosen == "homie5-board" else "-".join(_ID.findall(stranger.lower())))
-        line = entry(own_id, chosen, row["url"], sticker)
-        append(lab_file, line, own_id)
+        name = device_id or own_id(stranger, chosen)
+        line = entry(name, chosen, row["url"], sticker)
+        append(lab_file, line, name)
     except LabkitError as error:
         voice.fail(error)
         return
     voice.say(
-        f"已写进 {lab_file}：{line}\n请给它账号（lms labs credential {own_id} --board --lab {lab_file}），再重启网关",
+        f"已写进 {lab_file}：{line}\n请给它账号（lms labs credential {name} --board --lab {lab_file}），再重启网关",
         f"written into {lab_file}: {line}\nmake its credential, then start the gateway again",
-        device=own_id,
+        device=name,
         line=line,
         lab=str(lab_file),
     )
-
-
-def entry(device_id: str, profile: str, url: str, sticker: str) -> str:
-    """A line of ``devices``; every text is quoted as JSON, which YAML reads."""
-    fields = {"id": device_id, "profile": profile, "sticker": sticker, "url": url}
-    return "{" + ", ".join(f"{key}: {json.dumps(v, ensure_ascii=False)}" for key, v in fields.items() if v) + "}"
-
-
-def append(lab_file: Path, line: str, device_id: str) -> None:
-    """Add a line at the end of the lab file's devices; raises LabkitError, and leaves the file as it was, when that is not good."""
-    before = lab_file.read_text(encoding="utf-8")
-    known = load_lab(lab_file)
-    indent = next((m[1] for m in re.finditer(r"^( *)- ", before, re.MULTILINE)), "  ")
-    text = before if before.endswith("\n") else before + "\n"
-    draft = lab_file.with_suffix(".draft.yaml")
-    draft.write_text(f"{text}{indent}- {line}\n", encoding="utf-8")
-    try:
-        after = load_lab(draft)
-        if [d.id for d in after.devices] != [*(d.id for d in known.devices), device_id]:
-            raise Malformed("devices 不在文件末尾", "devices do not stand at the end of the file")
-        draft.replace(lab_file)
-    except (BadDocument, Malformed, yaml.YAMLError) as error:
-        why = error if isinstance(error, LabkitError) else Malformed(str(error), str(error))
-        raise LabkitError(
-            "not_adopted", f"没有写进去：{why.zh}\n请手工加上：{line}", f"not written: {why.en}; add by hand: {line}"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _look(address: BrokerAddress) -> dict[str, dict[str, str]]:
@@ -121,7 +90,7 @@ def _look(address: BrokerAddress) -> dict[str, dict[str, str]]:
                 rows[str(row["id"])] = {
                     k: str(row.get(k, "")) for k in ("id", "convention", "name", "state", "url", "profile")
                 }
-    return {own_id: row for own_id, row in sorted(rows.items()) if own_id not in taken}
+    return {name: row for name, row in sorted(rows.items()) if name not in taken}
 
 
 COMMANDS = (strangers, adopt)

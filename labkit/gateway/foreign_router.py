@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit import homie
@@ -69,6 +70,7 @@ class ForeignRouter:
         self._root_of: dict[str, str] = {}
         self._states: dict[str, Message] = {}
         self._strangers: dict[tuple[str, str], Stranger] = {}
+        self._plugged: list[Mapping[str, object]] = []
         self._changed = True  # an earlier process may have left a list
         self._tell_at = 0.0
 
@@ -111,13 +113,38 @@ class ForeignRouter:
             log.info("a stranger on %s: %s", message.topic[:120], error.en)
         return True
 
+    def know(self, lab: Lab) -> None:
+        """The lab has one device more: its topics are no stranger's any longer."""
+        self._lab, self._spaces = lab, spaces(lab.devices)
+        named = {d.id for d in lab.devices}
+        for key, one in list(self._strangers.items()):
+            if one.id in named or any(f"mqtt:{one.base}" == d.url for d in lab.devices if one.base):
+                self._forget(key)
+
+    def listen(self, device: LabDevice) -> None:
+        """Subscribe to the topics of a board that has just got its worker."""
+        worker = self._workers.get(device.id)
+        for topic, qos in worker.dialect.filters() if isinstance(worker, ForeignKit) else ():
+            self._broker.subscribe(topic, qos)
+
+    def stranger(self, own_id: str) -> Mapping[str, object] | None:
+        """The row of a stranger, or None."""
+        return next((row for row in self._rows() if row["id"] == own_id), None)
+
+    def plugged(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Boards on this PC's cables that are no device's: listed with the others."""
+        if list(rows) != self._plugged:
+            self._plugged, self._changed = list(rows), True
+
+    def _rows(self) -> list[Mapping[str, object]]:
+        return [*self._plugged, *(one.row() for _, one in sorted(self._strangers.items()))]
+
     def tick(self) -> None:
         """Tell the list when it has changed, at most once a second."""
         now = time.monotonic()
         if self._changed and now >= self._tell_at:
             self._changed, self._tell_at = False, now + TELL_GAP_S
-            rows = [one.row() for _, one in sorted(self._strangers.items())]
-            self._board.put(f"zhike/gateway/{self._lab.name}/strangers", to_json(rows))
+            self._board.put(f"zhike/gateway/{self._lab.name}/strangers", to_json(self._rows()))
 
     def _left_over(self, levels: list[str], message: Message) -> None:
         """What an earlier process told of a board that this lab no longer has."""

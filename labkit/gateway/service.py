@@ -14,6 +14,7 @@ from labkit import homie, lease
 from labkit.binding import PortBook
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
+from labkit.gateway.adopting import Adopting, adopt_topic
 from labkit.gateway.arm_kit import ArmKit
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
@@ -77,9 +78,12 @@ class Gateway:
         self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
-        self._broker = Broker(address, f"pc-{lab.name}" if lab.seated else lab.name, self._inbox.put, self._connected, will)
+        self._broker = Broker(
+            address, f"pc-{lab.name}" if lab.seated else lab.name, self._inbox.put, self._connected, will
+        )
         self._foreign = ForeignRouter(lab, self._broker, self._board)
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
+        self._adopting = Adopting(lab, self._book, self._board, self._foreign, self._grow)
         self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
         self._tick_at = 0.0
@@ -95,12 +99,7 @@ class Gateway:
         """Start the workers first (they stop their kits), then connect."""
         self._describe()
         for device in self.lab.devices:
-            worker = self._worker(device)
-            worker.mirror = self._mirror
-            self.workers[device.id] = worker
-            if isinstance(worker, Robot):
-                self._wheels[device.id] = Wheel(device.id, _caps(worker))
-            worker.start()
+            self._begin(device)
         self._board.attach(self._broker)
         self._subscribe()
         self._broker.start()
@@ -133,6 +132,26 @@ class Gateway:
         self._broker.stop()
 
     # Setting up.
+
+    def _begin(self, device: LabDevice) -> None:
+        worker = self._worker(device)
+        worker.mirror = self._mirror
+        self.workers[device.id] = worker
+        if isinstance(worker, Robot):
+            self._wheels[device.id] = Wheel(device.id, _caps(worker))
+        worker.start()
+
+    def _grow(self, lab: Lab, device: LabDevice) -> None:
+        """One device more while the others go on; called by the router."""
+        self.lab = lab
+        self._boards = frozenset(one.id for one in lab.devices if not one.bridged)
+        self._book.add(device)
+        self._foreign.know(lab)
+        self._describe()
+        self._begin(device)
+        self._foreign.listen(device)
+        self._hear_device(device)
+        self._adopt(device.id, 0)
 
     def _worker(self, device: LabDevice) -> Worker:
         worker: Worker
@@ -185,16 +204,20 @@ class Gateway:
         self._broker.subscribe(f"homie/5/+/{WISH_NODE}/{WISH_PROPERTY}", 0)
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
+        self._broker.subscribe(adopt_topic(self.lab.name))
         for device in self.lab.devices:
-            if isinstance(self.workers[device.id], MqttKit):
-                # Its values; not its /set topics, for those are our own words coming back.
-                self._broker.subscribe(f"homie/5/{device.id}/+/+")
-            elif not device.bridged:
-                self._broker.subscribe(f"homie/5/{device.id}/#")
-            else:
-                self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+/set", 0)
+            self._hear_device(device)
         self._ghosts.subscribe()
         self._foreign.subscribe()
+
+    def _hear_device(self, device: LabDevice) -> None:
+        if isinstance(self.workers[device.id], MqttKit):
+            # Its values; not its /set topics, for those are our own words coming back.
+            self._broker.subscribe(f"homie/5/{device.id}/+/+")
+        elif not device.bridged:
+            self._broker.subscribe(f"homie/5/{device.id}/#")
+        else:
+            self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+/set", 0)
 
     def _connected(self) -> None:
         self._ghosts.connected()
@@ -239,6 +262,7 @@ class Gateway:
             self._recordings.sweep(now)
         self._ghosts.tick()
         self._foreign.tick()
+        self._adopting.tick()
         for device_id, wheel in self._wheels.items():
             if lease.expired(wheel, now):
                 log.info("%s: its lease is over", device_id)
@@ -262,6 +286,8 @@ class Gateway:
             return
         if message.topic == ask_topic(self.lab.name) and not message.retained:
             self._mirror.ask(message.payload)
+        if message.topic == adopt_topic(self.lab.name) and not message.retained:
+            self._adopting.take(message.payload)
         if self._foreign.take(message) or levels[0] != homie.DOMAIN:
             return
         self._ghosts.hear(message)

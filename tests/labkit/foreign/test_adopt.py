@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from labkit.boards import space
+from labkit.adoption import append, entry
+from labkit.boards import gateway_role, space
+from labkit.broker import BrokerAdmin
 from labkit.cli import main
-from labkit.commands.adopt import append, entry
 from labkit.errors import LabkitError
 from labkit.lab import load_lab
 from labkit.simulate.foreign_scripts import script
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.foreign.bench import board_of
-from tests.labkit.foreign.rig import ForeignRig
+from tests.labkit.foreign.rig import GATEWAY, ForeignRig
 from tests.labkit.foreign.test_strangers import CAR, strangers
 
 
@@ -55,6 +56,25 @@ def test_a_stranger_is_adopted_and_obeys(make_rig: Callable[..., ForeignRig]) ->
     rig.wait(lambda: not strangers(rig), "it is still a stranger")
     rig.console.publish("homie/5/bench-4/main/bench-level/set", "42")
     rig.until("homie/old-bench/bench/level/set", "42")
+
+
+def test_a_stranger_is_adopted_while_the_gateway_runs(make_rig: Callable[..., ForeignRig]) -> None:
+    rig = make_rig(CAR)
+    folder = rig.folder / "board"
+    folder.mkdir()
+    device = board_of(folder, "homie4-board", "mqtt:old-bench")
+    own = space(device.profile, device.id, device.url)
+    rig.console.publish_all(((one.topic, one.payload) for one in script(device.profile, own, 1).hello(0.0)), retain=True)
+    # The school has let the gateway reach it, as its device page does.
+    BrokerAdmin(rig.console.client).put_many([gateway_role(GATEWAY, [*rig.spaces.values(), own])], [])
+    gateway = rig.serve()
+    rig.wait(lambda: "old-bench" in strangers(rig), "old-bench is not listed")
+    rig.console.publish(f"zhike/gateway/{GATEWAY}/adopt", json.dumps({"id": "old-bench", "device": "bench-4"}).encode())
+    rig.until("homie/5/bench-4/$state", "ready")
+    rig.wait(lambda: not strangers(rig), "it is still a stranger")
+    rig.console.publish("homie/5/bench-4/main/bench-level/set", "42")
+    rig.until("homie/old-bench/bench/level/set", "42")
+    assert gateway.poll() is None
 
 
 @pytest.mark.parametrize(
