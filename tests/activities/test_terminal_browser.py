@@ -192,6 +192,18 @@ def test_the_camera_gives_a_number(page: Page, lab: Lab, taught: Taught) -> None
     expect(page.locator(".observed")).to_have_text("3")
 
 
+def test_everybody_sees_that_somebody_looks_through_a_camera(page: Page, lab: Lab) -> None:
+    sign = page.locator("#camera-sign")
+    expect(sign).to_be_hidden()
+    lab.say("homie/5/cam-1/main/watched", "true")
+    expect(sign).to_have_text("老师正在看“前摄像头”的模糊画面：只有方块，不保存。")
+    lab.say("homie/5/cam-1/main/recording", "true")
+    expect(sign).to_contain_text("“前摄像头”正在录像")
+    for name in ("watched", "recording"):
+        lab.say(f"homie/5/cam-1/main/{name}", "false")
+    expect(sign).to_be_hidden()
+
+
 def test_a_dead_broker_means_polling_and_its_return_says_all_anew(page: Page, lab: Lab, taught: Taught) -> None:
     lab.hear(page, "$state", "ready")
     lab.connected.clear()
