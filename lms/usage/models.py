@@ -151,3 +151,4 @@ append_only("evidence_anchor")
 
 from lms.usage.corrections import models as corrections  # noqa: E402, F401  (its tables belong to this room)
 from lms.usage.past import models as past  # noqa: E402, F401
+from lms.usage.rulebook import models as rulebook  # noqa: E402, F401

@@ -73,7 +73,7 @@ def choice(label: str, options: Mapping[str, str]) -> Any:
 def problems(kind: type[Any], values: Any) -> list[tuple[str, str]]:
     """What is wrong with ``values`` for the parameters ``kind``: place (``section.name``) and sentence."""
     found = _names_wrong(kind, values, "")
-    for name, one in _sections(kind).items():
+    for name, one in sections(kind).items():
         if isinstance(values, Mapping) and name in values:
             found += _names_wrong(one, values[name], name)
             if isinstance(values[name], Mapping):
@@ -85,10 +85,11 @@ def problems(kind: type[Any], values: Any) -> list[tuple[str, str]]:
 
 def build(kind: type[Any], values: Values) -> Any:
     """The parameters from values that :func:`problems` found right."""
-    return kind(**{name: one(**values[name]) for name, one in _sections(kind).items()})
+    return kind(**{name: one(**values[name]) for name, one in sections(kind).items()})
 
 
-def _sections(kind: type[Any]) -> dict[str, type[Any]]:
+def sections(kind: type[Any]) -> dict[str, type[Any]]:
+    """The sections of a rule's ``Parameters``, by name."""
     hints = get_type_hints(kind)
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
 

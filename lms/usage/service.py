@@ -41,8 +41,8 @@ from lms.usage.lesson_facts import LessonFacts
 from lms.usage.lessons import KIND_NAMES, JudgedLesson
 from lms.usage.models import UsageRecord
 from lms.usage.plans import plan_of
-from lms.usage.rulebook import service as rulebook
 from lms.usage.plausibility import lesson_flags
+from lms.usage.rulebook import service as rulebook
 from lms.usage.suspicion import kept, teacher_left
 from lms.usage.verdicts import SchoolResult
 
