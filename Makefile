@@ -31,7 +31,8 @@ MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
   || echo "$$pair" | cut -d= -f2; done)
 DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
 CONFORMANCE_PACKAGES = $(shell for package in gcc libc6-dev libsimavr-dev libelf-dev qemu-system-arm firmware-microbit-micropython python3-gi \
-  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto; do \
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto \
+  veyon-service veyon-plugins libqca-qt5-2-plugins xvfb; do \
   [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done)
 TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
 

@@ -223,6 +223,25 @@ def test_forty_locks_share_few_connections(app: Flask) -> None:
     assert set(results.values()) == {"ok"}
 
 
+def test_a_connection_that_breaks_is_made_again(app: Flask, fake: FakeVeyon) -> None:
+    scene = make_scene()
+    connected(scene, fake, known=1)
+    fake.expire(1)
+    first = [str(scene.seats[0].id)]
+    with running(app, scene):
+        assert done(service.order(scene.actor, scene.room, "lock", first)) == {first[0]: "ok"}
+        assert fake.pcs[ADDRESSES[0]].locked
+        fake.expire(2)
+        assert done(service.order(scene.actor, scene.room, "unlock", first)) == {first[0]: "expired"}
+        assert service.room_state(scene.room)["locked"] == first, "it may still be locked, and is said to be"
+        fake.expire(1)
+        made = service.order(scene.actor, scene.room, "restart", first)
+        with write():
+            db.session.get_one(PcOrder, made.id).not_before = clock.now()
+        assert done(made) == {first[0]: "expired"}
+    assert veyon.REBOOT not in " ".join(fake.pcs[ADDRESSES[0]].did), "nothing is restarted twice"
+
+
 def test_progress_is_seen_before_the_slowest_has_answered(app: Flask, fake: FakeVeyon) -> None:
     scene = make_scene()
     connected(scene, fake, known=5)

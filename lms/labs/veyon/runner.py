@@ -37,6 +37,7 @@ LOOKERS = 8
 PICTURE_EVERY_S = 3.0
 PICTURE_WIDTH = 400
 LIMIT_TRIES = 8
+PASSING = ("expired", "unreachable", "unconfirmed")  # what a second try may mend
 
 Publish = Callable[[str, bytes], object]
 Waker = Callable[[str], None]
@@ -64,24 +65,36 @@ class _Look:
 
 
 def perform(api: Api, action: str, address: str, pause: Callable[[float], bool]) -> str:
-    """One order to one PC: ``ok`` or the code of what went wrong. Where Veyon's connections are used up it waits for one."""
+    """One order to one PC: ``ok`` or the code of what went wrong.
+
+    Where Veyon's connections are used up it waits for one, 8 s at most. What may be done twice is tried a second time where the connection
+    broke or the PC did not obey; a restart or shut-down never is.
+    """
+    again = action not in rules.POWER
     for turn in range(LIMIT_TRIES):
         try:
-            if action in ("lock", "unlock"):
-                veyon.lock(api, address, action == "lock", pause)
-            elif action == "restart":
-                veyon.restart(api, address, pause)
-            elif action == "shut-down":
-                veyon.shut_down(api, address, pause)
-            else:
-                with veyon.Session(api, address) as session:
-                    session.features()
+            _say(api, action, address, pause)
         except VeyonError as error:
             if error.code == "limit" and turn < LIMIT_TRIES - 1 and not pause(1.0):
+                continue
+            if again and error.code in PASSING and not pause(0.2):
+                again = False
                 continue
             return error.code
         return "ok"
     return "limit"
+
+
+def _say(api: Api, action: str, address: str, pause: Callable[[float], bool]) -> None:
+    if action in ("lock", "unlock"):
+        veyon.lock(api, address, action == "lock", pause)
+    elif action == "restart":
+        veyon.restart(api, address, pause)
+    elif action == "shut-down":
+        veyon.shut_down(api, address, pause)
+    else:
+        with veyon.Session(api, address) as session:
+            session.features()
 
 
 class Runner:

@@ -108,7 +108,7 @@ def test(room_code: str) -> BaseResponse:
     """Sign in to every PC once, in the background; nothing is locked, looked at or switched."""
     room = _room(room_code)
     run = service.order(current_account(), room, "test", [])
-    return redirect(url_for("labs.veyon.settings", room_code=room.code, run=run.id) + "#test")
+    return redirect(url_for("labs.veyon.settings", room_code=room.code, run=run.id))
 
 
 @bp.post("/labs/veyon/<room_code>/remove")

@@ -108,7 +108,7 @@ function seatButton(seat, order) {
     type: 'button', 'data-pc': seat.id, title: label, 'aria-label': label, 'aria-pressed': String(picked.has(seat.id)),
     class: `pc-seat${locked ? ' is-locked' : ''}${bad ? ' is-bad' : ''}${waits ? ' is-busy' : ''}${seat.reachable ? '' : ' is-none'}`,
     onclick: () => { if (!picked.delete(seat.id)) picked.add(seat.id); draw(); },
-  }, seat.label, locked ? make('small', {}, texts.locked) : null);
+  }, locked ? icon('#tabler-lock', 14) : null, seat.label);
   button.style.gridColumn = String(seat.column + 1);
   button.style.gridRow = String(seat.row + 1);
   return button;
