@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import Refused
+from lms.core.stages import STAGES
 
 if TYPE_CHECKING:
     import duckdb
 
 BUCKETS = 16
 CLASSES_A_SCHOOL = 4096
+GRADES_A_STAGE = (
+    16  # ``band`` = place of the stage (1–3) * 16 + grade: one small number for the scan of millions of weeks
+)
 KINDS = ("classes", "weeks")
 THREADS = 2
 
@@ -33,14 +37,15 @@ _READ = (
 _EACH = (
     f"SELECT school, term, version, as_of, verdict AS school_verdict, without_flags, unnest(classes) AS c FROM {_READ}"
 )
+_BAND = f"(list_position({list(STAGES)}, c.stage) * {GRADES_A_STAGE} + c.grade)::UTINYINT"
 _ROWS = {
     "classes": f'SELECT school, (school * {CLASSES_A_SCHOOL} + c."index")::INTEGER AS class, term, c.id AS id, c.stage AS stage, c.grade AS grade,'
     ' c.number AS number, c."type" AS type, c.verdict AS verdict, c.effective AS effective, c.required AS required, c.counted AS counted,'
-    ' c.raw AS raw, c.gap AS gap, c.needed AS needed, c."out" AS out, school_verdict, without_flags, version, as_of'
-    f" FROM ({_EACH})",
-    "weeks": "SELECT school, class, term, stage, grade, (w->>0)::DATE AS week, (w->>1)::UTINYINT AS effective, (w->>2)::UTINYINT AS required,"
+    ' c.raw AS raw, c.gap AS gap, c.needed AS needed, c."out" AS out, school_verdict, without_flags, version, as_of,'
+    f" {_BAND} AS band FROM ({_EACH})",
+    "weeks": "SELECT school, class, term, band, (w->>0)::DATE AS week, (w->>1)::UTINYINT AS effective, (w->>2)::UTINYINT AS required,"
     f' (w->>3)::UTINYINT AS counted, (w->>4)::UTINYINT AS raw FROM (SELECT school, (school * {CLASSES_A_SCHOOL} + c."index")::INTEGER AS class,'
-    f" term, c.stage AS stage, c.grade AS grade, unnest(c.weeks) AS w FROM ({_EACH}))",
+    f" term, {_BAND} AS band, unnest(c.weeks) AS w FROM ({_EACH}))",
 }
 _ORDER = {"classes": "school, class, term", "weeks": "school, class, term, week"}
 

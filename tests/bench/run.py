@@ -32,6 +32,7 @@ from lms.instance import Instance
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.teaching import service as teaching
+from tests.bench import regional
 from tests.bench.closed_loop import Client, load
 from tests.bench.memory import pss_mib
 
@@ -264,6 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zhike-bench-") as folder:
         found = measure(Path(folder))
+        found["regional"] = regional.measure(Path(folder) / "region")
     if options.beside:
         found["beside"] = beside(options.beside, found["http"])
     options.out.parent.mkdir(parents=True, exist_ok=True)
