@@ -190,7 +190,7 @@ def readings(device: Device) -> list[Reading]:
         title, unit = own.get(name, (None, ""))
         usual = NAMES.get(name)
         label = title.text("en" if english else "zh") if title is not None else str(usual[0]) if usual else name
-        found[name] = Reading(name, label, _text(str(value)), unit or (usual[1] if usual else ""))
+        found[name] = Reading(name, label, _text(str(value)), "" if unit == "#" else unit or (usual[1] if usual else ""))
     order = [*NAMES, *sorted(found)]
     return sorted(found.values(), key=lambda reading: order.index(reading.id))
 
