@@ -1,6 +1,6 @@
-"""A rule pack (规则包) as data: title, version, clause and parameters whose meaning and range each rule declares; pure.
+"""A rule pack (规则包) as data: version, clause and parameters whose meaning and range each rule declares; pure.
 
-A rule's module gives ``Parameters`` (a frozen dataclass of sections, each a frozen dataclass with a ``label`` and
+A rule's module gives ``TITLE``, ``Parameters`` (a frozen dataclass of sections, each a frozen dataclass with a ``label`` and
 :func:`whole`, :func:`switch` and :func:`choice` fields) and ``judge(facts, policy)``. The same declaration checks ``rule.yaml``, an office's form and ``--set``.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Values = Mapping[str, Mapping[str, Any]]
 COUNTS = ("lessons", "class-hours", "evidence")
 LEVELS = ("nation", "province", "city", "county")
-FIELDS = frozenset({"rule", "title", "version", "clause", "counts", "owners", "facts", "parameters"})
+FIELDS = frozenset({"rule", "version", "clause", "counts", "owners", "facts", "parameters"})
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def read_pack(where: str, text: str, module: ModuleType) -> Policy:
         raise ValueError("; ".join(f"{where}: parameters.{path} {text}" for path, text in found))
     return Policy(
         name=pack["rule"],
-        title=pack["title"],
+        title=module.TITLE,
         version=pack["version"],
         clause=pack["clause"],
         counts=pack["counts"],

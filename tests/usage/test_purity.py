@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PURE = "board calendar chain evidence facts keys lesson_facts lessons policies reading reasons verdicts windows"
+PURE = "board calendar chain evidence facts forecast hours keys lesson_facts lessons packs policies reading reasons schoolwide verdicts windows"
 
 
 def test_rules_chain_and_command_load_without_flask_and_sqlalchemy() -> None:

@@ -1,4 +1,4 @@
-"""Compliance rules (规则包): one folder a rule with ``rule.yaml`` (data), ``rule.py`` (``Parameters``, ``judge``) and ``cases.yaml``.
+"""Compliance rules (规则包): one folder a rule with ``rule.yaml`` (data), ``rule.py`` (``TITLE``, ``Parameters``, ``judge``) and ``cases.yaml``.
 
 A folder that cannot be read stops the process with its name; nothing is skipped.
 """

@@ -19,6 +19,8 @@ from lms.usage.verdicts import SchoolResult, UnitResult, worst
 
 EVIDENCE = {"A": N_("A 级"), "B": N_("B 级及以上"), "C": N_("不限")}
 
+TITLE = N_("每学期每学科课时")
+
 
 @dataclass(frozen=True)
 class SubjectParameters:

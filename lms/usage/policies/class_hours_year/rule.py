@@ -18,6 +18,8 @@ from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
 from lms.usage.verdicts import SchoolResult, StageResult, UnitResult, Verdict, worst
 
+TITLE = N_("每班每学年课时")
+
 
 @dataclass(frozen=True)
 class YearParameters:

@@ -15,6 +15,8 @@ from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
 from lms.usage.verdicts import SchoolResult, UnitResult, Verdict
 
+TITLE = N_("A、B 级证据占比")
+
 
 @dataclass(frozen=True)
 class ShareParameters:

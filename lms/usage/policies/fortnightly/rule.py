@@ -17,6 +17,8 @@ from lms.usage.schoolwide import judge_school
 from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
 from lms.usage.windows import Window, free_days, latest_days, window_of
 
+TITLE = N_("平均每两周左右1次")
+
 
 @dataclass(frozen=True)
 class BlockParameters:
