@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from pathlib import Path
 
@@ -49,6 +50,31 @@ def bridge(school: str, host: str) -> None:
 @click.group()
 def labs() -> None:
     """Gateways and boards of the labs (实验室)."""
+
+
+@labs.command()
+@click.argument("lab", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where the boards' accounts go: RUN_DIR/boards.json of labkit simulate.")
+@click.option("--school", default="")
+def credentials(lab: Path, out: Path | None, school: str) -> None:
+    """Make the credentials of a whole LAB file at once: its gateway, every board on the broker, the simulated tables of its rooms."""
+    from labkit.lab import load_lab
+    from lms.labs import rules
+    from lms.labs.service import board_credential, gateway_credential
+
+    found = load_lab(lab)
+    on_broker = [device.id for device in found.devices if device.scheme == "mqtt"]
+    with _app().app_context():
+        school_id = _school(school)
+        gateway = gateway_credential(school_id, found.name, lab)
+        made = {name: board_credential(school_id, name, lab).password for name in on_broker}
+        made |= {table: board_credential(school_id, table).password for table in map(rules.table_of, found.rooms)}
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(made, file, ensure_ascii=False, indent=1)
+    click.echo(json.dumps({"username": gateway.username, "password": gateway.password, "boards": made if out is None else str(out)}, ensure_ascii=False))
 
 
 @labs.command()

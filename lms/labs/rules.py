@@ -96,14 +96,8 @@ def terminal_rights(terminal: str, room: str, robots: Iterable[str], cameras: It
 def console_rights(room: str, console: str) -> Rights:
     """A teacher's console: reads every device, its room and the screens that it asked for; writes only the room's stop."""
     return Rights(
-        (stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices", f"screens/{console}/#")
+        (stop_topic(room),), (f"{HOMIE}/#", f"zhike/room/{room}/#", "zhike/gateway/+/devices", "zhike/gateway/+/strangers", "zhike/gateway/+/adopted", f"screens/{console}/#")
     )
-
-
-def gateway_rights() -> Rights:
-    """A gateway: Homie devices and lab topics, never $CONTROL."""
-    topics = (f"{HOMIE}/#", "zhike/#")
-    return Rights(topics, topics)
 
 
 def board_rights(device: str) -> Rights:

@@ -138,12 +138,35 @@ def console_credential(account: Account, room: Room) -> Credential:
 
 
 def gateway_credential(school_id: uuid.UUID, gateway: str, lab_file: Path | None = None) -> Credential:
-    """Standing credential of a gateway PC; with its lab file it reaches the boards of other makers that stand in it."""
-    rights = rules.gateway_rights()
-    if lab_file is not None:
-        rights = _granted(boards.gateway_role(gateway, boards.spaces(load_lab(lab_file).devices).values()))
+    """Standing credential of a gateway PC: it sees strangers, and reaches the boards of other makers that stand in its lab file.
+
+    Without the lab file the boards that it could reach before stay reachable.
+    """
+    spaces = boards.spaces(load_lab(lab_file).devices).values() if lab_file is not None else ()
+    rights = _granted(boards.gateway_role(gateway, spaces))
     with write():
-        return _credential(_ensure(school_id, gateway, rights, None, clock.now() + FOREVER), "")
+        return _credential(_gateway(school_id, gateway, rights, anew=lab_file is not None), "")
+
+
+def widen_gateway(school_id: uuid.UUID, gateway: str, own: boards.Space) -> None:
+    """Let a gateway reach one board more; joins the open write."""
+    with write():
+        _gateway(school_id, gateway, _granted(boards.gateway_role(gateway, [own])), anew=False)
+
+
+def _gateway(school_id: uuid.UUID, gateway: str, rights: rules.Rights, *, anew: bool) -> BrokerCredential:
+    query = select(BrokerCredential.rights).where(BrokerCredential.school_id == school_id, BrokerCredential.username == gateway)
+    before = None if anew else db.session.scalar(query)
+    if before is not None:
+        send, receive = (tuple(dict.fromkeys((*new, *before[key]))) for key, new in (("send", rights.send), ("receive", rights.receive)))
+        rights = rules.Rights(send, receive)
+    return _ensure(school_id, gateway, rights, None, clock.now() + FOREVER)
+
+
+def foreign_credential(school_id: uuid.UUID, device: str, own: boards.Space) -> Credential:
+    """Standing credential of a board of another maker: its own topics only."""
+    with write():
+        return _credential(_ensure(school_id, device, _granted(own.role(device)), None, clock.now() + FOREVER), "")
 
 
 def table_credential(school_id: uuid.UUID, room_code: str) -> Credential:

@@ -44,3 +44,17 @@ def kit_texts() -> dict[str, str]:
         "arena_place": _("x {x}　y {y} 厘米　朝向 {heading}°"),
         "group": _("第 {n} 组"),
     }
+
+
+def stranger_texts() -> dict[str, str]:
+    """Words of the list of boards that nobody has named."""
+    return {
+        "failed": _("没有成功"),
+        "retry": _("网络不通，请再试一次。"),
+        "what": _("它是什么？"),
+        "sticker": _("贴纸编号"),
+        "adopt": _("认领"),
+        "plugged": _("刚插上的板子"),
+        "sent": _("已告诉网关，等它回答…"),
+        "account": _("已告诉网关。在板卡上填这个账号：用户名 {username}，密码 {password}"),
+    }

@@ -8,17 +8,19 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
+from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
+from labkit.profiles import load_profiles
 from lms.core import clock, qr
-from lms.core.auth import current_account, current_school_id, require
+from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.core.web import ok
-from lms.labs import check_views, control_views, controls, kits, pc_views, service, texts
+from lms.labs import adopt_views, check_views, control_views, controls, kits, pc_views, service, texts
 from lms.labs.cameras import views as camera_views
 from lms.labs.models import Device
 from lms.labs.veyon import views as veyon_views
@@ -30,6 +32,7 @@ bp.register_blueprint(check_views.bp)
 bp.register_blueprint(veyon_views.bp)
 bp.register_blueprint(camera_views.bp)
 bp.register_blueprint(control_views.bp)
+bp.register_blueprint(adopt_views.bp)
 bp.register_blueprint(pc_views.bp)
 STAFF = ("teacher", "school_admin")
 ROOM = "/api/labs/rooms/<uuid:room_id>"
@@ -71,7 +74,17 @@ def devices() -> str:
         filters=[(name, label, sum(_fits(kit, name) for kit in everything)) for name, label in FILTERS.items()],
         wanted=wanted,
         total=len(everything),
+        strangers=_strangers([room for room, _found in rooms]) if may(current_account(), ("school_admin",)) else None,
     )
+
+
+def _strangers(rooms: list[Room]) -> dict[str, Any] | None:
+    """What the script that lists strangers begins with; None in a school without a room, which has no line to the broker."""
+    if not rooms:
+        return None
+    english = str(get_locale()) == "en"
+    titles = {profile.id: profile.title.text("en" if english else "zh") for profile in load_profiles().values()}
+    return {"link": url_for("labs.api_link", room_id=rooms[0].id), "titles": titles, "texts": texts.stranger_texts()}
 
 
 @bp.get("/labs/device/<room_code>/<number>")

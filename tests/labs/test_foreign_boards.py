@@ -7,9 +7,11 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import select
 
+from labkit.boards import gateway_role
 from lms.core.db import db
 from lms.labs import rules, service
 from lms.labs.models import BrokerCredential
+from lms.labs.service import _granted
 from tests.factories import make_school
 
 LAB = """name: gw-lab1
@@ -41,7 +43,7 @@ def test_its_gateway_hears_it_and_may_tell_it_but_never_rules_the_broker(app: Fl
     school, lab = make_school(), tmp_path / "lab.yaml"
     lab.write_text(LAB, "utf-8")
     service.gateway_credential(school.id, "gw-lab1")
-    assert rights_of("gw-lab1") == rules.gateway_rights().to_json()
+    assert rights_of("gw-lab1") == _granted(gateway_role("gw-lab1", [])).to_json()
     service.gateway_credential(school.id, "gw-lab1", lab)
     rights = rights_of("gw-lab1")
     assert set(rights["send"]) == {"homie/5/#", "zhike/#", "plant-1/+/+/command"}

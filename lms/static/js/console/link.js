@@ -7,9 +7,9 @@ const PATIENCE = 5;
 
 /**
  * Opens the line: `hear(topic, text)` for every message, `changed(live)` when it comes and goes, `stale()` once when the broker keeps
- * refusing the credential: ask for a new one. Returns {publish, live, close}.
+ * refusing the credential: ask for a new one. `topics`: what it listens to. Returns {publish, live, close}.
  */
-export function openLink(credential, hear, changed, stale) {
+export function openLink(credential, hear, changed, stale, topics = ['homie/5/#', `zhike/room/${credential.room}/#`]) {
   const secure = location.protocol === 'https:';
   const port = secure ? credential.wss_port : credential.ws_port;
   const client = mqtt.connect(`${secure ? 'wss' : 'ws'}://${location.hostname}:${port}${credential.ws_path}`, {
@@ -28,7 +28,7 @@ export function openLink(credential, hear, changed, stale) {
   let live = false;
   const now = (yes) => { if (yes !== live) { live = yes; changed(yes); } };
   client.on('connect', () => {
-    client.subscribe(['homie/5/#', `zhike/room/${credential.room}/#`], { qos: 1 }, (error) => now(!error));
+    client.subscribe(topics, { qos: 1 }, (error) => now(!error));
   });
   for (const event of ['close', 'offline', 'end']) client.on(event, () => now(false));
   client.on('error', () => now(false));
