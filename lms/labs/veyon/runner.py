@@ -35,7 +35,7 @@ IDLE_S = 2.0  # between looks for the first room with Veyon
 WORKERS = 16
 LOOKERS = 8
 PICTURE_EVERY_S = 3.0
-PICTURE_WIDTH = 400
+PICTURE_WIDTH = 640
 LIMIT_TRIES = 8
 PASSING = ("expired", "unreachable", "unconfirmed")  # what a second try may mend
 
