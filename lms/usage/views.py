@@ -48,6 +48,7 @@ from lms.usage.reasons import Reason
 from lms.usage.rulebook.views import bp as rulebook
 from lms.usage.schoolyear.views import bp as schoolyear
 from lms.usage.speech import say
+from lms.usage.standings import standings
 from lms.usage.suspicion import flags_of
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
@@ -116,10 +117,9 @@ def compliance() -> str:
     asked = _asked()
     own = own_classes(current_account(), asked.today)
     try:
-        facts = service.facts_of(current_school_id(), asked.as_of)
+        results = standings(current_school_id(), asked.as_of)
     except Refused as refusal:
         return render_template("usage/empty.html", refusal=refusal, admin=own is None)
-    results = {rule.name: policies.evaluate(facts, rule) for rule in policies.rules("lessons")}
     result = results[asked.rule.name]
     boards = board.stage_boards(result, own)
     return render_template(
@@ -141,7 +141,7 @@ def class_page(class_id: uuid.UUID) -> str:
     """One class: its calendar, the lessons behind the figure, what is missing and by when."""
     asked = _asked()
     _need_class(class_id, asked.today)
-    result = service.judge(current_school_id(), asked.rule.name, asked.as_of)
+    result = standings(current_school_id(), asked.as_of)[asked.rule.name]
     one = _class_of(result, class_id)
     units = _unit_titles(result.facts.course)
     admin = may(current_account(), ADMIN) and asked.as_of == asked.today

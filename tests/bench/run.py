@@ -32,7 +32,7 @@ from lms.instance import Instance
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.teaching import service as teaching
-from tests.bench import regional
+from tests.bench import compliance, regional
 from tests.bench.closed_loop import Client, load
 from tests.bench.memory import pss_mib
 
@@ -266,6 +266,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="zhike-bench-") as folder:
         found = measure(Path(folder))
         found["regional"] = regional.measure(Path(folder) / "region")
+        found["compliance_page"] = compliance.measure(Path(folder) / "compliance")
     if options.beside:
         found["beside"] = beside(options.beside, found["http"])
     options.out.parent.mkdir(parents=True, exist_ok=True)
