@@ -26,17 +26,15 @@ def entry(device_id: str, profile: str, url: str, sticker: str) -> str:
 
 
 def append(lab_file: Path, line: str, device_id: str) -> None:
-    """Add a line at the end of the lab file's devices; raises LabkitError, and leaves the file as it was, when that is not good."""
+    """Add a line behind the last of the lab file's devices; raises LabkitError, and leaves the file as it was, when that is not good."""
     before = lab_file.read_text(encoding="utf-8")
     known = load_lab(lab_file)
-    indent = next((m[1] for m in re.finditer(r"^( *)- ", before, re.MULTILINE)), "  ")
-    text = before if before.endswith("\n") else before + "\n"
     draft = lab_file.with_suffix(".draft.yaml")
-    draft.write_text(f"{text}{indent}- {line}\n", encoding="utf-8")
+    draft.write_text(_with(before, line), encoding="utf-8")
     try:
         after = load_lab(draft)
         if [d.id for d in after.devices] != [*(d.id for d in known.devices), device_id]:
-            raise Malformed("devices 不在文件末尾", "devices do not stand at the end of the file")
+            raise Malformed("devices 不是一行一台的列表", "devices are no list with a line each")
         draft.replace(lab_file)
     except (BadDocument, Malformed, yaml.YAMLError) as error:
         why = error if isinstance(error, LabkitError) else Malformed(str(error), str(error))
@@ -45,3 +43,16 @@ def append(lab_file: Path, line: str, device_id: str) -> None:
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _with(text: str, line: str) -> str:
+    """The document with one entry more in its block list ``devices``; unchanged where that is none."""
+    root = yaml.compose(text)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    listed = next((value for key, value in pairs if key.value == "devices"), None)
+    if not isinstance(listed, yaml.SequenceNode) or listed.flow_style or not listed.value:
+        return text
+    end = listed.value[-1].end_mark
+    lines = text.splitlines()
+    at = end.line if end.column == 0 else end.line + 1
+    return "\n".join([*lines[:at], " " * listed.start_mark.column + f"- {line}", *lines[at:], ""])

@@ -95,3 +95,20 @@ def test_what_is_not_good_is_not_written(tmp_path: Path, device_id: str, profile
         append(file, entry(device_id, profile, url, ""), device_id)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["lab.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: gw-a\nroom: r\ndevices:\n  - {id: a, profile: homie4-board, url: 'mqtt:lamp'}",
+        "devices:\n- id: a\n  profile: homie4-board\n  url: mqtt:lamp\nname: gw-a\nroom: r\n",
+        "# ours\ndevices:\n    - id: a\n      profile: homie4-board\n      url: 'mqtt:lamp' # the lamp\n\nroom: r\nname: gw-a\n",
+    ],
+)
+def test_the_line_stands_behind_the_last_device_wherever_that_is(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(text, encoding="utf-8")
+    append(file, entry("b", "homie4-board", "mqtt:bench", "H4"), "b")
+    after = file.read_text(encoding="utf-8")
+    assert [one.id for one in load_lab(file).devices] == ["a", "b"]
+    assert all(line in after.splitlines() for line in text.splitlines())
