@@ -40,6 +40,7 @@ from lms.usage.ahead.views import bp as ahead
 from lms.usage.anchors import Standing
 from lms.usage.evidence import WITNESS_NAMES
 from lms.usage.forms import changes_of, second_person
+from lms.usage.hours_views import bp as hours
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.ownclasses import own_classes
@@ -55,6 +56,7 @@ from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 JOBS = (digest.digest_due,)  # declared when these pages are loaded
 bp = Blueprint("usage", __name__, template_folder="templates")
 bp.register_blueprint(papers)
+bp.register_blueprint(hours)
 bp.register_blueprint(ahead)
 bp.register_blueprint(rulebook)
 bp.register_blueprint(schoolyear)

@@ -17,6 +17,7 @@ from lms.usage import board, policies, service
 from lms.usage.ahead import scenarios
 from lms.usage.ahead import service as ahead
 from lms.usage.forecast import what_if
+from lms.usage.planned import foreseen_facts
 from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("ahead", __name__, template_folder="templates", url_prefix="/compliance")
@@ -34,6 +35,7 @@ def ask() -> str:
     asked = scenarios.read(request.args)
     before = policies.evaluate(facts, rule)
     answer = what_if(before, policies.evaluate(asked.change(facts), rule)) if asked else None
+    planned = None if asked else policies.evaluate(foreseen_facts(school.id, today), rule)
     weeks = before.classes[0].weeks if before.classes else ()
     return render_template(
         "ahead/what_if.html",
@@ -41,6 +43,7 @@ def ask() -> str:
         rules=policies.rules("lessons"),
         asked=asked,
         answer=answer,
+        planned=planned,
         before=before,
         kinds=scenarios.KINDS,
         weeks=[week for week in weeks if week.monday > today] if asked is None or asked.kind != "move" else weeks,
