@@ -18,15 +18,17 @@ from werkzeug.serving import make_server
 
 from labkit.broker import BrokerConfig
 from lms.config import Settings
-from lms.core.db import db
+from lms.core.db import db, write
+from lms.core.sessions import PLAIN
 from lms.labs.bridge import admin_password_file
 from lms.labs.veyon import service
+from lms.teaching import service as teaching
 from lms.teaching.models import LessonSession
-from tests.factories import PASSWORD, make_admin
+from tests.factories import PASSWORD, make_admin, sign_in, token
 from tests.labs import veyon_fake
 from tests.labs.test_bridge import Broker, bridged, free_port, until
 from tests.labs.veyon_fake import KEY, FakePc, FakeVeyon, serving
-from tests.teaching.scene import Scene, account_of, make_scene
+from tests.teaching.scene import Scene, account_of, browser, make_scene
 
 SHOTS = os.environ.get("ZHIKE_SHOTS", "")
 WAIT_MS = 20_000
@@ -180,3 +182,33 @@ def test_the_administrator_sets_it_up_and_tests_it(app: Flask, url: str, chrome:
         expect(page.locator("#verdict")).to_have_text("1 / 6 台电脑能管理。")
         expect(page.locator("#test")).to_contain_text("电脑不认这把密钥或密码")
         shot(page, "settings")
+
+
+def test_a_pupil_sees_that_somebody_looks(app: Flask, url: str, chrome: Browser) -> None:
+    scene = make_scene()
+    nobody = FakeVeyon({})
+    nobody.url = "http://127.0.0.1:9"
+    connected(scene, nobody)
+    lesson = scene.open()
+    with write():
+        teaching.seat_pupil(account_of(scene.pupils[0]), scene.seats[0], lesson)
+    db.session.rollback()
+    serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]  # Flask's own cookie sessions
+    cookie = serializer.dumps({"_user_id": account_of(scene.pupils[0]).get_id(), "_fresh": True})
+    context = chrome.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+    context.add_cookies([{"name": PLAIN, "value": cookie, "url": url}])
+    page = context.new_page()
+    page.goto(f"{url}/lesson")
+    expect(page.locator("#lamp")).to_contain_text("离线轮询")
+    expect(page.locator("#watched")).to_be_hidden()
+
+    teacher = browser(app)
+    sign_in(teacher, scene.teacher)
+    for on in (True, False):
+        teacher.post(f"/api/lessons/{lesson.id}/pcs/watch", json={"on": on}, headers={"X-CSRFToken": token(teacher, "/today")})
+        if on:
+            expect(page.locator("#watched")).to_contain_text("老师正在看大家的屏幕")
+            shot(page, "pupil")
+            page.reload()
+            expect(page.locator("#watched")).to_be_visible()
+    expect(page.locator("#watched")).to_be_hidden()
