@@ -22,6 +22,7 @@ from lms.roster.models import School
 from lms.usage import board, policies
 from lms.usage.gathering import facts_of
 from lms.usage.ownclasses import own_classes
+from lms.usage.rulebook.service import rules_for
 from lms.usage.speech import say
 from lms.usage.verdicts import VERDICT_NAMES, SchoolResult
 
@@ -51,7 +52,7 @@ def write_digest(school: School, monday: date) -> bool:
     if db.session.scalar(select(Notice.id).where(Notice.school_id == school.id, Notice.key == key).limit(1)):
         return False
     facts = facts_of(school.id, monday)
-    results = {rule.name: policies.evaluate(facts, rule) for rule in policies.rules("lessons")}
+    results = {rule.name: policies.evaluate(facts, rule) for rule in rules_for(school.id, facts.judged_on, "lessons")}
     with force_locale(current_app.config["ZHIKE"].default_locale), current_app.test_request_context():
         whole = _matter(key, results, None)
         matters = {account: _matter(key, results, _own(account, monday)) for account in holders(school.id, "teacher")}

@@ -260,7 +260,7 @@ def judged(record: UsageRecord, rule: str = "fortnightly") -> JudgedLesson | Non
     except Refused:
         return None
     one_class = dataclasses.replace(facts, classes=tuple(one for one in facts.classes if one.id == str(record.class_id)))
-    result = policies.evaluate(one_class, policies.policy(rule))
+    result = policies.evaluate(one_class, rulebook.policy_for(record.school_id, rule, facts.judged_on))
     found = [lesson for one in result.classes for lesson in one.lessons]
     return next((lesson for lesson in found if lesson.lesson.id == str(record.id)), None)
 

@@ -18,6 +18,7 @@ from lms.usage.ahead import scenarios
 from lms.usage.ahead import service as ahead
 from lms.usage.forecast import what_if
 from lms.usage.planned import foreseen_facts
+from lms.usage.rulebook import service as rulebook
 from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("ahead", __name__, template_folder="templates", url_prefix="/compliance")
@@ -30,7 +31,7 @@ def ask() -> str:
     """The verdict as it is and as it would be; nothing is saved."""
     school = roster.school_of(current_school_id())
     today = roster.today_of(school)
-    rule = policies.policy(request.args.get("rule") or "fortnightly", "lessons")
+    rule = rulebook.policy_for(school.id, request.args.get("rule") or "fortnightly", today, "lessons")
     facts = service.facts_of(school.id, today)
     asked = scenarios.read(request.args)
     before = policies.evaluate(facts, rule)

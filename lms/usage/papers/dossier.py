@@ -24,6 +24,7 @@ from lms.usage.export import workbook_of
 from lms.usage.gathering import facts_of, term_for
 from lms.usage.papers import files, word
 from lms.usage.papers.sheets import TITLES, Kind, months, sheet
+from lms.usage.rulebook.service import rules_for
 from lms.usage.speech import say
 
 
@@ -76,7 +77,7 @@ def _papers(school: School, today: date, *, simulated: bool) -> Iterable[Paper]:
         unit.code: unit.title
         for unit in db.session.scalars(select(CatalogueUnit).where(CatalogueUnit.school_id == school.id))
     }
-    results = [policies.evaluate(facts, rule) for rule in policies.rules("lessons")]
+    results = [policies.evaluate(facts, rule) for rule in rules_for(school.id, facts.judged_on, "lessons")]
     book = workbook_of(school.organisation.name, results, None, units, say, simulated=simulated)
     stream = BytesIO()
     book.save(stream)
