@@ -18,8 +18,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, expect
 
 from labkit.broker import find_mosquitto
+from lms.core import clock
 from lms.core.db import db, write
-from lms.labs.models import Device
+from lms.labs.models import Device, RoomPc
+from lms.roster.models import Seat
 from lms.teaching import groups
 from lms.teaching.models import LessonSession
 from lms.teaching.publishing import lesson_state
@@ -136,6 +138,27 @@ def test_the_page_is_a_homie_device_and_follows_at_once(page: Page, lab: Lab, ta
     assert lab.hear(page, "terminal/heartbeat") > first
     page.get_by_role("button", name="我需要帮助").click()
     assert lab.hear(page, "terminal/needs-help", "true")
+
+
+@pytest.mark.parametrize("kits", [["car"], []])
+def test_on_a_pc_with_kits_the_root_device_is_the_agents(chromium: Browser, app: Flask, lab: Lab, taught: Taught, kits: list[str]) -> None:
+    """There the page writes its own nodes; `$description` (with the PC's kits) and `$state: ready` are not its to say, its end is."""
+    with write():
+        at = db.session.get_one(Seat, taught.seats[0].id)
+        db.session.add(RoomPc(school_id=at.school_id, room_id=at.room_id, seat_id=at.id, marks=["mac:52:54:00:00:00:01"], code="K7P3", kits=kits, seen_at=clock.now()))
+    db.session.rollback()
+    served = Served(app)
+    page = open_page(chromium, served, taught)
+    said: set[tuple[str, str]] = set()
+    while not any(topic == "terminal/heartbeat" for topic, _text in said):
+        page.wait_for_timeout(50)
+        while not lab.heard.empty():
+            topic, text = lab.heard.get()
+            said.add((topic.removeprefix("homie/5/t-lab1-01/"), text))
+    page.context.close()
+    served.stop()
+    assert any(topic == "$description" for topic, _text in said) is not bool(kits)
+    assert (("$state", "ready") in said) is not bool(kits)
 
 
 def test_only_who_holds_the_wheel_drives(page: Page, lab: Lab, taught: Taught) -> None:
