@@ -71,12 +71,12 @@ def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None) -> None:
 
 def run_until_stopped(instance: Instance, lab: Path | None) -> None:
     """Start everything, say where it is, watch until SIGTERM or SIGINT; on an empty folder the bridge follows the first-run page."""
-    from lms.first_run import has_school, welcome_path
+    from lms.first_run import is_founded, welcome_path
 
     app = instance.prepare()
     instance.start()
     with app.app_context():
-        founded = has_school()
+        founded = is_founded()
         first = "" if founded else welcome_path(instance.settings)
     click.echo("智课已启动：")
     for address in instance.addresses():
@@ -110,7 +110,7 @@ def start_rest(instance: Instance, app: object, lab: Path | None) -> None:
 def prepare(data_dir: Path | None, run_dir: Path | None) -> None:
     """Make or upgrade tables, certificates and the broker's configuration, for processes that start alone (准备)."""
     from lms.core.errors import ZhikeError
-    from lms.first_run import has_school, welcome_path
+    from lms.first_run import is_founded, welcome_path
     from lms.instance import Instance
 
     instance = Instance(settings_with(data_dir, run_dir))
@@ -120,7 +120,7 @@ def prepare(data_dir: Path | None, run_dir: Path | None) -> None:
     except (ZhikeError, ValueError) as error:
         raise click.ClickException(str(getattr(error, "message", error))) from error
     with app.app_context():
-        path = "" if has_school() else welcome_path(instance.settings)
+        path = "" if is_founded() else welcome_path(instance.settings)
     for address in instance.addresses():
         click.echo(address + path)
 

@@ -29,6 +29,7 @@ from lms.core.resources import bundled
 from lms.core.stages import SCHOOL_TYPES, STAGE_NAMES, STAGES, school_year
 from lms.core.views import begin_session
 from lms.courses.service import install_folder
+from lms.region.office import LEVEL_NAMES, LEVELS, found_office, office
 from lms.roster import rules
 from lms.roster.calendar import default_term
 from lms.roster.classes import create_class
@@ -68,6 +69,11 @@ class Founding:
 def has_school() -> bool:
     """Whether any school has been founded here."""
     return db.session.scalar(select(Organisation.id).where(Organisation.level == "school").limit(1)) is not None
+
+
+def is_founded() -> bool:
+    """Whether this is the installation of a school or of an office already."""
+    return has_school() or office() is not None
 
 
 def welcome_token(settings: Settings) -> str:
@@ -223,7 +229,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _check_token(token: str) -> None:
-    if has_school() or not hmac.compare_digest(token, welcome_token(current_app.config["ZHIKE"])):
+    if is_founded() or not hmac.compare_digest(token, welcome_token(current_app.config["ZHIKE"])):
         raise NotFound(
             "welcome", _("没有这个页面。"), remedy=_("首次设置的完整地址显示在服务器的屏幕上；已经有学校时请直接登录。")
         )
@@ -270,6 +276,34 @@ def _page(values: Mapping[str, Any], refusal: ZhikeError | None = None) -> str:
     )
 
 
+@bp.route("/welcome/office", methods=["GET", "POST"])
+def welcome_office() -> BaseResponse | str | tuple[str, int]:
+    """An office (区县、市、省) founds its own installation, to take in what schools hand up."""
+    _check_token(request.values.get("token", ""))
+    if request.method == "GET":
+        return _office_page()
+    form = request.form
+    try:
+        if form.get("password", "") != form.get("again", ""):
+            raise Invalid("again", _l("两次输入的密码不一样。"), where="again")
+        names = (form.get(field, "") for field in ("level", "name", "admin_name", "username", "password"))
+        account = found_office(*names)
+    except ZhikeError as refusal:
+        return _office_page(refusal), refusal.status
+    begin_session(account)
+    return redirect(url_for("region.schools"))
+
+
+def _office_page(refusal: ZhikeError | None = None) -> str:
+    return render_template(
+        "core/first_run_office.html",
+        values=request.form,
+        token=request.values.get("token", ""),
+        refusal=refusal,
+        levels={level: LEVEL_NAMES[level] for level in LEVELS},
+    )
+
+
 @bp.get("/welcome/ready")
 @require("school_admin")
 def ready() -> str:
@@ -283,7 +317,7 @@ def _wait_for_founding() -> BaseResponse | tuple[str, int] | None:
     """Until there is a school, the doors say where the first-run page is."""
     if request.endpoint not in DOORS or current_app.extensions.get("zhike_founded"):
         return None
-    if has_school():
+    if is_founded():
         current_app.extensions["zhike_founded"] = True
         return None
     return render_template("core/first_run_wait.html"), 503

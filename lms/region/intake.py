@@ -24,7 +24,7 @@ from lms.core.audit import audit
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, Refused, ZhikeError
 from lms.core.jobs import later
-from lms.core.models import Account
+from lms.core.models import Account, Organisation
 from lms.core.origin import kept_origin
 from lms.region import rules
 from lms.region.batches import Batch, Signed, fingerprint, read, read_document, sign_document, unzipped
@@ -34,6 +34,7 @@ from lms.region.results import judged, payload_of
 from lms.usage.facts import Facts
 from lms.usage.ledger import this_key
 from lms.usage.reading import from_json
+from lms.usage.rulebook import service as rulebook
 from lms.usage.verdicts import SchoolResult
 from lms.usage.verifier import verify
 
@@ -333,7 +334,8 @@ def _judge(
                 where=record,
                 clause="B10",
             )
-        for result in judged(facts):
+        placed = db.session.get(Organisation, school_id) or need_office()
+        for result in judged(facts, rulebook.rules_for(placed.id, facts.as_of, "lessons")):
             for claim in term["verdicts"]:
                 if (claim["rule"], claim["version"]) == (result.rule, result.version) and claim[
                     "verdict"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from lms.usage import policies
 from lms.usage.calendar import monday_of
 from lms.usage.facts import Facts
+from lms.usage.packs import Policy
 from lms.usage.verdicts import ClassResult, SchoolResult, exists_on
 
 
-def judged(facts: Facts) -> list[SchoolResult]:
-    """The school under every rule of this installation that counts lessons, in this office's versions."""
-    return [policies.evaluate(facts, rule) for rule in policies.rules("lessons")]
+def judged(facts: Facts, rules: Sequence[Policy]) -> list[SchoolResult]:
+    """The school under the rules that count lessons, with the numbers that this office gives them."""
+    return [policies.evaluate(facts, rule) for rule in rules]
 
 
 def payload_of(result: SchoolResult) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from lms.region.counting import connect
 from lms.region.models import HandedBatch, Subordinate
 from lms.usage import policies
 from lms.usage.calendar import monday_of
+from lms.usage.rulebook import service as rulebook
 from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("region", __name__, template_folder="templates")
@@ -257,7 +258,7 @@ def schools() -> str:
         term_names={label: _term_name(label) for label in terms},
         offices=below,
         rules=rules,
-        rule=policies.policy(asked.rule),
+        rule=rulebook.policy_for(here.id, asked.rule, _today()),
         shows=SHOW_NAMES,
         periods=PERIODS,
         stage_names=STAGE_NAMES,
