@@ -12,25 +12,22 @@ from flask import (
     Blueprint,
     Response,
     current_app,
-    flash,
     jsonify,
-    redirect,
     render_template,
     request,
     send_file,
-    url_for,
 )
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
-from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
+from lms.courses import service as courses
 from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass
@@ -38,13 +35,16 @@ from lms.usage import board, digest, policies, service
 from lms.usage.ahead.service import repairs_for
 from lms.usage.ahead.views import bp as ahead
 from lms.usage.anchors import Standing
+from lms.usage.corrections import service as corrected
+from lms.usage.corrections.views import KINDS as RECORD_KINDS
+from lms.usage.corrections.views import bp as corrections
 from lms.usage.evidence import WITNESS_NAMES
-from lms.usage.forms import changes_of, second_person
 from lms.usage.hours_views import bp as hours
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.ownclasses import own_classes
 from lms.usage.papers.views import bp as papers
+from lms.usage.past.views import bp as past
 from lms.usage.reasons import Reason
 from lms.usage.rulebook.views import bp as rulebook
 from lms.usage.schoolyear.views import bp as schoolyear
@@ -60,6 +60,8 @@ bp.register_blueprint(hours)
 bp.register_blueprint(ahead)
 bp.register_blueprint(rulebook)
 bp.register_blueprint(schoolyear)
+bp.register_blueprint(corrections)
+bp.register_blueprint(past)
 STAFF = ("teacher", "school_admin")
 ADMIN = ("school_admin",)
 DEFAULT_RULE = "fortnightly"
@@ -204,24 +206,15 @@ def record(record_id: uuid.UUID) -> str:
         started=clock.local(found.started_at, school.zone),
         ended=clock.local(found.ended_at, school.zone),
         kind_names=KIND_NAMES,
+        record_kinds=RECORD_KINDS,
+        verdict=service.judged(found),
+        people=corrected.names_of((found.entered_by, found.countersigned_by)),
+        proposal=corrected.open_proposal(found),
+        units=[(f"{one.course}:{one.code}", f"{one.code} {one.title}") for one in courses.units(school.id)],
         witness_names=WITNESS_NAMES,
         standing=Standing(school.id, clock.now()).of(found),
         flags=flags_of(found),
     )
-
-
-@bp.post("/usage/records/<uuid:record_id>/corrections")
-@require(*STAFF)
-def correct(record_id: uuid.UUID) -> BaseResponse:
-    """Correct a record: a new one, with a reason and a second person's signature."""
-    school = roster.school_of(current_school_id())
-    old = service.record_of(school.id, record_id)
-    _need_class(old.class_id, roster.today_of(school))
-    changes = changes_of(request.form, old)
-    second = second_person(request.form.get("second", ""), request.form.get("second_password", ""), school.id)
-    new = service.correct_record(current_account(), second, old.id, changes, request.form.get("reason", ""))
-    flash(_("已更正：新记录写入证据链，原记录保留。"))
-    return redirect(url_for("usage.record", record_id=new.id))
 
 
 @bp.get("/usage/chain")

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 from openpyxl import load_workbook
+from sqlalchemy import select
 
 from lms.config import to_environ
 from lms.core import clock
@@ -20,7 +21,8 @@ from lms.core.models import Account
 from lms.roster.models import Person, School, SchoolClass, Term
 from lms.roster.school import apply_national_days
 from lms.usage import service
-from tests.factories import PASSWORD, make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
+from lms.usage.corrections.models import CorrectionProposal
+from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
 from tests.usage.makers import at, closed_lesson
 from tests.usage.test_reading import lms
 
@@ -113,31 +115,73 @@ def test_a_record_shows_its_evidence(campus: Campus, client: FlaskClient) -> Non
     assert "共 20 环" in text
 
 
-def test_two_people_correct_a_record(campus: Campus, client: FlaskClient) -> None:
+def test_one_proposes_and_another_countersigns_a_correction(campus: Campus, client: FlaskClient) -> None:
     sign_in(client, campus.teacher)
     record = next(one for one in campus.records if one.minutes == 12 and one.class_id == campus.classes[0].id)
-    admin = db.session.get(Account, campus.admin.account_id)
-    assert admin is not None
-    url = f"/usage/records/{record.id}"
+    url, send_to = f"/usage/records/{record.id}", f"/usage/corrections/records/{record.id}"
+    assert "不计：" in page(client, url)
     form = {
         "minutes": "40",
         "present": "2",
         "on_leave": "0",
         "kind": "regular",
         "reason": "下课铃提前，误点结束",
-        "second": admin.username,
-        "second_password": PASSWORD,
         "csrf_token": token(client, url),
     }
-    for wrong in ({"minutes": "many"}, {"kind": "party"}, {"reason": " "}, {"second_password": "guess"}, {"second": "nobody"}, {"minutes": "12"}):
-        assert client.post(f"{url}/corrections", data=form | wrong).status_code == 422, wrong
-    answer = client.post(f"{url}/corrections", data=form)
+    for wrong in ({"minutes": "many"}, {"kind": "party"}, {"reason": " "}, {"present": "999"}, {"minutes": "12"}):
+        assert client.post(send_to, data=form | wrong).status_code == 422, wrong
+    assert client.post(send_to, data=form).status_code == 302
+    assert client.post(send_to, data=form).status_code == 409  # one waits already
+    assert "等人确认" in page(client, url)
+    proposal = db.session.scalars(select(CorrectionProposal)).one()
+    sign = f"/usage/corrections/{proposal.id}/countersign"
+    assert client.post(sign, data=form).status_code == 409  # not by the same person
+    assert "等别人确认" in page(client, "/usage/corrections/")
+    second = client.application.test_client()
+    sign_in(second, campus.admin)
+    listed = page(second, "/usage/corrections/")
+    assert "12 → <b>课位内分钟数 40</b>" in listed
+    answer = second.post(sign, data={"csrf_token": token(second, "/usage/corrections/")})
     assert answer.status_code == 302, answer.text
-    assert "更正记录，原因：下课铃提前，误点结束" in page(client, answer.location)
+    db.session.expire_all()
+    new = page(client, f"/usage/records/{proposal.correction_id}")
+    assert "更正记录，原因：下课铃提前，误点结束" in new
+    assert "王老师 提出，教务主任 确认" in new
     assert "已被更正" in page(client, url)
-    assert client.post(f"{url}/corrections", data=form).status_code == 409
+    assert client.post(send_to, data=form).status_code == 409
     assert page(client, f"/compliance/classes/{campus.classes[0].id}").count("● 计") == 9
     assert service.verify_chain(campus.school.id).ok
+
+
+def test_a_record_is_withdrawn_by_two_people_and_no_rule_sees_it(campus: Campus, client: FlaskClient) -> None:
+    sign_in(client, campus.admin)
+    record = next(one for one in campus.records if one.minutes == 40 and one.class_id == campus.classes[0].id)
+    url = f"/usage/records/{record.id}"
+    form = {"kind": "void", "reason": "登记到了别的班", "csrf_token": token(client, url)}
+    assert client.post(f"/usage/corrections/records/{record.id}", data=form).status_code == 302
+    proposal = db.session.scalars(select(CorrectionProposal)).one()
+    teacher = client.application.test_client()
+    sign_in(teacher, campus.teacher)
+    token_there = {"csrf_token": token(teacher, "/usage/corrections/")}
+    assert teacher.post(f"/usage/corrections/{proposal.id}/countersign", data=token_there).status_code == 302
+    db.session.expire_all()
+    assert "已作废" in page(client, f"/usage/records/{proposal.correction_id}")
+    facts = service.facts_of(campus.school.id, date(2026, 11, 24))
+    assert not {str(record.id), str(proposal.correction_id)} & {one.id for one in facts.lessons}
+    assert service.verify_chain(campus.school.id).ok
+
+
+def test_a_refused_correction_changes_nothing(campus: Campus, client: FlaskClient) -> None:
+    sign_in(client, campus.admin)
+    record = campus.records[0]
+    url = f"/usage/records/{record.id}"
+    form = {"kind": "void", "reason": "试试", "csrf_token": token(client, url)}
+    client.post(f"/usage/corrections/records/{record.id}", data=form)
+    proposal = db.session.scalars(select(CorrectionProposal)).one()
+    assert client.post(f"/usage/corrections/{proposal.id}/refuse", data=form).status_code == 302
+    db.session.expire_all()
+    assert proposal.state == "withdrawn"
+    assert client.post(f"/usage/corrections/{proposal.id}/countersign", data=form).status_code == 409
 
 
 def test_a_broken_chain_is_told(campus: Campus, client: FlaskClient) -> None:

@@ -652,7 +652,7 @@ def upgrade() -> None:
         "past_import",
         sa.Column("file_name", sa.String(length=120), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("records", sa.Integer(), nullable=False),
+        sa.Column("record_ids", sa.JSON(), nullable=False),
         sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("entered_by", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
