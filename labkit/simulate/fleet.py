@@ -32,8 +32,9 @@ from labkit.simulate.firmata_car import NO_WHEELS, FirmataBoard
 from labkit.simulate.foreign import ForeignBoard
 from labkit.simulate.huskylens import Huskylens
 from labkit.simulate.mbot import MbotFirmware
-from labkit.simulate.mqtt_car import Login, MqttCar
+from labkit.simulate.mqtt_car import MqttCar
 from labkit.simulate.netport import NetKit, TextFirmware
+from labkit.simulate.onbroker import Login
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import Firmware, SerialKit
 from labkit.simulate.repl_board import ReplBoard

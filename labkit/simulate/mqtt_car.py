@@ -9,36 +9,21 @@ import queue
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from labkit import homie
 from labkit.errors import Malformed
 from labkit.lab import LabDevice
 from labkit.links import BrokerAddress
-from labkit.links.mqtt import undelayed
 from labkit.model import MAIN_NODE, Affordance, Datatype, Device, Node, Property, State, Value
 from labkit.simulate.body import Body
 from labkit.simulate.faults import Faults
+from labkit.simulate.onbroker import Login, OnBroker
 
 log = logging.getLogger("labkit.simulate")
 
-KEEPALIVE_S = 5
 REPORT_S, IDLE_REPORT_S = 0.2, 1.0
 _TYPES = {"boolean": Datatype.BOOLEAN, "integer": Datatype.INTEGER, "number": Datatype.FLOAT, "string": Datatype.STRING}
 _DIGITS = {"range": 1, "light": 0, "battery": 0, "line": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """User name and password of one board at the broker."""
-
-    username: str
-    password: str
 
 
 class MqttCar:
@@ -64,25 +49,22 @@ class MqttCar:
         deadman_ms = safety.device_deadman_ms if faults.deadman_ms is None else faults.deadman_ms
         self._deadman_s = (deadman_ms or 0) / 1000
         self._random = random.Random(f"car {seed}")
-        self._login = login
         self.homie = described(device)
-        self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._later: list[tuple[float, int, str, bytes]] = []
         self._order = itertools.count()
-        self._greet = False
-        self._up = False
         self._linear, self._angular = homie.property_id(drive.linear), homie.property_id(drive.angular)
         self._speeds = {self._linear: 0.0, self._angular: 0.0}
         self._stop_at: float | None = None
         self._report_at = 0.0
         self._reported: dict[str, Value] = {}
-        self._client = self._connect(broker)
+        will = (homie.state_topic(device.id), State.LOST.value.encode())
+        self._line = OnBroker(device.id, broker, login, [homie.set_topic(device.id, "+")], will, obeys_retained=False)
 
     def tick(self, now: float) -> None:
         """Obey what has come, stop when the deadman's time is over, tell the sensors."""
         self._body.advance(now)
-        if self._greet:
-            self._greet = False
+        if self._line.greet:
+            self._line.greet = False
             self._introduce(now)
         self._take(now)
         while self._later and self._later[0][0] <= now:
@@ -98,68 +80,12 @@ class MqttCar:
         """Stop, say goodbye in order, disconnect."""
         self._body.run(0.0, 0.0, time.monotonic(), "switched off")
         self._put(homie.state_topic(self._device.id), State.DISCONNECTED.value.encode())
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._line.close()
 
     # ---- the network ----------------------------------------------------------------------------------------------
 
-    def _connect(self, broker: BrokerAddress) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._device.id,
-            protocol=MQTTProtocolVersion.MQTTv311,
-            clean_session=True,
-        )
-        login = self._login()
-        client.username_pw_set(login.username, login.password)
-        if broker.tls:
-            client.tls_set(ca_certs=broker.ca or None)
-        client.reconnect_delay_set(1, 4)
-        client.max_queued_messages_set(200)
-        client.will_set(homie.state_topic(self._device.id), State.LOST.value.encode(), qos=1, retain=True)
-        undelayed(client)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_message = self._received
-        client.connect_async(broker.host, broker.port, KEEPALIVE_S)
-        client.loop_start()
-        return client
-
-    def _connected(
-        self,
-        client: paho.Client,
-        _userdata: object,
-        _flags: paho.ConnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        if reason.is_failure:
-            log.warning("%s: the broker refuses: %s", self._device.id, reason)
-            login = self._login()
-            client.username_pw_set(login.username, login.password)
-            return
-        client.subscribe(homie.set_topic(self._device.id, "+"), 1)
-        self._up = self._greet = True
-
-    def _disconnected(
-        self,
-        _client: paho.Client,
-        _userdata: object,
-        _flags: object,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._up = False
-        log.info("%s: disconnected: %s", self._device.id, reason)
-
-    def _received(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        # A retained wish is an old one: a car must not start by itself when it comes back.
-        if not message.retain:
-            self._commands.put((message.topic, bytes(message.payload)))
-
     def _put(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        if self._up:
-            self._client.publish(topic, payload, qos=qos, retain=True)
+        self._line.say(topic, payload, qos)
 
     def _introduce(self, now: float) -> None:
         self._put(homie.state_topic(self._device.id), State.INIT.value.encode())
@@ -174,7 +100,7 @@ class MqttCar:
     def _take(self, now: float) -> None:
         while True:
             try:
-                topic, payload = self._commands.get_nowait()
+                topic, payload = self._line.told.get_nowait()
             except queue.Empty:
                 return
             name = topic.split("/")[-2]

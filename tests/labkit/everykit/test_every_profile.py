@@ -33,7 +33,8 @@ from labkit.profiles import load_profiles
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.foreign_scripts import script
-from labkit.simulate.mqtt_car import Login, MqttCar, described
+from labkit.simulate.mqtt_car import MqttCar, described
+from labkit.simulate.onbroker import Login
 from labkit.simulate.physics import Pose, school_table
 from tests.labkit.everykit.kit_bench import device_of, kit_bench, simulated
 from tests.labkit.foreign.bench import Bench, Hub, Wall
