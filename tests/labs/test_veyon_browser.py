@@ -207,6 +207,7 @@ def test_a_pupil_sees_that_somebody_looks(app: Flask, url: str, chrome: Browser)
     for on in (True, False):
         teacher.post(f"/api/lessons/{lesson.id}/pcs/watch", json={"on": on}, headers={"X-CSRFToken": token(teacher, "/today")})
         if on:
+            expect(page.locator("#watched")).to_be_visible()
             expect(page.locator("#watched")).to_contain_text("老师正在看大家的屏幕")
             shot(page, "pupil")
             page.reload()
