@@ -184,7 +184,9 @@ def end_orphans() -> None:
         return
     with write():
         for pc in gone:
-            service.end_agent(db.session.get_one(Seat, pc.seat_id))
+            seat = db.session.get_one(Seat, pc.seat_id)
+            service.end_agent(seat)
+            service.forget_kits(seat)
             pc.seat_id = None
 
 
@@ -236,12 +238,15 @@ def bind(actor: Account, pc: RoomPc, seat: Seat) -> None:
             _seat(actor, other, before)
         elif before is not None and before.id != seat.id:
             roster.revoke_seat(actor, before)
+            service.end_agent(before)
+            service.forget_kits(before)
         pc.clash_at = None
         _forget_marks(room, pc)
 
 
 def _seat(actor: Account, pc: RoomPc, seat: Seat) -> None:
     service.end_agent(seat)
+    service.forget_kits(seat)
     pc.seat_id, pc.nonce = seat.id, secrets.token_hex(16)
     seat.enrol_code = seat.enrol_until = None
     seat.key_hash, seat.enrolled_at = fingerprint(_cookie_secret(pc)), clock.now()
@@ -282,6 +287,7 @@ def release(actor: Account, pc: RoomPc) -> None:
         if seat is not None:
             roster.revoke_seat(actor, seat)
             service.end_agent(seat)
+            service.forget_kits(seat)
         pc.seat_id, pc.nonce, pc.clash_at = None, "", None
         audit(actor, "release-pc", "room", room.id, school_id=room.school_id, pc=str(pc.id))
 

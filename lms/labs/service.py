@@ -208,6 +208,16 @@ def end_agent(seat: Seat) -> None:
         )
 
 
+def forget_kits(seat: Seat) -> None:
+    """The kits of the PC that sat here leave the room's devices, and the broker's memory. Joins the open write."""
+    with write():
+        for device in db.session.scalars(select(Device).where(Device.school_id == seat.school_id, Device.gateway == seat.terminal)):
+            device.room_id = None
+            for topic in ("$state", "$description"):
+                to_mqtt(seat.school_id, f"{rules.HOMIE}/{device.homie_id}/{topic}", None, retain=True)
+        to_mqtt(seat.school_id, f"zhike/gateway/{seat.terminal}/devices", None, retain=True)
+
+
 def _granted(role: RoleSpec) -> rules.Rights:
     return rules.Rights(role.send, role.receive)
 
