@@ -21,7 +21,6 @@ from lms.core.models import Account, InstanceState, Organisation
 from lms.roster.models import School, Term
 from lms.usage import policies
 from lms.usage.facts import Facts
-from lms.usage.forecast import what_if
 from lms.usage.gathering import facts_of, term_for
 from lms.usage.packs import Policy, Values, problems
 from lms.usage.rulebook.models import RuleVersion
@@ -224,12 +223,12 @@ def _code(office: Organisation) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A class (or subject) whose verdict or numbers would change; verdicts as codes, ``""`` where there was none."""
+    """A class (or subject) whose verdict or requirement would change; verdicts as codes, ``""`` where there was none."""
 
     name: str
     before: str
-    after: str
     required_before: int
+    after: str
     required_after: int
 
 
@@ -282,23 +281,22 @@ def try_values(actor: Account, rule: Policy, values: Values, as_of: date) -> Tri
 
 
 def _lines(before: SchoolResult, after: SchoolResult) -> list[Line]:
+    """Classes or subjects whose verdict or requirement is another one now; verdicts that change come first."""
+    old = {one.cohort.id: (one.verdict, one.required) for one in before.classes} | {
+        one.key: (one.verdict, one.required) for one in before.units
+    }
+    new = [(one.cohort.id, one.cohort.name or one.cohort.id, one.verdict, one.required) for one in after.classes]
+    new += [(one.key, one.name, one.verdict, one.required) for one in after.units]
     found = [
-        Line(
-            one.after.cohort.name or one.after.cohort.id,
-            one.before.verdict if one.before else "",
-            one.after.verdict,
-            one.before.required if one.before else 0,
-            one.after.required,
-        )
-        for one in what_if(before, after).changes
+        Line(name, *_told(old.get(key)), verdict, required)
+        for key, name, verdict, required in new
+        if old.get(key) != (verdict, required)
     ]
-    known = {unit.key: unit for unit in before.units}
-    for unit in after.units:
-        old = known.get(unit.key)
-        if old is None or (old.verdict, old.required, old.counted) != (unit.verdict, unit.required, unit.counted):
-            old_verdict, old_required = (old.verdict, old.required) if old else ("", 0)
-            found.append(Line(unit.name, old_verdict, unit.verdict, old_required, unit.required))
     return sorted(found, key=lambda line: line.before == line.after)
+
+
+def _told(known: tuple[str, int] | None) -> tuple[str, int]:
+    return known if known is not None else ("", 0)
 
 
 def today() -> date:
