@@ -210,7 +210,7 @@ WHERE ($office = 0 OR s.office = $office) AND ($stage = '' OR list_contains(s.st
 """
 _SHOW = {
     "all": "true",
-    "risk": "verdict = 'not-met' OR behind > 0 OR out > 0",
+    "risk": "verdict IN ('not-met', 'met-approximately') OR (classes > 0 AND behind * 2 >= classes)",
     "stale": "stale > 0",
     "silent": "handed IS NULL",
     "gaps": "gaps OR refused",

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import current_app
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -128,7 +128,7 @@ def hash_at(school_id: uuid.UUID, seq: int) -> str:
 def is_due(uplink: Uplink, today: date) -> bool:
     """Whether there is anything new to hand up: links, roots, or results of a new day."""
     rooted = max((root.last_seq for root in roots_of(uplink.organisation_id)), default=0)
-    return head_of(uplink.organisation_id)[0] > uplink.seq or rooted > uplink.rooted or uplink.results_on != today
+    return waiting_links(uplink.organisation_id) > 0 or rooted > uplink.rooted or uplink.results_on != today
 
 
 def results_of(school_id: uuid.UUID, today: date) -> dict[str, Any]:
@@ -223,8 +223,8 @@ def send(school_id: uuid.UUID) -> int:
     try:
         for _ in range(TRIES):
             sent += 1
-            if _send_once(uplink) and head_of(school_id)[0] == need_uplink(school_id).seq:
-                break  # an anchor from the receipt is a new link, and goes on in the next turn
+            if _send_once(uplink):
+                break
     except ZhikeError as error:
         _note(school_id, f"{error.message} {error.remedy}".strip())
         raise
@@ -355,9 +355,14 @@ def receipts_of(school_id: uuid.UUID, limit: int = 20) -> list[HandUpReceipt]:
 
 
 def waiting_links(school_id: uuid.UUID) -> int:
-    """Links that the office has not receipted."""
+    """Links that the office has not receipted; anchors that came from its receipts go with the next ones."""
     uplink = uplink_of(school_id)
-    return head_of(school_id)[0] - (uplink.seq if uplink else 0)
+    query = (
+        select(func.count())
+        .select_from(EvidenceEvent)
+        .where(EvidenceEvent.school_id == school_id, EvidenceEvent.type != "anchor")
+    )
+    return db.session.scalar(query.where(EvidenceEvent.seq > (uplink.seq if uplink else 0))) or 0
 
 
 def schools_here() -> list[uuid.UUID]:

@@ -63,7 +63,7 @@ def _menu(state: BlueprintSetupState) -> None:
         Entry("region.schools", _l("各校开课"), "map-2", OFFICER, 10),
         Entry("region.intake_page", _l("接收"), "inbox", OFFICER, 20),
         Entry("region.enrolment", _l("登记"), "key", OFFICER, 30),
-        Entry("region.hand_up", _l("上报"), "cloud-upload", HANDS_UP, 40),
+        Entry("region.hand_up", _l("上报"), "cloud-upload", OFFICER, 40),
     )
 
 

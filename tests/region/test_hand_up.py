@@ -21,7 +21,7 @@ from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
 from lms.usage import service as usage
 from lms.usage.ledger import this_key
-from lms.usage.models import EvidenceEvent, UsageRecord
+from lms.usage.models import EvidenceAnchor, EvidenceEvent, UsageRecord
 from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
 
 AUTUMN = date(2026, 8, 31)
@@ -30,6 +30,10 @@ AUTUMN = date(2026, 8, 31)
 def count(made: Place, table: Any) -> int:
     with made.inside():
         return db.session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def count_of(table: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def small_steps(monkeypatch: pytest.MonkeyPatch, links: int) -> None:
@@ -283,7 +287,10 @@ def test_the_line_enrols_by_code_and_hands_up(
             uplink.join_by_code(admin, below.ids["school"], url, code)
         uplink.send(below.ids["school"])
         above = db.session.get_one(Uplink, below.ids["school"])
-        assert above.seq == uplink.head_of(below.ids["school"])[0]
+        assert uplink.waiting_links(below.ids["school"]) == 0
+        assert db.session.scalars(select(EvidenceAnchor.kind)).all() == ["region"] * count_of(EvidenceAnchor)
+        assert count_of(EvidenceAnchor) >= 3
+        assert usage.verify_chain(below.ids["school"]).ok
         assert not uplink.is_due(above, fixed_clock.at.date())
         assert len(uplink.receipts_of(below.ids["school"])) >= 3
     assert count(here, HandedRecord) == 16
