@@ -15,10 +15,11 @@ from labkit.binding import PortBook
 from labkit.codecs import Ack, Entered, Raised, Restarted
 from labkit.codecs.raw_repl import RawReplCodec
 from labkit.gateway import drive
+from labkit.gateway.behind_guard import SILENCE_S
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import DriveOrder
 from labkit.gateway.serial_kit import SerialKit
-from labkit.gateway.serial_port import SILENCE_S, Phase
+from labkit.gateway.serial_port import Phase
 from labkit.gateway.worker import log
 from labkit.lab import LabDevice
 from labkit.model import State, Title

@@ -10,21 +10,17 @@ from pathlib import Path
 from labkit import codecs
 from labkit.binding import PortBook
 from labkit.codecs import Noise, Reported, Restarted
+from labkit.gateway.behind_guard import PROBE_EVERY_S, PROBE_PATIENCE_S, REOPEN_S, SILENCE_S, BehindGuard
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import Came, ConfirmOrder, Item, Told
-from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Worker, log, utc_now
+from labkit.gateway.worker import PUBLISH_GAP_S, log, utc_now
 from labkit.guard import EXIT_NOT_OPENED
 from labkit.lab import LabDevice
 from labkit.links import GuardedPort
 from labkit.model import State, Title
 from labkit.ports import SerialPort
 
-REOPEN_S = 1.0
 LOOK_EVERY_S = 1.0
-PROBE_EVERY_S = 0.5
-PROBE_PATIENCE_S = 3.0
-SILENCE_S = 2.0
-LOW_BATTERY = 20
 
 
 class Phase(Enum):
@@ -38,7 +34,7 @@ class Phase(Enum):
     READY = "ready"
 
 
-class SerialWorker(Worker):
+class SerialWorker(BehindGuard):
     """One device on a serial port."""
 
     def __init__(self, device: LabDevice, board: Board, book: PortBook) -> None:
@@ -47,8 +43,6 @@ class SerialWorker(Worker):
         self._at: SerialPort | None = None
         self._look_at = 0.0
         self._phase = Phase.CLOSED
-        self._port: GuardedPort | None = None
-        self._codec = self._new_codec()
         self._reopen_at = 0.0
         self._probe_at = 0.0
         self._probing_since = 0.0
@@ -57,11 +51,6 @@ class SerialWorker(Worker):
         self._was_silent = False
         self.lacking: tuple[str, ...] = ()
         self._polls = {p: 0.0 for p, rate in device.profile.rates.items() if rate.poll_hz}
-
-    @property
-    def guard_pid(self) -> int | None:
-        """The guard's process id."""
-        return self._port.pid if self._port else None
 
     # What a kind of device does by itself.
 
@@ -113,12 +102,6 @@ class SerialWorker(Worker):
         elif self._phase is Phase.READY:
             self._poll(now)
 
-    def end(self) -> None:
-        """The guard stops the kit when its pipe closes."""
-        if self._port:
-            self._port.close()
-        self.become(State.DISCONNECTED)
-
     def _greet(self) -> None:
         """Set the kit up."""
         self._write(self._codec.opening())
@@ -128,9 +111,6 @@ class SerialWorker(Worker):
         if self._phase in (Phase.READY, Phase.PROBING):
             log.warning("%s: started anew, setting it up again", self.device.id)
             self._greet()
-
-    def _new_codec(self) -> codecs.Codec:
-        return codecs.create(self.device.profile.transport.codec, self.device.profile, self.device.parameters)
 
     def _open(self, now: float) -> None:
         self._at = self._book.choice(self.device.id).port
@@ -165,10 +145,6 @@ class SerialWorker(Worker):
         en = f"not driven until confirmed: {doubt.en}; identify it, then labkit confirm {self.device.id}"
         self.alert("unconfirmed", Title(zh, en))
         self.become(State.INIT)
-
-    def _keep(self, item: Item) -> None:
-        if not self.mailbox.put(item):
-            log.error("%s: its queue is full, %s dropped", self.device.id, type(item).__name__)
 
     def _note(self, note: dict[str, object]) -> None:
         event = note.get("event")
@@ -209,12 +185,7 @@ class SerialWorker(Worker):
         if event.property == self.device.profile.match.probe:
             self._firmware(str(event.value))
         self.publish(event.property, event.value, PUBLISH_GAP_S)
-        if event.property == "battery" and isinstance(event.value, (int, float)):
-            self.health.charge(event.value)
-            if event.value < LOW_BATTERY:
-                self.alert("battery", Title(f"电量只剩 {event.value:g}%", f"battery at {event.value:g} %"))
-            else:
-                self.calm("battery")
+        self._charged(event)
 
     def _firmware(self, version: str) -> None:
         if not self.fits(version):
@@ -280,18 +251,7 @@ class SerialWorker(Worker):
                 self._polls[property_id] = now + 1 / self.device.profile.rates[property_id].poll_hz
                 self._ask(property_id, now)
 
-    def _ask(self, property_id: str, now: float) -> None:
-        question = self._codec.read(self.device.profile.properties[property_id])
-        if question:
-            self.health.asked(property_id, now)
-            self._write(question)
-
     def _lost(self, reason: str) -> None:
         if self._phase is Phase.CLOSED:
             self._closed_because = reason
-        self.alert(reason.replace("_", "-"), REASONS[reason])
-        self.become(State.LOST)
-
-    def _write(self, data: bytes) -> None:
-        if self._port:
-            self._port.write(data)
+        super()._lost(reason)

@@ -14,21 +14,17 @@ from labkit.codecs.events import Lacking
 from labkit.codecs.text_sdk import TextCodec
 from labkit.errors import LinkDown, Malformed
 from labkit.gateway import face
+from labkit.gateway.behind_guard import PROBE_EVERY_S, PROBE_PATIENCE_S, REOPEN_S, SILENCE_S, BehindGuard
 from labkit.gateway.board import Board
 from labkit.gateway.mailbox import Came, DriveOrder, Item, SetOrder, StopOrder, Told
-from labkit.gateway.worker import PUBLISH_GAP_S, REASONS, Robot, log
+from labkit.gateway.worker import PUBLISH_GAP_S, Robot, log
 from labkit.homie import decode
 from labkit.lab import LabDevice
 from labkit.links import GuardedPort
 from labkit.links.text import Pushes, TextAddress
 from labkit.model import State, Title
 
-REOPEN_S = 1.0
-PROBE_EVERY_S = 0.5
-PROBE_PATIENCE_S = 3.0
-SILENCE_S = 2.0
 ABILITY_TRIES = 4
-LOW_BATTERY = 20
 FRESH_DRIVE_S = 0.05
 LAND_AGAIN_S, LAND_MARK = 1.0, "land"
 
@@ -43,15 +39,15 @@ class Phase(Enum):
     READY = "ready"
 
 
-class TextKit(Robot):
+class TextKit(BehindGuard, Robot):
     """One RoboMaster, one Tello. A kit that is not reached is tried again by its guard every second."""
+
+    _codec: TextCodec
 
     def __init__(self, device: LabDevice, board: Board, run_dir: Path, pushes: Pushes) -> None:
         super().__init__(device, board)
         self._run_dir, self._pushes = run_dir, pushes
         self._phase = Phase.CLOSED
-        self._port: GuardedPort | None = None
-        self._codec = self._new_codec()
         self._reopen_at = self._probe_at = self._probing_since = self._heard_at = self._drove_at = 0.0
         self._armed = False
         self._was_silent = False
@@ -64,11 +60,6 @@ class TextKit(Robot):
         self._land_at: float | None = None
         self._due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
-
-    @property
-    def guard_pid(self) -> int | None:
-        """The guard's process id."""
-        return self._port.pid if self._port else None
 
     # What a robot does.
 
@@ -189,16 +180,10 @@ class TextKit(Robot):
                 if self._height:
                     self._port.stop(LAND_MARK)
 
-    def end(self) -> None:
-        """The guard stops the kit when its pipe closes."""
-        if self._port:
-            self._port.close()
-        self.become(State.DISCONNECTED)
-
     # The connection.
 
     def _new_codec(self) -> TextCodec:
-        codec = codecs.create(self.device.profile.transport.codec, self.device.profile, self.device.parameters)
+        codec = super()._new_codec()
         if not isinstance(codec, TextCodec):
             raise ValueError(f"{self.device.id}: {self.device.profile.transport.codec} is no text codec")
         return codec
@@ -220,10 +205,6 @@ class TextKit(Robot):
         self._port, self._phase = port, Phase.REACHING
         stop = self._codec.stop(self.device.profile.actions[self.safety.stop], self.safety.resync_before_stop)
         port.open(address.url, 0, self.device.settle_ms, stop, self.safety.repeat_stop, self._codec.numbers_from)
-
-    def _keep(self, item: Item) -> None:
-        if not self.mailbox.put(item):
-            self.noise("its queue is full")
 
     def _note(self, note: dict[str, object]) -> None:
         event, now = note.get("event"), time.monotonic()
@@ -307,11 +288,7 @@ class TextKit(Robot):
             self._watch_height(event.value)
         if event.property == "battery" and isinstance(event.value, (int, float)):
             self._charge = event.value
-            self.health.charge(event.value)
-            if event.value < LOW_BATTERY:
-                self.alert("battery", Title(f"电量只剩 {event.value:g}%", f"battery at {event.value:g} %"))
-            else:
-                self.calm("battery")
+        self._charged(event)
 
     def _without(self, event: Lacking) -> None:
         if event.property == self.device.profile.match.probe:
@@ -385,26 +362,12 @@ class TextKit(Robot):
                 self._tries[property_id] = self._tries.get(property_id, 0) + 1
                 self._ask(property_id, now)
 
-    def _ask(self, property_id: str, now: float) -> None:
-        question = self._codec.read(self.device.profile.properties[property_id])
-        if question:
-            self.health.asked(property_id, now)
-            self._write(question)
-
     def _hold(self, order: DriveOrder) -> None:
         """A kit that flies: zero speeds are held as long as somebody holds them; nobody drives what stands on the ground."""
         if self._height == 0 and not self.obstacle(stopping=False):
             self.refuse(order.by, order.seq, "grounded")
             return
         self._waiting, self._waiting_since = order, time.monotonic()
-
-    def _lost(self, reason: str) -> None:
-        self.alert(reason.replace("_", "-"), REASONS[reason])
-        self.become(State.LOST)
-
-    def _write(self, data: bytes) -> None:
-        if self._port:
-            self._port.write(data)
 
 
 def _whole(value: object) -> int:
