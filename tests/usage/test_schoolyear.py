@@ -206,7 +206,7 @@ def test_the_page_takes_terms_closures_swaps_flags_and_withdrawals(client: Flask
     assert "重叠" in post(client, "/terms", term="2026-2", starts_on="2027-01-01", ends_on="2027-07-01")
     assert "请填写日期" in post(client, "/terms", term="2026-2", starts_on="x", ends_on="2027-07-01")
     told = {"day": "2026-11-26", "until": "2026-11-30", "kind": "closed", "reason": "运动会", "grades": ["5", "6"]}
-    assert "五年级、六年级" in post(client, "/days", **told)
+    assert "五、六年级" in post(client, "/days", **told)
     rows = db.session.scalars(select(CalendarDay).where(CalendarDay.source == "school").order_by(CalendarDay.day)).all()
     assert [(row.day.day, row.grades) for row in rows] == [(26, [5, 6]), (27, [5, 6]), (30, [5, 6])]
     assert "按周几" in post(client, "/days", day="2026-11-28", kind="swap", reason="补课")
@@ -249,7 +249,7 @@ def test_icalendar_goes_out_and_comes_back(school: School, term: Term, fixed_clo
     data = calendar_file(school, term, sheet_of(school, term), clock.now())
     calendar = icalendar.Calendar.from_ical(data)
     told = [str(event["summary"]) for event in calendar.walk("VEVENT")]
-    assert "停课：台风停课（五年级、六年级）" in told
+    assert "停课：台风停课（五、六年级）" in told
     assert "调休上课，按周三课表：国庆节调休" in told
     assert "第 19 周：有效教学周 19" in told
     rows = service.judged(school, term, read_calendar(data, "a.ics"))
@@ -399,6 +399,8 @@ def test_dates_and_grades_as_people_write_them() -> None:
     assert date_of("1月5日", START, END) == date(2027, 1, 5)
     assert grades_of("全校", [1, 2]) is None
     assert grades_of("1、二年级", [1, 2]) == (1, 2)
+    assert grades_of("一至三年级、5", [1, 2, 3, 4, 5]) == (1, 2, 3, 5)
+    assert rules.grades_text([1, 2, 3, 5, 9, 10], range(1, 13)) == "一至三年级、五年级、九年级、高一"
     with pytest.raises(ValueError, match="九年级"):
         grades_of("九年级", [1, 2])
     row = Planned("x", "closed", date(2026, 11, 3), date(2026, 11, 1), "x")

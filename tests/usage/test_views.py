@@ -140,7 +140,7 @@ def test_one_proposes_and_another_countersigns_a_correction(campus: Campus, clie
     second = client.application.test_client()
     sign_in(second, campus.admin)
     listed = page(second, "/usage/corrections/")
-    assert "12 → <b>课位内分钟数 40</b>" in listed
+    assert "课位内分钟数 12 → <b>40</b>" in listed
     answer = second.post(sign, data={"csrf_token": token(second, "/usage/corrections/")})
     assert answer.status_code == 302, answer.text
     db.session.expire_all()

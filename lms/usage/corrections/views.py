@@ -5,13 +5,11 @@ from __future__ import annotations
 import uuid
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
 
 from lms.core.auth import current_account, current_school_id, require
-from lms.core.menu import Entry, offer
 from lms.roster import service as roster
 from lms.usage import service as usage
 from lms.usage.corrections import service
@@ -37,11 +35,6 @@ FIELDS = {
     "part_of": _l("分次"),
 }
 KINDS = {**KIND_NAMES, VOID: N_("作废")}
-
-
-@bp.record_once
-def _menu(state: BlueprintSetupState) -> None:
-    offer(state.app, Entry("usage.corrections.index", _l("更正与补录"), "pencil", STAFF, 35))
 
 
 @bp.get("/")

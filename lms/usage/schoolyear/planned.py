@@ -77,7 +77,7 @@ def follows_of(text: str, besides: int | None = None) -> int | None:
 
 
 def grades_of(text: str, every: Sequence[int]) -> tuple[int, ...] | None:
-    """Grades that a cell names (五年级、六年级; 五、六年级; 5,6; 高一); None for 全校, all and nothing.
+    """Grades that a cell names (五年级、六年级; 五、六年级; 一至四年级; 5,6; 高一); None for 全校, all and nothing.
 
     Raises ValueError with what cannot be read or is no grade of the school.
     """
@@ -87,12 +87,13 @@ def grades_of(text: str, every: Sequence[int]) -> tuple[int, ...] | None:
     names = {grade_name(grade): grade for grade in range(1, 13)}
     names |= {name.removesuffix("年级"): grade for name, grade in names.items()} | {str(n): n for n in range(1, 13)}
     names |= {"初一": 7, "初二": 8, "初三": 9}
-    found = []
+    found: list[int] = []
     for part in re.split(r"[、，,;；/和]", plain):
-        grade = names.get(part) or names.get(part.removesuffix("年级"))
-        if grade is None or grade not in every:
+        ends = [names.get(one) or names.get(one.removesuffix("年级")) for one in re.split(r"[至到—~-]", part)]
+        first, last = ends[0], ends[-1]
+        if len(ends) > 2 or first is None or last is None or not {first, last} <= set(every):
             raise ValueError(part)
-        found.append(grade)
+        found += range(first, last + 1)
     return tuple(sorted(set(found)))
 
 

@@ -71,9 +71,24 @@ class TermSheet:
 
 
 def grades_text(grades: Iterable[int], every: Sequence[int]) -> str:
-    """Grades in words; empty where they are all of ``every``."""
+    """Grades in words, neighbours together (五、六年级; 一至四年级); empty where they are all of ``every``."""
     held = sorted(set(grades))
-    return "" if set(every) <= set(held) else "、".join(grade_name(grade) for grade in held)
+    if set(every) <= set(held):
+        return ""
+    runs: list[list[int]] = []
+    for grade in held:
+        if runs and runs[-1][-1] == grade - 1 and (grade >= 10) == (runs[-1][-1] >= 10):
+            runs[-1].append(grade)
+        else:
+            runs.append([grade])
+    return "、".join(_run_text(run) for run in runs)
+
+
+def _run_text(run: Sequence[int]) -> str:
+    first, last = grade_name(run[0]), grade_name(run[-1])
+    if len(run) == 1:
+        return first
+    return first.removesuffix("年级") + ("、" if len(run) == 2 else "至") + last
 
 
 def term_sheet(facts: Facts, grades: Sequence[int], parameters: CalendarParameters) -> TermSheet:
