@@ -28,6 +28,7 @@ SCHOOLLESS = {
     "lockout",
     "organisation",
     "role_grant",
+    "rule_version",
     "school",
     "subordinate",
     "uplink",
