@@ -58,7 +58,10 @@ def test_filters(region: Path) -> None:
     assert table(region, stage="junior").schools == 0
     assert table(region, term="2025-1").classes == 120 * 20
     assert table(region, term="2025-2").classes == 0
-    assert all(line.behind * 2 >= line.classes or line.verdict in ("not-met", "met-approximately") for line in table(region, show="risk").lines)
+    assert all(
+        line.behind * 2 >= line.classes or line.verdict in ("not-met", "met-approximately")
+        for line in table(region, show="risk").lines
+    )
 
 
 def test_a_period_is_counted_anew_from_the_weeks(region: Path) -> None:
