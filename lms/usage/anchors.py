@@ -36,7 +36,7 @@ from lms.usage.chain import Root, stamp
 from lms.usage.evidence import standing_grade
 from lms.usage.keys import NodeKey, retired_key
 from lms.usage.ledger import append_event, proof_hash, roots_of, this_key
-from lms.usage.models import DailyRoot, EvidenceAnchor, UsageRecord
+from lms.usage.models import DailyRoot, EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.reasons import Reason
 from lms.usage.verifier.verify import countersigned, moment, root_statement, short_code, signed_by
 
@@ -181,7 +181,7 @@ def file_sheet(actor: Account, second: Account, school_id: uuid.UUID, typed: str
     if actor.id == second.id or not may(second, ("teacher", "school_admin"), school_id):
         raise Refused("two-people", _l("归档要由两个人完成。"), remedy=_l("请签字的教师或教导处另一人确认。"), clause="B10")
     words = typed.strip().upper().split()
-    code = re.sub(r"[^0-9A-Z]", "", words[-1] if words else "").translate(str.maketrans("ILO", "110"))
+    code = re.sub(r"[^0-9A-Z]", "", words[-1] if words[:1] == ["ZK1"] else "".join(words)).translate(str.maketrans("ILO", "110"))
     for root in reversed(roots_of(school_id)):
         known = short_code(root.statement(str(school_id)))
         if known.replace("-", "") == code:
@@ -225,7 +225,11 @@ def stamp_due(now: datetime) -> int:
         return 0
     done = 0
     for school_id in db.session.scalars(select(DailyRoot.school_id).distinct()).all():
-        day = roots_of(school_id)[-1].day
+        root = roots_of(school_id)[-1]
+        day = root.day
+        links = select(EvidenceEvent.id).where(EvidenceEvent.school_id == school_id, EvidenceEvent.seq.between(root.first_seq, root.last_seq))
+        if db.session.scalar(links.where(EvidenceEvent.type != "anchor").limit(1)) is None:
+            continue  # a day of nothing but anchors needs none: else each would call for the next
         stamped = select(EvidenceAnchor.id).where(EvidenceAnchor.school_id == school_id, EvidenceAnchor.kind == "rfc3161", EvidenceAnchor.day == day)
         if db.session.scalar(stamped) is not None:
             continue

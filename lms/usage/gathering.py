@@ -18,8 +18,10 @@ from lms.core.models import Account, InstanceState
 from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, Person, School, SchoolClass, SchoolStage, Term
+from lms.usage.anchors import Standing
 from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 from lms.usage.models import VOID, UsageRecord
+from lms.usage.plans import closures_entered
 
 WEEK = timedelta(days=7)
 
@@ -92,6 +94,7 @@ def _stages(school_id: uuid.UUID) -> list[SchoolStage]:
 
 def day_facts(school: School, term: Term) -> Iterable[DayFact]:
     """Entries on days of the term that stand, national ones first."""
+    seen = closures_entered(school.id)  # what the chain saw is not made earlier by changing a table
     for row in roster.entries_between(school.id, term.starts_on, term.ends_on):
         if row.is_school and row.day.weekday() >= 5 and row.follows is None:
             continue  # a 调休 day counts once the school has said which weekday it follows (B1)
@@ -100,7 +103,7 @@ def day_facts(school: School, term: Term) -> Iterable[DayFact]:
             is_school=row.is_school,
             source=row.source if row.entered_by is None else "school",  # a holiday entered here is judged as a closure
             follows=row.follows,
-            entered=clock.local_date(row.entered_at, school.zone),
+            entered=clock.local_date(max(row.entered_at, seen.get(str(row.id), row.entered_at)), school.zone),
             countersigned=row.countersigned_at is not None,
             grades=frozenset(row.grades) if row.grades is not None else None,
             reason=row.reason,
@@ -109,11 +112,12 @@ def day_facts(school: School, term: Term) -> Iterable[DayFact]:
 
 def flag_facts(school: School, term: Term) -> Iterable[FlagFact]:
     """Flagged weeks of the term that stand."""
+    seen = closures_entered(school.id)
     for row in roster.flags_between(school.id, term.starts_on, term.ends_on):
         yield FlagFact(
             monday=row.monday,
             reason=row.reason,
-            entered=clock.local_date(row.entered_at, school.zone),
+            entered=clock.local_date(max(row.entered_at, seen.get(str(row.id), row.entered_at)), school.zone),
             countersigned=row.countersigned_at is not None,
             grades=frozenset(row.grades) if row.grades is not None else None,
         )
@@ -164,6 +168,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
     )
     rows = db.session.scalars(query.order_by(UsageRecord.lesson_on, UsageRecord.event_seq)).all()
     replaced = set(db.session.scalars(select(UsageRecord.corrects_id).where(UsageRecord.school_id == school_id, UsageRecord.corrects_id.is_not(None))))
+    standing = Standing(school_id, clock.now())
     for row in rows:
         if row.id in replaced or row.kind == VOID:
             continue
@@ -183,7 +188,7 @@ def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLe
             units=taught,
             subject=row.subject,
             teacher_registered=row.teacher_id in staff and (left is None or left >= row.lesson_on),
-            evidence=row.grade_of_evidence,
+            evidence=standing.of(row)[0],
             makeup_of=row.makeup_of or None,
             sitting=row.detail.get("sitting") or (str(row.lesson_id) if row.lesson_id else None),
             part_of=PartOf(row.part_of["lesson"], row.part_of["kind"], row.part_of["parts"]) if row.part_of else None,

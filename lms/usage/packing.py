@@ -138,7 +138,7 @@ def _readme(manifest: dict[str, Any], roots: Iterable[dict[str, Any]]) -> str:
     codes = [
         (root["day"], short_code(root_statement(manifest["school"], root["day"], root["first_seq"], root["last_seq"], root["root"]))) for root in roots
     ]
-    text = resources.files("lms.usage.verifier").joinpath("说明.md").read_text("utf-8")
+    text = resources.files("lms.usage.verifier").joinpath("readme.md").read_text("utf-8")
     made = clock.local(datetime.fromisoformat(manifest["made_at"].replace("Z", "+00:00")), "Asia/Shanghai")
     told = text.format(name=manifest["name"], made=f"{made:%Y-%m-%d %H:%M}", seq=manifest["head"]["seq"], hash=manifest["head"]["hash"])
     return told + "\n" + "\n".join(f"| {day} | `{code}` |" for day, code in codes[-31:]) + "\n"

@@ -22,7 +22,7 @@ from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
-from lms.usage.anchors import stamp_due
+from lms.usage.anchors import Standing, accept, countersign, file_sheet, request_of, sheet_of, stamp_due
 from lms.usage.continuity import keep_marks
 from lms.usage.evidence import LATE, Sealed, evidence_grade, independent_witnesses, open_part, sealed_part
 from lms.usage.gathering import course_of, facts_of, set_course
@@ -32,6 +32,7 @@ from lms.usage.ledger import (
     erase_person,
     origin_of,
     record_columns,
+    roots_of,
     schools,
     sign_daily_roots,
     this_key,
@@ -47,19 +48,26 @@ from lms.usage.suspicion import kept, teacher_left
 from lms.usage.verdicts import SchoolResult
 
 __all__ = [
+    "Standing",
+    "accept",
     "append_event",
     "check_link_of",
     "correct_record",
+    "countersign",
     "course_of",
     "erase_person",
     "evaluate",
     "facts_of",
+    "file_sheet",
     "judge",
     "judged",
     "record_lesson",
     "record_of",
+    "request_of",
+    "roots_of",
     "schools",
     "set_course",
+    "sheet_of",
     "sign_daily_roots",
     "verify_chain",
 ]

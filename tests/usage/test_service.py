@@ -296,9 +296,10 @@ def test_eight_writers_in_two_processes_keep_the_chain_whole(world: World, app: 
     assert db.session.scalar(select(func.count()).select_from(EvidenceSalt).where(EvidenceSalt.field == "who")) == 160
 
 
-def test_facts_come_from_the_roster(world: World) -> None:
+def test_facts_come_from_the_roster(world: World, fixed_clock: clock.FixedClock) -> None:
+    now, entered = fixed_clock.at, datetime(2026, 11, 1, tzinfo=UTC)
+    fixed_clock.at = entered
     with write():
-        entered = datetime(2026, 11, 1, tzinfo=UTC)
         rows = [
             CalendarDay(school_id=world.school.id, day=date(2026, 10, 1), is_school=False, source="national", entered_at=entered),
             CalendarDay(school_id=world.school.id, day=date(2026, 10, 10), is_school=True, follows=2, source="school", entered_at=entered),
@@ -306,6 +307,7 @@ def test_facts_come_from_the_roster(world: World) -> None:
             FlaggedWeek(school_id=world.school.id, monday=date(2026, 11, 9), reason="期中考试", entered_at=entered, grades=[5]),
         ]
         db.session.add_all(rows)
+    fixed_clock.at = now
     world.record(units=("ncet:五上-3", "zhike:x"))
     world.record(TODAY - timedelta(days=1), units=("zhike:x",))
     facts = service.facts_of(world.school.id, TODAY)
