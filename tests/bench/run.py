@@ -32,7 +32,7 @@ from lms.instance import Instance
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.teaching import service as teaching
-from tests.bench import compliance, regional
+from tests.bench import compliance, evidence, regional
 from tests.bench.closed_loop import Client, load
 from tests.bench.memory import pss_mib
 
@@ -267,6 +267,9 @@ def main() -> None:
         found = measure(Path(folder))
         found["regional"] = regional.measure(Path(folder) / "region")
         found["compliance_page"] = compliance.measure(Path(folder) / "compliance")
+        found["evidence"] = evidence.verify_ratio()
+        found["verify_ratio"] = found["evidence"]["verify_ratio"]
+        found["close_lesson"] = evidence.close_lesson(Path(folder))
     if options.beside:
         found["beside"] = beside(options.beside, found["http"])
     options.out.parent.mkdir(parents=True, exist_ok=True)

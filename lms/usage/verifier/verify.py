@@ -47,7 +47,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "missing": (N_("缺少第 %(seq)s 环，下一条是第 %(next)s 环"), "link %(seq)s is missing, the next one is %(next)s"),
     "changed": (N_("内容与它的哈希不符：记录被改动"), "the content does not fit its hash: the record was changed"),
     "unreadable": (N_("内容不是 JSON"), "the content is not JSON"),
-    "not-canonical": (N_("内容不是规范 JSON（RFC 8785）"), "the content is not canonical JSON (RFC 8785)"),
+    "not-canonical": (N_("内容不是规范 JSON（RFC 8785）：键重复或次序不对"), "the content is not canonical JSON (RFC 8785): keys twice or out of order"),
     "unlinked": (N_("没有接在前一环之后：记录被删除、插入或调换"), "it does not follow the link before it: a record was deleted, inserted or moved"),
     "columns": (N_("表中的 %(names)s 与内容不符"), "the columns %(names)s differ from the content"),
     "school": (N_("这一环属于另一所学校"), "the link belongs to another school"),
@@ -107,6 +107,16 @@ def fault(at_seq: int, what: str, /, **facts: Any) -> Fault:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _ordered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs) or sorted(made) != list(made):
+        raise KeyError("keys twice or out of order: two readers might read it differently")
+    return made
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_ordered).decode
 
 
 def canonical(value: Any) -> bytes:
@@ -203,18 +213,15 @@ class Walk:
     def read(self, text: str, kept_hash: str | None = None) -> dict[str, Any] | None:
         """Check that a text is the next link, take its hash in, and give its body."""
         seq = self.seq + 1
-        raw = text.encode()
-        hashed = hashlib.sha256(raw).hexdigest()
+        hashed = hashlib.sha256(text.encode()).hexdigest()
         if kept_hash is not None and kept_hash != hashed:
             return self._stop(fault(seq, "changed"))
         try:
-            body = json.loads(raw)
-        except ValueError:
-            return self._stop(fault(seq, "unreadable"))
-        if not isinstance(body, dict) or _encode(body) != text:
-            return self._stop(fault(seq, "not-canonical"))
-        if body.get("seq") != seq:
-            return self._stop(fault(seq, "missing", seq=seq, next=body.get("seq")))
+            body = _decode(text)
+        except (KeyError, ValueError) as error:
+            return self._stop(fault(seq, "not-canonical" if isinstance(error, KeyError) else "unreadable"))
+        if not isinstance(body, dict) or body.get("seq") != seq:
+            return self._stop(fault(seq, "missing", seq=seq, next=body.get("seq") if isinstance(body, dict) else None))
         if body.get("prev") != self.prev:
             return self._stop(fault(seq, "unlinked"))
         if body.get("school") != self.school:
@@ -551,22 +558,17 @@ def as_json(walk: Walk, english: bool = False) -> dict[str, Any]:
     }
 
 
-def say(result: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> None:
-    """Print the result for people."""
-    if result["ok"]:
-        print(f"完整 / whole: {result['length']} 环 links, 来源 origin {'、'.join(result['origins']) or '-'}, 已签至 signed until {result['signed_until']}")
-    else:
-        print(f"断裂 / broken: 第 {result['first_broken']} 环 link {result['first_broken']} [{result['code']}]")
-        print(f"  {result['reason']}\n  {result['reason_en']}")
-    if "simulated" in result["origins"]:
-        print("注意：模拟数据，不能作为开课证明 / simulated data, no proof of teaching")
+def said(result: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> str:
+    """The result for people."""
+    head = f"完整 / whole: {result['length']} 环 links, 来源 origin {'、'.join(result['origins']) or '-'}, 已签至 signed until {result['signed_until']}"
+    if not result["ok"]:
+        head = f"断裂 / broken: 第 {result['first_broken']} 环 link {result['first_broken']} [{result['code']}]\n  {result['reason']}\n  {result['reason_en']}"
+    fake = ["注意：模拟数据，不能作为开课证明 / simulated data, no proof of teaching"] if "simulated" in result["origins"] else []
     grades = "  ".join(f"{name} {count}" for name, count in result["grades"].items())
-    print(f"证据等级 grades: {grades}；校外锚定 anchors {result['anchors']}；更正 corrections {result['corrections']}；删除 erasures {result['erasures']}")
-    print(f"课表 timetable: {result['plans'] or '-'}（scheduled 按课表, changed 课前调课, unscheduled 课表外）")
-    for code, day in codes:
-        print(f"签字表 sheet {code}: {day or '不在每日根之中 / none of the roots'}")
-    for remark in result["remarks"]:
-        print(f"- {remark['text']}")
+    told = f"证据等级 grades: {grades}；校外锚定 anchors {result['anchors']}；更正 corrections {result['corrections']}；删除 erasures {result['erasures']}"
+    plans = f"课表 timetable: {result['plans'] or '-'}（scheduled 按课表, changed 课前调课, unscheduled 课表外）"
+    sheets = [f"签字表 sheet {code}: {day or '不在每日根之中 / none of the roots'}" for code, day in codes]
+    return "\n".join([head, *fake, told, plans, *sheets, *(f"- {remark['text']}" for remark in result["remarks"])])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -587,10 +589,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     codes, result = check_codes(walk, pack.roots, options.code), as_json(walk)
-    if options.json:
-        print(json.dumps({**result, "codes": dict(codes)}, ensure_ascii=False, indent=2))
-    else:
-        say(result, codes)
+    print(json.dumps({**result, "codes": dict(codes)}, ensure_ascii=False, indent=2) if options.json else said(result, codes))
     return 0 if result["ok"] and all(day for _, day in codes) else 1
 
 
