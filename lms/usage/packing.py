@@ -50,6 +50,7 @@ def write_pack(school_id: uuid.UUID, term: Term, target: Path, now: datetime) ->
         "keys.json": _json(keys),
         "records.json": _json(records),
         "flags.json": _json(flags_of_term(school_id, term)),
+        "sample.py": resources.files("lms.usage.verifier").joinpath("sample.py").read_bytes(),
         "verify.py": resources.files("lms.usage.verifier").joinpath("verify.py").read_bytes(),
     }
     manifest = {

@@ -39,6 +39,7 @@ from lms.usage.corrections import service as corrected
 from lms.usage.corrections.views import KINDS as RECORD_KINDS
 from lms.usage.corrections.views import bp as corrections
 from lms.usage.evidence import WITNESS_NAMES
+from lms.usage.evidence_views import bp as evidence
 from lms.usage.hours_views import bp as hours
 from lms.usage.lessons import KIND_NAMES
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
@@ -57,6 +58,7 @@ JOBS = (digest.digest_due,)  # declared when these pages are loaded
 bp = Blueprint("usage", __name__, template_folder="templates")
 bp.register_blueprint(papers)
 bp.register_blueprint(hours)
+bp.register_blueprint(evidence)
 bp.register_blueprint(ahead)
 bp.register_blueprint(rulebook)
 bp.register_blueprint(schoolyear)
