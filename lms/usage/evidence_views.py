@@ -17,19 +17,29 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
 from lms.core.audit import audit
-from lms.core.auth import current_account, current_school_id, require
+from lms.core.auth import (
+    check_lock,
+    clear_failures,
+    current_account,
+    current_school_id,
+    matches,
+    name_subject,
+    note_failure,
+    require,
+    waste_time,
+)
 from lms.core.db import db, write
 from lms.core.errors import Invalid, Refused
+from lms.core.models import Account
 from lms.core.qr import drawn
 from lms.roster import service as roster
 from lms.roster.models import SchoolClass, Term
 from lms.usage import anchors
 from lms.usage.anchors import Standing
-from lms.usage.forms import second_person
 from lms.usage.gathering import term_for
 from lms.usage.ledger import roots_of
 from lms.usage.lessons import KIND_NAMES
-from lms.usage.models import UsageRecord
+from lms.usage.models import VOID, UsageRecord
 from lms.usage.packing import write_pack
 from lms.usage.spotcheck import draw_sample
 from lms.usage.suspicion import found_in
@@ -79,7 +89,7 @@ def _shares(school_id: uuid.UUID, term: Term) -> dict[str, int]:
     ).all()
     replaced = {row.corrects_id for row in rows}
     for row in rows:
-        if row.id not in replaced:
+        if row.id not in replaced and row.kind != VOID:
             found[standing.of(row)[0]] += 1
     return found
 
@@ -118,10 +128,25 @@ def sheet() -> str:
 def file_sheet() -> BaseResponse:
     """File a signed sheet by its short code or its scanned QR code; the second person signs with own name and password."""
     school_id = current_school_id()
-    second = second_person(request.form.get("second", ""), request.form.get("second_password", ""), school_id)
+    second = _second_person(request.form.get("second", ""), request.form.get("second_password", ""), school_id)
     row = anchors.file_sheet(current_account(), second, school_id, request.form.get("code", ""))
     flash(_("已归档：%(day)s 的每日根。", day=row.day.isoformat()))
     return redirect(url_for("usage.evidence.index"))
+
+
+def _second_person(username: str, password: str, school_id: uuid.UUID) -> Account:
+    """The colleague who signs beside the acting one; failures count and lock as at sign-in."""
+    query = select(Account).where(Account.username == username.strip(), Account.kind == "staff", Account.organisation_id == school_id)
+    account: Account | None = db.session.scalar(query)
+    subject = f"account:{account.id}" if account is not None else name_subject(username.strip())
+    check_lock(subject)
+    if account is not None and account.active and matches(account.password_hash, password):
+        clear_failures(subject)
+        return account
+    if account is None:
+        waste_time(password)
+    note_failure(school_id, subject)
+    raise Invalid("second-person", _l("另一位签字人的用户名或密码不对。"), remedy=_l("请签字人本人输入。"), where="second", clause="B10")
 
 
 @bp.get("/request.json")

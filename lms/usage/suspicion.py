@@ -11,7 +11,7 @@ from lms.core.db import db
 from lms.roster.models import Person, Term
 from lms.usage.ledger import this_key
 from lms.usage.lesson_facts import LessonFacts
-from lms.usage.models import UsageRecord
+from lms.usage.models import VOID, UsageRecord
 from lms.usage.plausibility import Entry, Flag, school_flags
 from lms.usage.reasons import Reason
 
@@ -37,7 +37,7 @@ def found_in(school_id: uuid.UUID, term: Term) -> list[Flag]:
     query = select(UsageRecord).where(UsageRecord.school_id == school_id, UsageRecord.lesson_on.between(term.starts_on, term.ends_on))
     rows = db.session.scalars(query.order_by(UsageRecord.event_seq)).all()
     replaced = {row.corrects_id for row in rows if row.corrects_id}
-    standing = [row for row in rows if row.id not in replaced]
+    standing = [row for row in rows if row.id not in replaced and row.kind != VOID]
     entries = [
         Entry(
             str(row.id), str(row.teacher_id), str(row.class_id), str(row.room_id or ""), row.started_at, row.ended_at, row.created_at, row.kind,

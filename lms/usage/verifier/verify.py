@@ -447,7 +447,7 @@ class Story:
         for key, record in self.records.items():
             anchored = self.anchored_at(record["seq"]) if record["evidence"] == "A" else None
             timely = anchored is not None and moment(anchored) - moment(record["ended_at"]) <= ANCHORED
-            found["B" if record["evidence"] == "A" and not timely else record["evidence"]] += key not in self.corrected
+            found["B" if record["evidence"] == "A" and not timely else record["evidence"]] += key not in self.corrected and record["kind"] != "void"
         return found
 
 
