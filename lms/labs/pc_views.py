@@ -71,12 +71,15 @@ def _words(body: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 @bp.get("/labs/pc/<ticket>")
-def own_page(ticket: str) -> BaseResponse | str:
+def own_page(ticket: str) -> BaseResponse:
     """The PC's first page: into its seat, or its code until somebody has bound it; loads itself anew."""
     pc = pcs.by_ticket(ticket)
     seat = pcs.seat_of(pc)
     if seat is None or pcs.clashes(pc):
-        return render_template("labs/pc_waiting.html", pc=pc, clash=pcs.clashes(pc), room=get_row(Room, pc.room_id, pc.school_id))
+        clash = pcs.clashes(pc)
+        page = make_response(render_template("labs/pc_waiting.html", pc=pc, clash=clash, room=get_row(Room, pc.room_id, pc.school_id)))
+        page.headers["X-Pc-State"] = "clash" if clash else "waiting"
+        return page
     response = make_response(redirect(url_for("teaching.seat")))
     response.set_cookie(
         roster.SEAT_COOKIE, pcs.cookie_of(pc, seat), max_age=400 * 86400, httponly=True, samesite="Lax", secure=request.is_secure

@@ -130,7 +130,7 @@ class Tokens:
         if re.fullmatch(r"#[0-9a-fA-F]{3,8}", value):
             digits = value[1:] if len(value) > 5 else "".join(2 * sign for sign in value[1:])
             parts = [int(digits[at : at + 2], 16) / 255 for at in range(0, len(digits), 2)]
-            return from_rgb(*parts[:3], parts[3] if len(parts) > 3 else 1.0)
+            return from_rgb(parts[0], parts[1], parts[2], parts[3] if len(parts) > 3 else 1.0)
         call_of = call(value)
         if call_of is None:
             return {"white": from_rgb(1, 1, 1), "black": from_rgb(0, 0, 0)}.get(value)
@@ -144,7 +144,8 @@ class Tokens:
         if name in ("rgb", "rgba"):
             numbers = re.findall(r"[0-9.]+", self.text(inside) if inside.startswith("var") else inside)
             if "var" not in inside and len(numbers) in (3, 4):
-                return from_rgb(*(float(one) / 255 for one in numbers[:3]), float(numbers[3]) if len(numbers) > 3 else 1.0)
+                red, green, blue = (float(one) / 255 for one in numbers[:3])
+                return from_rgb(red, green, blue, float(numbers[3]) if len(numbers) > 3 else 1.0)
         return None
 
     def oklch(self, inside: str) -> Colour | None:
