@@ -1,0 +1,1 @@
+"""The county's countersignature of calendar entries between two installations, by file (校历会签文件)."""
