@@ -137,6 +137,7 @@ def test_a_browser_that_is_too_old_is_told_so(tmp_path: Path, missing: str) -> N
 def test_every_page_begins_with_the_question() -> None:
     bare = (ROOT / "lms" / "templates" / "bare.html").read_text("utf-8")
     assert bare.index("old_browser.js") < bare.index("block head")
+    assert '<div hidden id="old-browser"' in bare
     assert 'id="old-browser-version"' in bare
     alone = [path for path in (ROOT / "lms").rglob("templates/**/*.html") if "<html" in path.read_text("utf-8") and path.name != "bare.html"]
     assert [path.name for path in alone if "<script" in path.read_text("utf-8")] == []
