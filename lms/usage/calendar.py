@@ -97,8 +97,10 @@ def grade_calendar(facts: Facts, grade: int, parameters: CalendarParameters) -> 
     day = facts.term_start
     while day <= facts.term_end:
         is_school = day.weekday() < 5
-        for fact in sorted(facts_of_day.get(day, ()), key=lambda entry: entry.source != "national"):  # the school's word comes last
-            why = closure_refused(fact, parameters)
+        for fact in sorted(
+            facts_of_day.get(day, ()), key=lambda entry: entry.source != "national"
+        ):  # the school's word comes last
+            why = closure_refused(fact, parameters) or swap_refused(fact)
             if why is None:
                 is_school = fact.is_school
             else:
@@ -106,7 +108,14 @@ def grade_calendar(facts: Facts, grade: int, parameters: CalendarParameters) -> 
         if is_school:
             days.append(day)
         day += ONE_DAY
-    return GradeCalendar(parameters, facts.term_start, facts.term_end, tuple(days), tuple(_judged_flags(facts, grade, parameters)), tuple(refused))
+    return GradeCalendar(
+        parameters,
+        facts.term_start,
+        facts.term_end,
+        tuple(days),
+        tuple(_judged_flags(facts, grade, parameters)),
+        tuple(refused),
+    )
 
 
 def closure_refused(fact: DayFact, parameters: CalendarParameters) -> Reason | None:
@@ -123,9 +132,24 @@ def closure_refused(fact: DayFact, parameters: CalendarParameters) -> Reason | N
     )
 
 
+def swap_refused(fact: DayFact) -> Reason | None:
+    """Why a 调休 day of the national table does not count: the school has not declared it with the weekday that it follows."""
+    if not fact.is_school or fact.source != "national" or fact.day.weekday() < 5 or fact.follows is not None:
+        return None
+    return reason(
+        "swap-undeclared",
+        N_("%(day)s 国家调休上班，学校没有登记按星期几的课表上课，不算上课日"),
+        day=fact.day.isoformat(),
+    )
+
+
 def _judged_flags(facts: Facts, grade: int, parameters: CalendarParameters) -> list[tuple[date, Flag]]:
     first = monday_of(facts.term_start)
-    concerned = [fact for fact in facts.flags if first <= fact.monday <= facts.term_end and (fact.grades is None or grade in fact.grades)]
+    concerned = [
+        fact
+        for fact in facts.flags
+        if first <= fact.monday <= facts.term_end and (fact.grades is None or grade in fact.grades)
+    ]
     best: dict[date, FlagFact] = {}
     for fact in concerned:  # of several entries for one week the strongest holds: countersigned, else the earliest
         held = best.get(fact.monday)
@@ -138,7 +162,11 @@ def _judged_flags(facts: Facts, grade: int, parameters: CalendarParameters) -> l
         if fact.countersigned:
             verdict = Flag(fact, True, reason("flag-countersigned", N_("%(why)s周，区县已确认"), why=fact.reason))
         elif fact.entered is None or fact.entered >= monday:
-            verdict = Flag(fact, False, reason("flag-late", N_("%(why)s周在当周星期一或之后才登记，且未经区县确认，不予扣除"), why=fact.reason))
+            verdict = Flag(
+                fact,
+                False,
+                reason("flag-late", N_("%(why)s周在当周星期一或之后才登记，且未经区县确认，不予扣除"), why=fact.reason),
+            )
         elif used >= parameters.flags_without_countersign:
             limit = parameters.flags_without_countersign
             text = N_("%(why)s周超出每学期每年级 %(limit)s 个未经区县确认的非教学周，不予扣除")

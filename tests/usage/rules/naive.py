@@ -60,6 +60,8 @@ def is_school_day(document: Document, day: date, grade: int) -> bool:
             entered = iso(entry.get("entered"))
             if entered is None or entered > day + timedelta(days=3):
                 continue
+        if entry["school"] and entry in national and day.isoweekday() > 5 and entry.get("follows") is None:
+            continue  # a 调休 day that the school has not declared with its weekday
         answer = entry["school"]
     return answer
 

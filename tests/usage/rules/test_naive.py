@@ -170,7 +170,7 @@ def day_entries(draw: st.DrawFn) -> dict[str, Any]:
                 "entered": entered,
                 "countersigned": countersigned and shift > 3,
                 "grades": grades,
-                "follows": "monday",
+                "follows": "monday" if shift else None,
             }
             found.setdefault(each.isoformat(), []).append(entry)
     return found
