@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from io import BytesIO, StringIO
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -104,7 +107,7 @@ def test_another_school_sees_nothing_of_it(campus: Campus, client: FlaskClient) 
     assert json.loads(client.get(f"/usage/papers/ledger/{MONTH}.json").data)["lessons"] == []
 
 
-def test_the_folder_is_numbered_and_its_word_contents_name_every_file(admin: FlaskClient) -> None:
+def test_the_folder_is_numbered_and_its_word_contents_name_every_file(admin: FlaskClient, tmp_path: Path) -> None:
     token = re.search(r'name="csrf_token" value="([^"]+)"', page(admin, "/usage/papers/"))
     answer = admin.post("/usage/papers/dossier.zip", data={"csrf_token": token[1] if token else ""})
     assert answer.status_code == 200, answer.text[:500]
@@ -112,6 +115,11 @@ def test_the_folder_is_numbered_and_its_word_contents_name_every_file(admin: Fla
         names = [name.split("/", 1)[1] for name in folder.namelist()]
         (contents,) = (name for name in folder.namelist() if name.endswith("00 目录.docx"))
         document = Document(BytesIO(folder.read(contents)))
+        (pack,) = (name for name in folder.namelist() if name.endswith("证据包.zip"))
+        (verifier,) = (name for name in folder.namelist() if name.endswith("verify.py"))
+        folder.extractall(tmp_path)
+    checked = subprocess.run([sys.executable, tmp_path / verifier, tmp_path / pack], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     named = {row.cells[4].text for row in document.tables[0].rows[1:]}
     assert named == set(names) - {"00 目录.docx"}
     assert {"01 开课频次", "03 证据与核验"} <= {name.split("/")[0] for name in named}

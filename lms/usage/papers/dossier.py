@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterable
@@ -9,19 +10,21 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from lms.core import paper
+from lms.core import clock, paper
 from lms.core.db import db
 from lms.courses.models import CatalogueUnit
-from lms.roster.models import Room, School
+from lms.roster.models import Room, School, Term
 from lms.usage import policies
 from lms.usage.export import workbook_of
 from lms.usage.gathering import facts_of, term_for
+from lms.usage.packing import write_pack
 from lms.usage.papers import files, word
 from lms.usage.papers.sheets import TITLES, Kind, months, sheet
 from lms.usage.rulebook.service import rules_for
@@ -86,7 +89,7 @@ def _papers(school: School, today: date, *, simulated: bool) -> Iterable[Paper]:
     yield from _sheets("GS-18", school.id, 1, "ledger", wanted, None, simulated=simulated)
     for room in db.session.scalars(select(Room).where(Room.school_id == school.id).order_by(Room.code)):
         yield from _sheets("HN-19", school.id, 2, "lab-log", wanted, room, simulated=simulated)
-    yield from _evidence()
+    yield from _evidence(school, term)
 
 
 def _sheets(
@@ -112,7 +115,11 @@ def _sheets(
         yield Paper(indicator, clause, name, f"{name}.xlsx", files.as_xlsx(one, simulated=simulated))
 
 
-def _evidence() -> Iterable[Paper]:
+def _evidence(school: School, term: Term) -> Iterable[Paper]:
+    with tempfile.TemporaryDirectory() as folder:
+        pack = Path(folder) / "pack.zip"
+        write_pack(school.id, term, pack, clock.now())
+        yield Paper(3, "B10", _("证据包（人数与代号，无姓名）"), _("证据包") + ".zip", pack.read_bytes())
     yield Paper(
         3,
         "B10",
