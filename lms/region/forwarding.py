@@ -14,10 +14,11 @@ from lms.core.db import db, write
 from lms.core.errors import ZhikeError
 from lms.core.models import Account
 from lms.region import line
+from lms.region.archive import batch_path
 from lms.region.batches import zipped
-from lms.region.intake import INNER, RECEIPT, batch_path
 from lms.region.models import HandedBatch, Uplink
 from lms.region.office import need_office, office
+from lms.region.trust import INNER, RECEIPT
 
 log = logging.getLogger("lms.region")
 

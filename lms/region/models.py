@@ -56,7 +56,8 @@ class Subordinate(Base):
     """A school or office below this one (下级), enrolled by a one-time code or by the fingerprint of its key, never silently.
 
     ``number`` names it in the result files. ``organisation_id`` is set at the first contact. ``via_id``: the office that forwards for it.
-    ``seq``, ``hash``, ``keys``, ``tail``, ``rooted``, ``root_day``, ``last_day``: what is known of a school's chain (rules.Known).
+    ``seq``, ``hash``, ``keys``, ``tail``, ``rooted``, ``root_day``, ``last_day``: what is known of a school's chain (rules.Known);
+    ``calendar``: its closures and flagged weeks (rules.calendar_after).
     Personal data: none.
     """
 
@@ -84,6 +85,7 @@ class Subordinate(Base):
     tail: Mapped[list[str]] = mapped_column(default=list)
     rooted: Mapped[int] = mapped_column(default=0)
     root_day: Mapped[str] = mapped_column(String(10), default="")
+    calendar: Mapped[dict[str, Any]] = mapped_column(default=dict)
     last_day: Mapped[date | None]
     handed_at: Mapped[datetime | None]
     refused_at: Mapped[datetime | None]
@@ -94,7 +96,7 @@ class Subordinate(Base):
 class HandedBatch(SchoolRow, Base):
     """A batch that a school below handed up (上报批次); the file lies in ``<data_dir>/region/batches``.
 
-    ``state``: applied | waiting (links before it are missing). ``forwarded_at``: when the office above receipted it. Personal data: none.
+    ``state``: applied | waiting (links before it are missing) | lost (a declared restore). ``forwarded_at``: when the office above receipted it. Personal data: none.
     """
 
     __tablename__ = "handed_batch"

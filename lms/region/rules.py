@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 from lms.usage.verifier import verify
 
-Step = Literal["new", "known", "gap", "fork"]
+if TYPE_CHECKING:
+    from lms.roster.calendar import NationalDay
+    from lms.usage.facts import Facts
+
 STALE_DAYS = 35
 RECORD_FIELDS = ("class", "lesson_on", "minutes", "class_hours", "kind", "present", "on_leave")
 
@@ -69,16 +72,70 @@ class _Walk(verify.Walk):
         self._key(self.seq, body)
 
 
-def step_of(known: Known, batch_first: int, batch_last: int, hashes: Sequence[str], prev: str) -> Step:
-    """Whether a batch continues what is known: ``new`` (also where only roots or results are), ``known`` already, ``gap`` before it, or a ``fork`` that contradicts it."""
-    if batch_first > known.seq + 1:
-        return "gap"
-    if batch_first == known.seq + 1:
-        return "new" if prev == known.hash else "fork"
-    if batch_last >= known.seq:
-        at_head = hashes[known.seq - batch_first] if known.seq - batch_first < len(hashes) else ""
-        return "new" if at_head == known.hash else "fork"
-    return "known"
+def departs(held: Mapping[int, str], first: int, hashes: Sequence[str], prev: str) -> int | None:
+    """The first seq at which a batch contradicts the links that are held, None where it agrees with all of them."""
+    if held.get(first - 1, prev) != prev:
+        return first - 1
+    return next((first + at for at, one in enumerate(hashes) if held.get(first + at, one) != one), None)
+
+
+def declares_restore(links: Sequence[str]) -> bool:
+    """Whether what departs begins with a declared restore; a new key may be announced before it."""
+    for text in links[:2]:
+        try:
+            kind = json.loads(text).get("type")
+        except (ValueError, AttributeError):
+            return False
+        if kind == "restore":
+            return True
+        if kind != "key-changed":
+            return False
+    return False
+
+
+def calendar_after(
+    calendar: Mapping[str, Mapping[str, Any]], bodies: Iterable[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Closures and flagged weeks as the chain has them: id → kind, on, school, grades, follows, and the day on which the chain first saw it so."""
+    found = {key: dict(row) for key, row in calendar.items()}
+    for body in bodies:
+        if body["type"] != "calendar-changed":
+            continue
+        entered = (verify.moment(body["at"]) + timedelta(minutes=body["payload"]["offset"])).date().isoformat()
+        for row in body["payload"]["set"]:
+            kept = {name: row[name] for name in ("kind", "on", "school", "grades", "follows")}
+            before = found.get(row["id"])
+            if before is None or any(before[name] != value for name, value in kept.items()):
+                found[row["id"]] = {**kept, "entered": entered, "countersigned": ""}
+        for key in body["payload"]["removed"]:
+            found.pop(key, None)
+    return found
+
+
+def with_calendar(facts: Facts, calendar: Mapping[str, Mapping[str, Any]], national: Iterable[NationalDay]) -> Facts:
+    """The facts with closures and flagged weeks as the chain has them: one that is not on it falls away, one that was entered later than
+    told counts as entered then, and only this office's own countersignature counts."""
+    holidays = {(one.day, one.is_school) for one in national}
+    rows = {
+        (row["kind"], row["on"], row["school"], tuple(sorted(row["grades"] or ()))): row for row in calendar.values()
+    }
+    days, flags = [], []
+    for day in facts.days:
+        row = rows.get(("day", day.day.isoformat(), day.is_school, tuple(sorted(day.grades or ()))))
+        if day.source == "national" and (day.day, day.is_school) in holidays:
+            days.append(day)
+        elif row is not None:
+            days.append(replace(day, **_as_seen(row, day.entered)))
+    for flag in facts.flags:
+        row = rows.get(("week", flag.monday.isoformat(), False, tuple(sorted(flag.grades or ()))))
+        if row is not None:
+            flags.append(replace(flag, **_as_seen(row, flag.entered)))
+    return replace(facts, days=tuple(days), flags=tuple(flags))
+
+
+def _as_seen(row: Mapping[str, Any], told: date | None) -> dict[str, Any]:
+    seen = date.fromisoformat(row["entered"])
+    return {"entered": max(told or seen, seen), "countersigned": bool(row["countersigned"])}
 
 
 def check_inside(hashes: Sequence[str], links: Sequence[str], first: int, prev: str) -> Fault | None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import zipfile
 from collections.abc import Callable
-from datetime import date, timedelta
+from contextlib import closing
+from datetime import date, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import db, new_id, write
 from lms.core.errors import Refused, ZhikeError
 from lms.core.models import Account
 from lms.region import batches, office, questions, service, uplink
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
+from lms.roster.models import FlaggedWeek
 from lms.usage import service as usage
-from lms.usage.ledger import this_key
+from lms.usage.chain import stamp
+from lms.usage.ledger import append_event, this_key
 from lms.usage.models import EvidenceAnchor, EvidenceEvent, UsageRecord
 from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
 
@@ -325,3 +331,102 @@ def test_the_zip_opens_everywhere(below: Place, here: Place, fixed_clock: clock.
     enrol_by_key(here, below, below.ids["school"])
     with zipfile.ZipFile(BytesIO(file_of(below))) as archive:
         assert archive.testzip() is None
+
+
+def put_back(below: Place, copy: Path, at: datetime, *, declared: bool) -> None:
+    """An old database takes the place of the school's; said so, or in silence."""
+    below.close()
+    with below.inside():
+        path = db.engine.url.database
+        assert path is not None
+        for suffix in ("-wal", "-shm"):
+            Path(path + suffix).unlink(missing_ok=True)
+        shutil.copyfile(copy, path)
+        if declared:
+            told = {"made_at": stamp(at), "restored_at": stamp(at), "goes_on_after": 1, "known_until": None}
+            append_event(below.ids["school"], "restore", told, (), at)
+
+
+def saved(below: Place, target: Path) -> Path:
+    with below.inside():
+        path = db.engine.url.database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    return target
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_old_database_put_back_is_declared_or_refused(
+    here: Place,
+    below: Place,
+    tmp_path: Path,
+    fixed_clock: clock.FixedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    declared: bool,
+) -> None:
+    small_steps(monkeypatch, 6)
+    enrol_by_key(here, below, below.ids["school"])
+    teach(below, fixed_clock, AUTUMN, [1])
+    give_back(below, bring(here, file_of(below)))
+    teach(below, fixed_clock, AUTUMN, [2], classes=(0, 1))
+    copy = saved(below, tmp_path / "old.sqlite")
+    teach(below, fixed_clock, AUTUMN, [2], classes=(2, 3))
+    give_back(below, bring(here, file_of(below)))
+    assert count(here, HandedRecord) == 8
+    put_back(below, copy, fixed_clock.at, declared=declared)
+    teach(below, fixed_clock, AUTUMN, [3], classes=(1,))
+    if not declared:
+        with pytest.raises(Refused, match="forked") as refused:
+            bring(here, file_of(below))
+        assert "环" in str(refused.value.message)
+        assert count(here, HandedRecord) == 8
+        return
+    outcomes = bring(here, file_of(below))
+    give_back(below, outcomes)
+    assert count(here, HandedRecord) == count(below, UsageRecord) == 7
+    with here.inside():
+        assert "lost" in set(db.session.scalars(select(HandedBatch.state)))
+        found = db.session.scalars(select(Subordinate)).one()
+    with below.inside():
+        assert uplink.hash_at(below.ids["school"], found.seq) == found.hash
+    teach(below, fixed_clock, AUTUMN, [4])
+    bring(here, file_of(below))
+    assert count(here, HandedRecord) == count(below, UsageRecord) == 11
+
+
+def test_a_flag_counts_from_when_the_chain_saw_it(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    """The school's administrator back-dates a flagged week in the database: the office judges by the chain."""
+    teach(below, fixed_clock, AUTUMN, [1, 2, 4])
+    enrol_by_key(here, below, below.ids["school"])
+    monday = date(2026, 9, 28)
+    with below.inside(), write() as session:
+        entered = fixed_clock.at - timedelta(days=30)
+        session.add(
+            FlaggedWeek(
+                id=new_id(),
+                school_id=below.ids["school"],
+                monday=monday,
+                reason="考试",
+                entered_at=entered,
+                grades=None,
+            )
+        )
+    with below.inside():
+        facts = usage.facts_of(below.ids["school"], fixed_clock.at.date())
+        assert [flag.entered for flag in facts.flags] == [(fixed_clock.at - timedelta(days=30)).date()]
+        told = usage.evaluate(below.ids["school"], "fortnightly", fixed_clock.at.date())
+    number = enrol_number(here)
+    bring(here, file_of(below))
+    with here.inside():
+        service.refresh()
+        with connect() as connection:
+            found = {
+                one.id: one for one in questions.classes_of(connection, service.results_folder(), "fortnightly", number)
+            }
+    assert all(one.effective == told["classes"][key]["effective_weeks"] + 1 for key, one in found.items())
+
+
+def enrol_number(here: Place) -> int:
+    with here.inside():
+        return db.session.scalars(select(Subordinate.number)).one()

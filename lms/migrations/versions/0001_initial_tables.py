@@ -414,6 +414,7 @@ def upgrade() -> None:
         sa.Column("tail", sa.JSON(), nullable=False),
         sa.Column("rooted", sa.Integer(), nullable=False),
         sa.Column("root_day", sa.String(length=10), nullable=False),
+        sa.Column("calendar", sa.JSON(), nullable=False),
         sa.Column("last_day", sa.Date(), nullable=True),
         sa.Column("handed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
