@@ -7,26 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from lms.usage.calendar import GradeCalendar, grade_calendar
-from lms.usage.facts import ClassFact, Facts
+from lms.usage.facts import Facts
 from lms.usage.lessons import is_class
 from lms.usage.packs import Policy
 from lms.usage.verdicts import ClassResult, SchoolResult, StageResult, exists_on, judge_stage, school_verdict
+from lms.usage.windows import Window, window_of
 
-JudgeClass = Callable[[Facts, ClassFact, GradeCalendar, Any], ClassResult]
+JudgeClass = Callable[[Window, Any], ClassResult]
 
 
 def judge_school(facts: Facts, rule: Policy, judge_class: JudgeClass) -> SchoolResult:
     """Verdict of the school; the parameters of ``rule`` have the sections ``calendar``, ``lessons`` and ``spread``."""
-    calendars = {
-        grade: grade_calendar(facts, grade, rule.parameters.calendar)
-        for grade in sorted({one.grade for one in facts.classes})
-    }
-    with_flags = _judge_classes(facts, rule, judge_class, calendars)
+    parameters = rule.parameters
+    calendars = _calendars(facts, parameters)
+    windows = [window_of(facts, one, calendars[one.grade], parameters.lessons) for one in facts.classes]
+    with_flags = tuple(judge_class(window, parameters) for window in windows)
     bare = with_flags
     if facts.flags:
-        without = facts.without_flags()
-        plain = {grade: grade_calendar(without, grade, rule.parameters.calendar) for grade in calendars}
-        bare = _judge_classes(without, rule, judge_class, plain)
+        plain = _calendars(facts.without_flags(), parameters)
+        bare = tuple(judge_class(one.over(plain[one.cohort.grade]), parameters) for one in windows)
     classes = tuple(
         dataclasses.replace(one, without_flags=other.verdict) for one, other in zip(with_flags, bare, strict=True)
     )
@@ -44,10 +43,9 @@ def judge_school(facts: Facts, rule: Policy, judge_class: JudgeClass) -> SchoolR
     )
 
 
-def _judge_classes(
-    facts: Facts, rule: Policy, judge_class: JudgeClass, calendars: dict[int, GradeCalendar]
-) -> tuple[ClassResult, ...]:
-    return tuple(judge_class(facts, cohort, calendars[cohort.grade], rule.parameters) for cohort in facts.classes)
+def _calendars(facts: Facts, parameters: Any) -> dict[int, GradeCalendar]:
+    grades = sorted({one.grade for one in facts.classes})
+    return {grade: grade_calendar(facts, grade, parameters.calendar) for grade in grades}
 
 
 def _stages(facts: Facts, results: tuple[ClassResult, ...], rule: Policy) -> tuple[StageResult, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from lms.usage.lessons import JudgedLesson, LessonParameters, judge_lessons
 class Window:
     """A class in its window W: the weeks of W, and the rows of the class as judged at ``as_of``."""
 
+    cohort: ClassFact
     as_of: date
     start: date
     end: date
@@ -33,6 +34,11 @@ class Window:
         """Days that have their counted lesson."""
         return frozenset(one.lesson.date for one in self.counted)
 
+    def over(self, calendar: GradeCalendar) -> Window:
+        """The same lessons in another calendar of the grade."""
+        weeks = calendar.weeks(self.start, self.end) if self.start <= self.end else ()
+        return replace(self, calendar=calendar, weeks=weeks)
+
     def effective(self, *, finished_at: date) -> tuple[Week, ...]:
         """Effective weeks with no school day inside W after ``finished_at`` (B2 step 1)."""
         return tuple(week for week in self.weeks if self.calendar.is_effective(week) and week.days[-1] <= finished_at)
@@ -48,7 +54,7 @@ def window_of(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, paramete
     start = max(day for day in (facts.term_start, cohort.created, cohort.admitted) if day is not None)
     weeks = calendar.weeks(start, facts.term_end) if start <= facts.term_end else ()
     lessons = judge_lessons(facts, cohort, start, facts.term_end, parameters)
-    return Window(facts.as_of, start, facts.term_end, weeks, calendar, lessons)
+    return Window(cohort, facts.as_of, start, facts.term_end, weeks, calendar, lessons)
 
 
 def longest_run(marks: Iterable[bool]) -> int:
@@ -75,4 +81,6 @@ def latest_days(room: Sequence[tuple[Sequence[date], int]], needed: int) -> tupl
 
 def free_days(weeks: Iterable[Week], window: Window) -> list[date]:
     """School days after ``as_of`` without a counted lesson, latest first."""
-    return sorted((day for week in weeks for day in week.days if day > window.as_of and day not in window.taken), reverse=True)
+    return sorted(
+        (day for week in weeks for day in week.days if day > window.as_of and day not in window.taken), reverse=True
+    )

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from lms.usage.calendar import CalendarParameters, GradeCalendar, Week, monday_of
-from lms.usage.facts import ClassFact, Facts
+from lms.usage.calendar import CalendarParameters, Week, monday_of
+from lms.usage.facts import Facts
 from lms.usage.lessons import JudgedLesson, LessonParameters
 from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
 from lms.usage.schoolwide import judge_school
 from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
-from lms.usage.windows import Window, free_days, latest_days, window_of
+from lms.usage.windows import Window, free_days, latest_days
 
 TITLE = N_("平均每两周左右1次")
 
@@ -59,18 +59,17 @@ class Block:
         return min(cap, len(self.lessons))
 
 
-def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, parameters: Parameters) -> ClassResult:
-    """Verdict of one class at ``facts.as_of``."""
+def judge_class(window: Window, parameters: Parameters) -> ClassResult:
+    """Verdict of one class at ``window.as_of``."""
     own = parameters.blocks
-    window = window_of(facts, cohort, calendar, parameters.lessons)
-    effective = window.effective(finished_at=facts.as_of)
+    effective = window.effective(finished_at=window.as_of)
     blocks = blocks_of(effective, window.counted, own.weeks_per_block)
     raw = len(window.counted)
     counted = sum(block.counted(own.block_cap) for block in blocks)
     required = required_for(len(effective), own)
     verdict, why = verdict_of(len(effective), required, counted, raw, own)
     return ClassResult(
-        cohort=cohort,
+        cohort=window.cohort,
         verdict=verdict,
         reason=why,
         start=window.start,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from lms.usage.calendar import CalendarParameters, GradeCalendar, Week
-from lms.usage.facts import ClassFact, Facts
+from lms.usage.calendar import CalendarParameters, Week
+from lms.usage.facts import Facts
 from lms.usage.lessons import LessonParameters
 from lms.usage.packs import Policy, whole
 from lms.usage.reasons import N_, Reason, reason
 from lms.usage.schoolwide import judge_school
 from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
-from lms.usage.windows import Window, free_days, latest_days, window_of
+from lms.usage.windows import Window, free_days, latest_days
 
 TITLE = N_("每月至少两次")
 
@@ -72,22 +72,21 @@ class Month:
         return max(0, self.required - self.counted)
 
 
-def judge_class(facts: Facts, cohort: ClassFact, calendar: GradeCalendar, parameters: Parameters) -> ClassResult:
-    """Verdict of one class at ``facts.as_of``."""
+def judge_class(window: Window, parameters: Parameters) -> ClassResult:
+    """Verdict of one class at ``window.as_of``."""
     own = parameters.months
-    window = window_of(facts, cohort, calendar, parameters.lessons)
     months = months_of(window, own)
     judged = [month for month in months if month.judged]
     required = sum(month.required for month in judged)
     counted = sum(month.counted for month in judged)
     verdict, why = verdict_of(judged, own)
     return ClassResult(
-        cohort=cohort,
+        cohort=window.cohort,
         verdict=verdict,
         reason=why,
         start=window.start,
         end=window.end,
-        effective=tuple(week.monday for week in window.effective(finished_at=facts.as_of)),
+        effective=tuple(week.monday for week in window.effective(finished_at=window.as_of)),
         required=required,
         counted=counted,
         raw=len(window.counted),
@@ -152,7 +151,7 @@ def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) ->
     """B2d: months still open can be filled; a month that is over and short puts ``met`` out of reach."""
     required = sum(month.required for month in months)
     needed = sum(month.short for month in months)
-    room = [(_days_left(window, month), month.short) for month in months]
+    room = [(_days_left(window, month), month.short) for month in months if month.short]
     latest = latest_days(room, needed)
     weeks = len(window.effective(finished_at=window.end))
     return Outlook(
@@ -162,7 +161,7 @@ def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) ->
         needed,
         latest,
         len(latest) < needed,
-        needed + min((len(days) - short for days, short in room if short), default=0),
+        needed + min((len(days) - short for days, short in room), default=0),
     )
 
 
