@@ -203,7 +203,9 @@ def spot_check_draw() -> str:
     """Draw the sample and open it."""
     term, text = _term(), request.form.get("count", "5")
     seed, source = request.form.get("seed", ""), request.form.get("source", "")
+    zone = roster.school_of(current_school_id()).zone
     found = draw_sample(current_account(), current_school_id(), term, seed, source, int(text) if text.isdecimal() and len(text) < 4 else 0)
     return render_template(
-        "usage/spotcheck.html", found=found, seed=seed, source=source, count=text, names=_names(current_school_id(), term), status_names=STATUS_NAMES
-    )
+        "usage/spotcheck.html", found=found, seed=seed, source=source, count=text, names=_names(current_school_id(), term), status_names=STATUS_NAMES, zone=zone,
+        local=clock.local,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from lms.usage.chain import commitment
 from lms.usage.ledger import append_event
 from lms.usage.models import ChainHead, EvidenceEvent, EvidenceSalt, UsageRecord
 from lms.usage.verifier.sample import draw
+from lms.usage.verifier.verify import moment
 
 LARGEST = 50
 
@@ -31,7 +33,7 @@ class Opened:
     field: str
     name: str
     status: str
-    works: tuple[tuple[str, int, str], ...]
+    works: tuple[tuple[str, int, datetime], ...]
     holds: bool
 
 
@@ -80,7 +82,7 @@ def _open(record: UsageRecord) -> Drawn:
             salt.field,
             names.get(uuid.UUID(salt.value["person"]), ""),
             str(salt.value.get("status", "")),
-            tuple((work["sha256"], work["size"], work["at"]) for work in salt.value.get("work", ())),
+            tuple((work["sha256"], work["size"], moment(work["at"])) for work in salt.value.get("work", ())),
             held.get(salt.field) == commitment(salt.salt, salt.value),
         )
         for salt in salts
