@@ -76,7 +76,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "manifest": (N_("文件 %(name)s 与清单不符"), "the file %(name)s does not fit the manifest"),
     "manifest-signature": (N_("清单的签名无效"), "the signature of the manifest is invalid"),
     "clock-back": (N_("第 %(seq)s 环的时间早于前一环：时钟被调过"), "link %(seq)s is earlier than the one before it: the clock was moved"),
-    "restored": (N_("第 %(seq)s 环声明：从 %(made)s 的备份恢复，%(made)s 至 %(restored)s 之间的记录可能缺失"), "link %(seq)s declares a restore from the backup of %(made)s; records until %(restored)s may be lost"),
+    "restored": (N_("第 %(seq)s 环声明：从 %(made)s 的备份恢复，%(made)s 至 %(restored)s 之间的记录可能缺失"), "link %(seq)s declares a restore from the backup of %(made)s; records from %(made)s until %(restored)s may be lost"),
     "late-flag": (N_("第 %(seq)s 环：%(on)s 的停课或非教学周在它开始之后才登记，需区县会签"), "link %(seq)s: the closure or flagged week of %(on)s was entered after it began and needs a countersignature"),
     "late-timetable": (N_("第 %(seq)s 环：学期 %(term)s 的课表在第二周之前没有校外锚定"), "link %(seq)s: the timetable of the term %(term)s was not anchored outside before week 2"),
     "unchecked-tsa": (N_("%(day)s 的 RFC 3161 时间戳未在此核对，请运行 openssl ts -verify"), "the RFC 3161 time stamp of %(day)s was not checked here; run openssl ts -verify"),
