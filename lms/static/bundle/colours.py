@@ -16,6 +16,7 @@ from pathlib import Path
 
 NEW = re.compile(r"light-dark\(|color-mix\(|oklch\(")
 COMMENT = re.compile(r"/\*(?!!).*?\*/", re.DOTALL)
+DRAWN = re.compile(r"oklch%28([0-9.]+)%25 ([0-9.]+) ([0-9.]+)deg%29")  # in the address of a drawing
 HEAD = re.compile(r"""(?:@charset "[^"]+";)?\s*(?:/\*!.*?\*/)?\s*""", re.DOTALL)
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 NEWER = "@supports (color:light-dark(red,red)) and (color:oklch(from red l c h))"
@@ -217,11 +218,18 @@ def root_tokens(*sheets: str) -> dict[str, str]:
     return found
 
 
+def drawn(match: re.Match[str]) -> str:
+    """A stroke's colour as every browser knows it; the same for all."""
+    colour = Tokens({}).oklch(f"{match[1]}% {match[2]} {match[3]}deg")
+    assert colour
+    return to_css(colour).replace("(", "%28").replace(")", "%29")
+
+
 def rewrite(sheet: str, house: str) -> str:
     """The sheet with a value for old browsers before every new one."""
     head = HEAD.match(sheet)
     assert head
-    sheet = COMMENT.sub("", sheet[head.end() :])
+    sheet = DRAWN.sub(drawn, COMMENT.sub("", sheet[head.end() :]))
     root = root_tokens(sheet, COMMENT.sub("", house))
     frames = [(match.start(), match.end()) for match in re.finditer(r"@(?:-webkit-)?keyframes[^{]+\{(?:[^{}]*\{[^{}]*\})*\}", sheet)]
 
