@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -16,7 +17,9 @@ from lms.core.models import Account, AuditEntry, Organisation, RoleGrant
 from lms.roster.models import Person, School, Term
 from lms.roster.school import apply_national_days
 from lms.usage import policies, service
+from lms.usage.facts import to_json
 from lms.usage.packs import Policy
+from lms.usage.reading import from_json
 from lms.usage.rulebook import service as rulebook
 from lms.usage.rulebook.models import RuleVersion
 from tests.factories import PASSWORD, make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
@@ -234,6 +237,10 @@ def test_every_rule_is_judged_from_the_database(area: Area) -> None:
     assert share.units[0].raw == 28
     with pytest.raises(NotAllowed):
         rulebook.choose_subjects(account(area.officer), area.school.id, ["语文"])
+    for rule in policies.rules():  # the same facts from a file give the same verdict
+        facts = rulebook.facts_for(area.school.id, rule, TODAY)
+        again = from_json(json.loads(json.dumps(to_json(facts))), None, rule.facts)
+        assert policies.evaluate(again, rule).to_json() == policies.evaluate(facts, rule).to_json()
 
 
 # --- pages

@@ -12,7 +12,7 @@ from lms.core.errors import Invalid
 from lms.usage.policies import rules
 from lms.usage.reading import facts_schema, from_json
 from tests.usage.rules.building import cases, document_of
-from tests.usage.test_reading import run
+from tests.usage.test_reading import FACTS, run
 
 TERMS = [{"start": "2026-09-01", "end": "2027-01-22"}, {"start": "2027-02-22", "end": "2027-07-09"}]
 
@@ -164,3 +164,45 @@ def test_rules_are_listed_with_their_numbers() -> None:
     for rule in rules():
         assert rule.name in text
     assert "year.class_hours=8" in text
+
+
+def test_the_documented_example_by_hand() -> None:
+    """The example of the format: only 1 October off, Saturday 10 October on, 3 November closed, the week of 9 November flagged.
+
+    By 31 December weeks 1–17 are over (Friday 1 January is a school day here), less the flagged one: 16, R = 8. One lesson in week 2, so 14
+    effective weeks without one follow. At the end 20 weeks, R = 10: nine are missing, blocks (18, 19) and (20, 21) hold four.
+    """
+    code, text = run(
+        "evaluate", "--facts", "-", "--rule", "fortnightly", "--json", stdin=json.dumps(FACTS, ensure_ascii=False)
+    )
+    found = json.loads(text)
+    one = found["classes"]["c1"]
+    assert (code, found["verdict"], found["verdict_without_flags"]) == (
+        0,
+        "structurally-impossible",
+        "structurally-impossible",
+    )
+    assert found["stages"]["primary"]["verdict"] == "structurally-impossible"
+    assert found["grades"]["5"]["classes"] == 1
+    assert {
+        name: one[name]
+        for name in ("verdict", "effective_weeks", "required", "counted", "raw", "longest_gap", "needed")
+    } == {
+        "verdict": "not-met",
+        "effective_weeks": 16,
+        "required": 8,
+        "counted": 1,
+        "raw": 1,
+        "longest_gap": 14,
+        "needed": 9,
+    }
+    assert one["latest_dates"] == ["2027-01-07", "2027-01-08", "2027-01-21", "2027-01-22"]
+    assert (one["out_of_reach"], one["places_left"]) == (True, 4)
+    assert [(row["id"], row["counts"]) for row in one["lessons"]] == [("l1", True)]
+    code, text = run(
+        "evaluate", "--facts", "-", "--rule", "twice-a-month", "--json", stdin=json.dumps(FACTS, ensure_ascii=False)
+    )
+    one = json.loads(text)["classes"][
+        "c1"
+    ]  # September to December ask for two each, January (as yet without a lesson) is open
+    assert (one["verdict"], one["required"], one["counted"], one["needed"]) == ("not-met", 8, 1, 9)
