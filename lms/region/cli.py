@@ -108,3 +108,20 @@ def refresh() -> None:
         from lms.region import service
 
         click.echo(f"已更新 {service.refresh()} 所学校")
+
+
+@region.command("synthesize")
+@click.option("--schools", default=1000, show_default=True, type=click.IntRange(1, 100_000))
+def synthesize(schools: int) -> None:
+    """Fill a simulated office with made-up schools, to try the pages (模拟全区)."""
+    with _app():
+        from datetime import timedelta
+
+        from lms.core import clock
+        from lms.region import service, synthetic
+        from lms.usage.calendar import monday_of
+
+        today = clock.now().date()
+        plan = synthetic.Plan(schools=schools, monday=monday_of(today) - timedelta(weeks=synthetic.Plan.weeks))
+        synthetic.populate(service.results_folder(), plan)
+    click.echo(f"已生成 {schools} 所模拟学校")

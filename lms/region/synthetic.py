@@ -7,11 +7,18 @@ lessons a week by a hash of its number, so that about half of the classes are me
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flask_babel import lazy_gettext as _l
+
+from lms.core.db import new_id, write
+from lms.core.errors import Refused
+from lms.core.origin import kept_origin
 from lms.region.counting import BUCKETS, CLASSES_A_SCHOOL, GRADES_A_STAGE, connect, write_parquet, write_schools
+from lms.region.models import Subordinate
+from lms.region.office import need_office
 from lms.usage.facts import ClassFact, Facts, SchoolFact, TaughtLesson
 
 if TYPE_CHECKING:
@@ -137,3 +144,28 @@ def _lesson(class_id: str, day: date) -> TaughtLesson:
         id=f"{class_id}-{day.isoformat()}", class_id=class_id, date=day, minutes=40, present=38, leave=1, roster=40, course=COURSE,
         units=("1",), teacher_registered=True, evidence="B",
     )  # fmt: skip
+
+
+def populate(folder: Path, plan: Plan) -> None:
+    """Fill an office's database and result files with made-up schools, for a demonstration; Refused in a real installation."""
+    if kept_origin() != "simulated":
+        raise Refused(
+            "origin", _l("真实数据的系统不能放入模拟学校。"), remedy=_l("请用 ZHIKE_ORIGIN=simulated 另建一个。")
+        )
+    need_office()
+    generate(folder, plan)
+    with write() as session:
+        for number in range(1, plan.schools + 1):
+            row = school_row(number, plan)
+            handed = datetime.fromisoformat(f"{row['handed']}T04:00:00+00:00") if row["handed"] else None
+            session.add(
+                Subordinate(
+                    id=new_id(),
+                    number=number,
+                    level="school",
+                    name=row["name"],
+                    code=row["code"],
+                    profile={"stages": row["stages"]},
+                    handed_at=handed,
+                )
+            )

@@ -386,7 +386,6 @@ def test_an_old_database_put_back_is_declared_or_refused(
     give_back(below, outcomes)
     assert count(here, HandedRecord) == count(below, UsageRecord) == 7
     with here.inside():
-        assert "lost" in set(db.session.scalars(select(HandedBatch.state)))
         found = db.session.scalars(select(Subordinate)).one()
     with below.inside():
         assert uplink.hash_at(below.ids["school"], found.seq) == found.hash
@@ -396,37 +395,30 @@ def test_an_old_database_put_back_is_declared_or_refused(
 
 
 def test_a_flag_counts_from_when_the_chain_saw_it(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
-    """The school's administrator back-dates a flagged week in the database: the office judges by the chain."""
+    """The school hands up flagged weeks that it entered too late, or never, as entered in time: the office judges by the chain."""
     teach(below, fixed_clock, AUTUMN, [1, 2, 4])
-    enrol_by_key(here, below, below.ids["school"])
-    monday = date(2026, 9, 28)
+    number = enrol_by_key(here, below, below.ids["school"])
+    school_id = below.ids["school"]
     with below.inside(), write() as session:
-        entered = fixed_clock.at - timedelta(days=30)
-        session.add(
-            FlaggedWeek(
-                id=new_id(),
-                school_id=below.ids["school"],
-                monday=monday,
-                reason="考试",
-                entered_at=entered,
-                grades=None,
-            )
+        late = FlaggedWeek(
+            id=new_id(), school_id=school_id, monday=date(2026, 9, 14), reason="考试", entered_at=fixed_clock.at
         )
+        session.add(late)
     with below.inside():
-        facts = usage.facts_of(below.ids["school"], fixed_clock.at.date())
-        assert [flag.entered for flag in facts.flags] == [(fixed_clock.at - timedelta(days=30)).date()]
-        told = usage.evaluate(below.ids["school"], "fortnightly", fixed_clock.at.date())
-    number = enrol_number(here)
-    bring(here, file_of(below))
+        told = usage.evaluate(school_id, "fortnightly", fixed_clock.at.date())
+
+    def backdate(results: dict[str, Any]) -> None:
+        facts = results["terms"][0]["facts"]
+        assert [row["entered"] for row in facts["weeks_flagged"].values()] == [fixed_clock.at.date().isoformat()]
+        facts["weeks_flagged"]["2026-09-14"]["entered"] = "2026-09-01"
+        facts["weeks_flagged"]["2026-09-21"] = {"reason": "", "entered": "2026-09-01", "countersigned": True}
+
+    bring(here, resigned(below, file_of(below), backdate))
     with here.inside():
         service.refresh()
         with connect() as connection:
             found = {
-                one.id: one for one in questions.classes_of(connection, service.results_folder(), "fortnightly", number)
+                one.id: one.effective
+                for one in questions.classes_of(connection, service.results_folder(), "fortnightly", number)
             }
-    assert all(one.effective == told["classes"][key]["effective_weeks"] + 1 for key, one in found.items())
-
-
-def enrol_number(here: Place) -> int:
-    with here.inside():
-        return db.session.scalars(select(Subordinate.number)).one()
+    assert found == {key: one["effective_weeks"] for key, one in told["classes"].items()}
