@@ -296,3 +296,19 @@ def test_the_comparison_would_notice_every_parameter() -> None:
                 ):
                     unnoticed.append(f"{rule.name}: {part}.{name}")
     assert unnoticed == []
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(documents(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_decides_nothing(document: dict[str, Any], random: Any) -> None:
+    mixed = copy.deepcopy(document)
+    random.shuffle(mixed["lessons"])
+    random.shuffle(mixed["classes"])
+    for rule in naive.RULES:
+        ours, again = engine(document, rule), engine(mixed, rule)
+        assert {
+            key: [one[name] for name in (*NUMBERS, "needed", "latest_dates")] for key, one in ours["classes"].items()
+        } == {
+            key: [one[name] for name in (*NUMBERS, "needed", "latest_dates")] for key, one in again["classes"].items()
+        }
+        assert (ours["verdict"], ours["stages"], ours["grades"]) == (again["verdict"], again["stages"], again["grades"])
