@@ -34,7 +34,7 @@ CONFORMANCE_PACKAGES = $(shell for package in gcc libc6-dev libsimavr-dev libelf
   gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto \
   veyon-service veyon-plugins libqca-qt5-2-plugins xvfb; do \
   [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done)
-TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
+TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 libpangoft2-1.0.so=libpangoft2-1.0-0 libharfbuzz-subset.so=libharfbuzz-subset0 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
 
 .PHONY: help
 help:  ## this list
