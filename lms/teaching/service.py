@@ -149,13 +149,7 @@ def open_lesson(
             started_at=now,
             with_terminals=_has_terminals(room) if with_terminals is None else with_terminals,
         )
-        if slot is None and hours == 2:
-            lesson.planned_start, lesson.planned_end = now, now + timedelta(minutes=2 * stage_of(cohort.school_id, cohort.stage)[0])
-        kinds.settle(lesson, cohort, wanted)
-        if standing == "substitute" and lesson.kind == "regular":
-            lesson.kind = "substitute"
-        for other in lesson.joined:
-            _refuse_busy_class(cohort.school_id, uuid.UUID(other), now)
+        _settle(lesson, cohort, wanted, standing, 1 if slot is not None else hours)
         db.session.add(lesson)
         db.session.flush()
         _open_register(lesson, now)
@@ -241,12 +235,18 @@ def _checked_units(school_id: uuid.UUID, units: Sequence[str]) -> list[str]:
     return wanted
 
 
-def _refuse_busy_class(school_id: uuid.UUID, class_id: uuid.UUID, now: datetime) -> None:
-    """Refuse to join a class that is in another lesson."""
-    query = select(LessonSession).where(LessonSession.school_id == school_id, LessonSession.state.in_(rules.LIVE))
-    for other in db.session.scalars(query):
-        if class_id in other.classes and not rules.may_be_displaced(other.state, times_of(other), now):
-            raise Refused("class-taken", _l("要合班的班级正在上另一节课。"), remedy=_l("请等那节课下课，或不选这个班。"), lesson=str(other.id))
+def _settle(lesson: LessonSession, cohort: SchoolClass, wanted: kinds.Wishes, standing: str, hours: int) -> None:
+    """What kind of lesson it is, its bell where it is a double one outside the timetable, and its other classes, which must be free."""
+    if hours == 2:
+        minutes = 2 * stage_of(cohort.school_id, cohort.stage)[0]
+        lesson.planned_start, lesson.planned_end = lesson.started_at, lesson.started_at + timedelta(minutes=minutes)
+    kinds.settle(lesson, cohort, wanted)
+    if standing == "substitute" and lesson.kind == "regular":
+        lesson.kind = "substitute"
+    live = select(LessonSession).where(LessonSession.school_id == cohort.school_id, LessonSession.state.in_(rules.LIVE))
+    for other in db.session.scalars(live):
+        if set(lesson.classes) & set(other.classes) and not rules.may_be_displaced(other.state, times_of(other), lesson.started_at):
+            raise Refused("class-taken", _l("一起上课的班级正在上另一节课。"), remedy=_l("请等那节课下课，或不选那个班。"), lesson=str(other.id))
 
 
 def _has_terminals(room: Room | None) -> bool:

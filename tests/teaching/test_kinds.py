@@ -163,6 +163,15 @@ def test_a_class_in_another_lesson_cannot_be_joined(scene: Scene) -> None:
         scene.open(wishes=Wishes("combined", joined=(other.id,)))
 
 
+def test_a_class_that_takes_part_in_a_combined_lesson_has_no_other(scene: Scene) -> None:
+    other = make_class(scene.school, number=2)
+    teacher = make_teacher(scene.school, other, name="李老师")
+    room, _seats = make_room(scene.school, "lab2")
+    scene.open(wishes=Wishes("combined", joined=(other.id,)))
+    with pytest.raises(Refused, match="class-taken"):
+        service.open_lesson(account_of(teacher), other.id, room.id, None, "")
+
+
 def test_the_kind_may_be_changed_until_the_record_is_written(scene: Scene, fixed_clock: clock.FixedClock) -> None:
     lesson = scene.open()
     fixed_clock.at += timedelta(minutes=5)

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from typing import Any, Final
-from xml.etree.ElementTree import ParseError
 
 from flask_babel import lazy_gettext as _l
 
@@ -29,7 +28,7 @@ MAX_EMPTY_RUN: Final = 500
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
-    ParseError,
+    SyntaxError,  # ElementTree's ParseError and lxml's XMLSyntaxError are such
     EOFError,
     KeyError,
     IndexError,
