@@ -43,7 +43,7 @@ def rules_for(school_id: uuid.UUID, on: date, counts: str | None = None) -> tupl
 
 
 def policy_for(school_id: uuid.UUID, rule: str, on: date, counts: str | None = None) -> Policy:
-    """One of :func:`rules_for`; raises NotFound (``rule``)."""
+    """One of :func:`rules_for`, also for an office: its own numbers, else those of the nearest above; raises NotFound (``rule``)."""
     base = policies.policy(rule, counts)
     return _dressed(base, _in_force(school_id, on).get(base.name))
 
@@ -157,13 +157,6 @@ def history(office: Organisation, rule: str) -> list[RuleVersion]:
     return list(db.session.scalars(query.order_by(RuleVersion.number.desc())))
 
 
-def current(office: Organisation, rule: Policy, on: date) -> Policy:
-    """The rule with the office's own numbers on a day."""
-    held = [row for row in history(office, rule.name) if row.valid_from <= on]
-    newest = max(held, key=lambda row: (row.valid_from, row.number), default=None)
-    return _dressed(rule, newest)
-
-
 def set_values(actor: Account, rule: Policy, values: Values, valid_from: date, reason: str) -> RuleVersion:
     """New numbers for the schools below the office from a day on, today at the earliest: what was judged keeps its version.
 
@@ -177,7 +170,7 @@ def set_values(actor: Account, rule: Policy, values: Values, valid_from: date, r
         raise Invalid("valid-from", _l("生效日期不能早于今天：已作出的判定不追溯。"), where="valid_from", clause="B0")
     with write():
         made = history(office, rule.name)
-        if values == current(office, rule, valid_from).values():
+        if values == policy_for(office.id, rule.name, valid_from).values():
             raise Refused("nothing-changed", _l("与当天生效的参数相同，没有可保存的改动。"))
         number = made[0].number + 1 if made else 1
         row = RuleVersion(

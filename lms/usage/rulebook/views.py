@@ -13,7 +13,7 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
-from lms.core.auth import current_account, require
+from lms.core.auth import current_account, current_school_id, require
 from lms.core.db import db
 from lms.core.errors import Invalid, Refused
 from lms.core.menu import Entry, offer
@@ -39,11 +39,7 @@ def _menu(state: BlueprintSetupState) -> None:
 @require(*OFFICER)
 def index() -> str:
     """Every rule with the numbers that the office has, and who may change them."""
-    actor, today = current_account(), service.today()
-    lines = []
-    for rule in policies.rules():
-        office = service.office_of(actor, rule)
-        lines.append({"rule": service.current(office, rule, today) if office else rule, "own": office is not None})
+    lines = [{"rule": _held(one), "own": service.office_of(current_account(), one)} for one in policies.rules()]
     return render_template("rulebook/index.html", lines=lines, levels=LEVEL_NAMES, counts=COUNTS_NAMES)
 
 
@@ -52,9 +48,13 @@ def index() -> str:
 def rule(name: str) -> str:
     """One rule: its numbers in a form, and its versions."""
     base = policies.policy(name)
+    return _page(base, _held(base).values())
+
+
+def _held(base: Policy) -> Policy:
+    """The rule with the numbers that hold for the office today: its own, else those of the nearest office above it."""
     office = service.office_of(current_account(), base)
-    held = service.current(office, base, service.today()) if office else base
-    return _page(base, held.values())
+    return service.policy_for(office.id if office else current_school_id(), base.name, service.today())
 
 
 @bp.post("/<name>")
@@ -91,7 +91,7 @@ def _page(base: Policy, values: Values, **more: Any) -> str:
         "rulebook/rule.html",
         base=base,
         office=office,
-        held=service.current(office, base, today) if office else base,
+        held=_held(base),
         parts=_parts(base, values),
         versions=_versions(base, versions),
         today=today.isoformat(),

@@ -276,6 +276,17 @@ def test_the_office_tries_then_saves(area: Area, client: FlaskClient) -> None:
     assert "区教研员" in saved.text
 
 
+def test_an_office_below_sees_the_numbers_that_hold(area: Area, client: FlaskClient) -> None:
+    rule = policies.policy("fortnightly")
+    values = rule.values()
+    values["blocks"]["approximate_percent"] = 90
+    rulebook.set_values(account(officer(area.nation, "中央")), rule, values, TODAY, "通知")
+    sign_in(client, area.officer)
+    text = client.get("/rules/fortnightly").text
+    assert 'max="100" value="90"' in text
+    assert "规则版本 1.0.0+nation" in text
+
+
 def test_others_look_or_stay_outside(area: Area, client: FlaskClient) -> None:
     sign_in(client, area.officer)
     page = client.get("/rules/fortnightly").text
