@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from lms.core import clock, paper
+from lms.core import clock, paper, word
 from lms.core.db import db
 from lms.courses.models import CatalogueUnit
 from lms.roster.models import Room, School, Term
@@ -25,7 +25,7 @@ from lms.usage import policies
 from lms.usage.export import workbook_of
 from lms.usage.gathering import facts_of, term_for
 from lms.usage.packing import write_pack
-from lms.usage.papers import files, word
+from lms.usage.papers import files
 from lms.usage.papers.sheets import TITLES, Kind, months, sheet
 from lms.usage.rulebook.service import rules_for
 from lms.usage.speech import say
