@@ -160,6 +160,12 @@ def _moves_between(school_id: uuid.UUID, first: date, last: date) -> list[SlotMo
     return list(db.session.scalars(query.order_by(SlotMove.entered_at, SlotMove.id)))
 
 
+def moves_between(term: Term) -> list[SlotMove]:
+    """Swaps of the term, newest day first."""
+    query = select(SlotMove).where(SlotMove.school_id == term.school_id, SlotMove.day.between(term.starts_on, term.ends_on))
+    return list(db.session.scalars(query.order_by(SlotMove.day.desc())))
+
+
 def move_slot(
     actor: Account | None,
     slot: TimetableSlot,

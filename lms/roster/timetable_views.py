@@ -9,12 +9,12 @@ from flask import flash, render_template, request
 from flask_babel import gettext as _
 
 from lms.core.auth import current_account, current_school_id, may, require
-from lms.core.errors import Invalid
+from lms.core.errors import Invalid, Refused
 from lms.roster import timetable as verbs
 from lms.roster.access import ADMIN, get_row, school_of, teacher_of, today_of
-from lms.roster.blueprint import Page, a_number, answered, back, bp
+from lms.roster.blueprint import Page, a_date, a_number, answered, back, bp, day_of
 from lms.roster.classes import class_name, classes_of
-from lms.roster.models import Person, Room, SchoolClass, Term, TimetableSlot
+from lms.roster.models import Person, Room, SchoolClass, SlotMove, Term, TimetableSlot
 from lms.roster.people import staff_of
 from lms.roster.rooms import rooms_of
 from lms.roster.school import periods_of, terms_of
@@ -65,6 +65,10 @@ def timetable() -> Page:
         rows=_rows(slots, school.id, stage, classes, rooms, teachers),
         weekdays=verbs.WEEKDAYS[: 7 if any(slot.weekday > 4 for slot in slots) else 5],
         periods=periods_of(school.id, stage) if stage else [],
+        slots=slots,
+        moves=[move for move in verbs.moves_between(term) if move.slot_id in {slot.id for slot in slots}] if term else [],
+        slot_names={slot.id: f"{verbs.WEEKDAYS[slot.weekday]} {slot.ordinal} · {slot.subject}" for slot in slots},
+        today=today,
     )
 
 
@@ -134,4 +138,35 @@ def remove_slot(slot_id: uuid.UUID) -> Page:
     """Take a slot off."""
     verbs.remove_slot(current_account(), get_row(TimetableSlot, slot_id, current_school_id()))
     flash(_("这节课已从课表删除。"))
+    return back()
+
+
+@bp.post("/timetable/moves")
+@require("school_admin")
+@answered
+def move_slot() -> Page:
+    """Move a lesson of one day, or call it off (调课); what is entered before the bell counts as planned."""
+    school_id = current_school_id()
+    row = verbs.move_slot(
+        current_account(),
+        get_row(TimetableSlot, _form_id("slot_id"), school_id),
+        day_of("day"),
+        a_date("to_day"),
+        a_number("ordinal", 0) or None,
+        request.form.get("reason", ""),
+    )
+    flash(_("已登记调课。") if row.to_day is not None else _("已登记停上这一节。"))
+    return back()
+
+
+@bp.post("/timetable/moves/<uuid:move_id>/undo")
+@require("school_admin")
+@answered
+def undo_move(move_id: uuid.UUID) -> Page:
+    """Take a swap back before its day is over."""
+    move = get_row(SlotMove, move_id, current_school_id())
+    if max(move.day, move.to_day or move.day) < today_of(school_of(move.school_id)):
+        raise Refused("move-over", _("这节课的日子已经过去，不能撤回。"), clause="B10")
+    verbs.undo_move(current_account(), move)
+    flash(_("已撤回调课。"))
     return back()
