@@ -132,6 +132,9 @@ def _take(batch: Batch, subordinate_id: uuid.UUID) -> Outcome | None:
     lost_from = _departure(batch, known)
     if lost_from is not None:
         known, calendar = archive.known_at(school_id, lost_from - 1, batch.public_key)
+        for key in rules.countersigned(found.calendar):
+            if key in calendar and calendar[key]["on"] == found.calendar[key]["on"]:
+                calendar[key]["countersigned"] = found.calendar[key]["countersigned"]
     elif batch.last_seq < known.seq:
         return _outcome(found, batch, "known", _newest_receipt(school_id))
     known = dataclasses.replace(known, trusted=(batch.public_key,) if trusted else ())
@@ -338,6 +341,7 @@ def _receipt(
             "records_held": db.session.scalar(total) or 0,
         },
         "roots": roots,
+        "countersigned": rules.countersigned(found.calendar),
         "at": at,
         "issuer": {"name": office.name, "level": office.level, "fingerprint": own_fingerprint()},
     }

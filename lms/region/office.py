@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, InstanceState, Organisation, RoleGrant
 from lms.region.batches import Signed, check_fingerprint, fingerprint, read_document, secret_of, sign_document
 from lms.region.models import Subordinate
+from lms.region.rules import late_entries
 from lms.usage.ledger import this_key
 
 LEVELS = ("county", "city", "province", "nation")
@@ -163,6 +165,21 @@ def accept_key(actor: Account, subordinate_id: uuid.UUID, text: str) -> Subordin
         found.fingerprint, found.secret_hash = known, None
         audit(actor, "accept-key", "subordinate", found.id, fingerprint=known)
     return found
+
+
+def countersign(actor: Account, subordinate_id: uuid.UUID, keys: Sequence[str]) -> int:
+    """Countersign closures and flagged weeks that a school entered late (会签, B1); the school learns it by its next receipt. Returns how many."""
+    with write():
+        found = subordinate(subordinate_id)
+        today = clock.local_date(clock.now(), current_app.config["ZHIKE"].timezone).isoformat()
+        late = {key for key, row in late_entries(found.calendar) if not row["countersigned"]} & set(keys)
+        found.calendar = {
+            key: {**row, "countersigned": today} if key in late else row for key, row in found.calendar.items()
+        }
+        audit(
+            actor, "calendar-countersigned", "subordinate", found.id, school_id=found.organisation_id, entries=len(late)
+        )
+    return len(late)
 
 
 def enrol(document: Any) -> dict[str, Any]:

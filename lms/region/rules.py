@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lms.usage.facts import Facts
 
 STALE_DAYS = 35
+CLOSURE_ENTRY = timedelta(days=3)
 RECORD_FIELDS = ("class", "lesson_on", "minutes", "class_hours", "kind", "present", "on_leave")
 
 
@@ -103,13 +104,29 @@ def calendar_after(
             continue
         entered = (verify.moment(body["at"]) + timedelta(minutes=body["payload"]["offset"])).date().isoformat()
         for row in body["payload"]["set"]:
-            kept = {name: row[name] for name in ("kind", "on", "school", "grades", "follows")}
+            kept = {name: row[name] for name in ("kind", "on", "school", "grades", "follows", "source")}
             before = found.get(row["id"])
             if before is None or any(before[name] != value for name, value in kept.items()):
                 found[row["id"]] = {**kept, "entered": entered, "countersigned": ""}
         for key in body["payload"]["removed"]:
             found.pop(key, None)
     return found
+
+
+def late_entries(calendar: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(id, row) of closures and flagged weeks that count only with the office's countersignature (B1), by day."""
+    late = []
+    for key, row in calendar.items():
+        on, entered = date.fromisoformat(row["on"]), date.fromisoformat(row["entered"])
+        in_time = entered < on if row["kind"] == "week" else entered <= on + CLOSURE_ENTRY
+        if not row["school"] and row["source"] != "national" and not in_time:
+            late.append((key, row))
+    return sorted(late, key=lambda pair: pair[1]["on"])
+
+
+def countersigned(calendar: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Ids of the entries that the office has countersigned."""
+    return sorted(key for key, row in calendar.items() if row["countersigned"])
 
 
 def with_calendar(facts: Facts, calendar: Mapping[str, Mapping[str, Any]], national: Iterable[NationalDay]) -> Facts:

@@ -31,7 +31,7 @@ from lms.region.batches import (
 )
 from lms.region.models import HandUpReceipt, Uplink
 from lms.roster import service as roster
-from lms.roster.models import School, SchoolStage, Term
+from lms.roster.models import CalendarDay, FlaggedWeek, School, SchoolStage, Term
 from lms.usage import anchors, policies
 from lms.usage import service as usage
 from lms.usage.facts import Facts, to_json
@@ -308,6 +308,7 @@ def accept(actor: Account | None, school_id: uuid.UUID, document: Any) -> HandUp
         )
         session.add(kept)
         _anchor(school_id, receipt)
+        _countersigned(school_id, receipt)
         audit(actor, "hand-up-receipt", "school", school_id, school_id=school_id, seq=body["seq"])
     return kept
 
@@ -346,6 +347,26 @@ def _anchor(school_id: uuid.UUID, receipt: Signed) -> None:
     anchors.accept(
         None, school_id, {**answer, "proof": proof}, new_key=True
     )  # the key was agreed on by its fingerprint
+
+
+def _countersigned(school_id: uuid.UUID, receipt: Signed) -> None:
+    """Closures and flagged weeks that the office has countersigned count from now on."""
+    keys = [uuid.UUID(key) for key in receipt.body.get("countersigned", [])]
+    days = select(CalendarDay).where(CalendarDay.school_id == school_id, CalendarDay.id.in_(keys))
+    weeks = select(FlaggedWeek).where(FlaggedWeek.school_id == school_id, FlaggedWeek.id.in_(keys))
+    signed: list[CalendarDay | FlaggedWeek] = [
+        *db.session.scalars(days.where(CalendarDay.countersigned_at.is_(None))),
+        *db.session.scalars(weeks.where(FlaggedWeek.countersigned_at.is_(None))),
+    ]
+    for row in signed:
+        row.countersigned_at = clock.now()
+    if signed:
+        told = {
+            "entries": sorted(str(row.id) for row in signed),
+            "office": receipt.body["issuer"]["name"],
+            "receipt": receipt.body["batch"],
+        }
+        usage.append_event(school_id, "calendar-countersigned", told, (), clock.now())
 
 
 def receipts_of(school_id: uuid.UUID, limit: int = 20) -> list[HandUpReceipt]:

@@ -35,6 +35,7 @@ from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.core.web import csrf
 from lms.region import forwarding, intake, office, questions, service, uplink
+from lms.region import rules as rules_of_hand_up
 from lms.region.closures.views import bp as closures
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, Subordinate
@@ -332,6 +333,7 @@ def _school_page(found: Subordinate, code: str = "", error: ZhikeError | None = 
             query.order_by(HandedBatch.received_at.desc(), HandedBatch.first_seq.desc()).limit(20)
         ).all(),
         gaps=intake.gaps_of(found),
+        late=rules_of_hand_up.late_entries(found.calendar),
         code=code,
         error=error,
         office_code=office.CODE_DAYS,
@@ -361,6 +363,15 @@ def accept_key(number: int) -> BaseResponse | tuple[str, int]:
     except ZhikeError as refusal:
         return _school_page(_school(number), error=refusal), refusal.status
     flash(_("已接受新的密钥指纹。"))
+    return redirect(url_for("region.school", number=number))
+
+
+@bp.post("/region/schools/<int:number>/calendar")
+@require(*OFFICER)
+def countersign(number: int) -> BaseResponse:
+    """Countersign closures and flagged weeks that were entered late."""
+    done = office.countersign(current_account(), _school(number).id, request.form.getlist("entry"))
+    flash(_("已会签 %(count)s 条；学校下次上报后生效。", count=done))
     return redirect(url_for("region.school", number=number))
 
 

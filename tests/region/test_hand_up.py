@@ -20,7 +20,7 @@ from lms.core import clock
 from lms.core.db import db, new_id, write
 from lms.core.errors import Refused, ZhikeError
 from lms.core.models import Account
-from lms.region import batches, office, questions, service, uplink
+from lms.region import batches, office, questions, rules, service, uplink
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
 from lms.roster.models import FlaggedWeek
@@ -422,3 +422,25 @@ def test_a_flag_counts_from_when_the_chain_saw_it(here: Place, below: Place, fix
                 for one in questions.classes_of(connection, service.results_folder(), "fortnightly", number)
             }
     assert found == {key: one["effective_weeks"] for key, one in told["classes"].items()}
+    with here.inside():
+        below_here = db.session.scalars(select(Subordinate)).one()
+        late = [key for key, _row in rules.late_entries(below_here.calendar)]
+        officer = db.session.get_one(Account, here.ids["officer"])
+        assert office.countersign(officer, below_here.id, [*late, "another"]) == len(late) == 1
+    fixed_clock.at += timedelta(minutes=10)
+    give_back(below, bring(here, file_of(below)))  # this receipt brings it back
+    with below.inside():
+        signed = usage.evaluate(school_id, "fortnightly", fixed_clock.at.date())
+        assert usage.verify_chain(school_id).ok
+    assert all(
+        one["effective_weeks"] == told["classes"][key]["effective_weeks"] - 1 for key, one in signed["classes"].items()
+    )
+    fixed_clock.at += timedelta(minutes=10)
+    bring(here, file_of(below))  # and both judge alike: no refusal
+    with here.inside():
+        service.refresh()
+        with connect() as connection:
+            again = questions.classes_of(connection, service.results_folder(), "fortnightly", number)
+    assert {one.id: one.effective for one in again} == {
+        key: one["effective_weeks"] for key, one in signed["classes"].items()
+    }
