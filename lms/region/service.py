@@ -27,6 +27,8 @@ from lms.roster import service as roster
 __all__ = ["found_office", "identity", "intake", "office", "results_folder", "take", "take_file", "uplink"]
 
 log = logging.getLogger("lms.region")
+ROWS_AT_ONCE = 2000
+SPREAD_MINUTES = 360  # after midnight every school has something new: each waits for its own minute before six
 
 
 def results_folder() -> Path:
@@ -45,42 +47,63 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def refresh() -> int:
-    """Bring the result files up to date with what was judged since; returns schools rewritten."""
+def refresh(*, always: bool = True) -> int:
+    """Bring the result files up to date with what was judged since; returns schools rewritten.
+
+    ``always``: write the schools' names and state anew even if nothing was judged.
+    """
     if office() is None:
         return 0
+    done: set[int] = set()
     with _alone():
-        db.session.rollback()
-        open_rows = db.session.execute(
-            select(RegionResult.id, RegionResult.rule, RegionResult.number).where(RegionResult.written.is_(False))
-        ).all()
-        touched: dict[str, set[int]] = {}
-        for row in open_rows:
-            touched.setdefault(row.rule, set()).add(row.number)
-        for rule, numbers in touched.items():
-            payloads: dict[int, list[dict[str, Any]]] = {}
-            query = select(RegionResult.number, RegionResult.payload).where(
-                RegionResult.rule == rule, RegionResult.number.in_(numbers)
+        while numbers := _refresh_some():
+            done |= numbers
+        if done or always:
+            write_schools(results_folder(), school_rows())
+    return len(done)
+
+
+def _refresh_some() -> set[int]:
+    """Write the results of up to ROWS_AT_ONCE rows; returns the schools' numbers, none when all is written."""
+    db.session.rollback()
+    query = select(RegionResult.id, RegionResult.rule, RegionResult.number).where(RegionResult.written.is_(False))
+    rows = db.session.execute(query.order_by(RegionResult.rule).limit(ROWS_AT_ONCE)).all()
+    touched: dict[str, set[int]] = {}
+    for row in rows:
+        touched.setdefault(row.rule, set()).add(row.number)
+    for rule, numbers in touched.items():
+        payloads: dict[int, list[dict[str, Any]]] = {}
+        held = select(RegionResult.number, RegionResult.payload).where(
+            RegionResult.rule == rule, RegionResult.number.in_(numbers)
+        )
+        for number, payload in db.session.execute(held.order_by(RegionResult.number, RegionResult.term_start)):
+            payloads.setdefault(number, []).append(payload)
+        Results(results_folder(), rule).refresh(payloads)
+    if rows:
+        with write() as session:
+            session.execute(
+                update(RegionResult).where(RegionResult.id.in_([row.id for row in rows])).values(written=True)
             )
-            for number, payload in db.session.execute(query.order_by(RegionResult.number, RegionResult.term_start)):
-                payloads.setdefault(number, []).append(payload)
-            Results(results_folder(), rule).refresh(payloads)
-        write_schools(results_folder(), school_rows())
-        if open_rows:
-            with write() as session:
-                session.execute(
-                    update(RegionResult).where(RegionResult.id.in_([row.id for row in open_rows])).values(written=True)
-                )
-    return len({number for numbers in touched.values() for number in numbers})
+    return {row.number for row in rows}
 
 
 def school_rows() -> list[dict[str, Any]]:
     """What the table says of every enrolled school beside its counts."""
     waiting = set(db.session.scalars(select(HandedBatch.school_id).where(HandedBatch.state == "waiting").distinct()))
-    offices = {
-        row.id: row.number for row in db.session.scalars(select(Subordinate).where(Subordinate.level != "school"))
-    }
+    above = select(Subordinate.id, Subordinate.number).where(Subordinate.level != "school")
+    offices = {row.id: row.number for row in db.session.execute(above)}
     zone = current_app.config["ZHIKE"].timezone
+    kept = Subordinate
+    columns = (
+        kept.number,
+        kept.name,
+        kept.code,
+        kept.via_id,
+        kept.profile,
+        kept.handed_at,
+        kept.refused_at,
+        kept.organisation_id,
+    )
     return [
         {
             "school": row.number,
@@ -92,18 +115,23 @@ def school_rows() -> list[dict[str, Any]]:
             "gaps": row.organisation_id in waiting,
             "refused": row.refused_at is not None,
         }
-        for row in db.session.scalars(select(Subordinate).where(Subordinate.level == "school"))
+        for row in db.session.execute(select(*columns).where(Subordinate.level == "school"))
     ]
 
 
 @task("region-refresh")
-def _refresh() -> None:
+def _refresh_judged() -> None:
+    refresh(always=False)
+
+
+@task("region-schools")
+def _refresh_schools() -> None:
     refresh()
 
 
 def refresh_soon() -> None:
-    """Bring the result files up to date as soon as the jobs process has time."""
-    later(None, "region-refresh")
+    """Show a change of the list of schools as soon as the jobs process has time."""
+    later(None, "region-schools")
 
 
 @task("hand-up")
@@ -116,12 +144,19 @@ def hand_up_soon(actor: Account) -> None:
     later(actor.organisation_id, "hand-up")
 
 
+def refresh_if_office() -> None:
+    """By the clock: gaps and refusals show even where nothing was judged."""
+    refresh()
+
+
 def hand_up_due(*, force: bool = False) -> None:
     """Hand up whatever is due over the line; what fails says so on the page and is tried at the next turn."""
     for school_id in uplink.schools_here():
         found = uplink.need_uplink(school_id)
         today = roster.today_of(roster.school_of(school_id))
-        if not found.url or not (force or uplink.is_due(found, today)):
+        minutes = clock.local(clock.now(), roster.school_of(school_id).zone)
+        early = minutes.hour * 60 + minutes.minute < school_id.int % SPREAD_MINUTES
+        if not found.url or not (force or (not early and uplink.is_due(found, today))):
             continue
         try:
             uplink.send(school_id)
@@ -132,3 +167,4 @@ def hand_up_due(*, force: bool = False) -> None:
 
 
 every(10, "hand-up", hand_up_due)
+every(5, "region-refresh", refresh_if_office)

@@ -8,7 +8,7 @@ import sqlite3
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -444,3 +444,26 @@ def test_a_flag_counts_from_when_the_chain_saw_it(here: Place, below: Place, fix
     assert {one.id: one.effective for one in again} == {
         key: one["effective_weeks"] for key, one in signed["classes"].items()
     }
+
+
+def test_the_clock_hands_up_and_spreads_the_night(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, [1])
+    with here.inside():
+        _found, code = office.register(db.session.get_one(Account, here.ids["officer"]), "school", "东风小学", "")
+    school_id = below.ids["school"]
+    with served(here) as url, below.inside():
+        uplink.join_by_code(db.session.get_one(Account, below.ids["admin"]), school_id, url, code)
+        service.hand_up_due()
+        assert uplink.waiting_links(school_id) == 0
+        own_minute = school_id.int % service.SPREAD_MINUTES
+        midnight = datetime(2026, 9, 30, 16, 0, tzinfo=UTC)
+        for minute, handed in ((own_minute - 1, False), (own_minute, True)):
+            if minute < 0:
+                continue
+            fixed_clock.at = midnight + timedelta(minutes=minute)
+            service.hand_up_due()
+            assert (uplink.need_uplink(school_id).results_on == date(2026, 10, 1)) is handed
+    with below.inside():
+        service.hand_up_due(force=True)  # the office is away: said on the page, nothing breaks
+        assert "暂时连不上" in uplink.need_uplink(school_id).trouble
+    assert count(here, HandedRecord) == 4
