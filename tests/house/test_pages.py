@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,29 @@ from lms.config import Settings
 from lms.core import clock, tls
 from lms.core.db import db
 from lms.core.models import Account
+from lms.labs.bridge import admin_password_file
 from lms.roster.models import Person
 from tests import factories as make
+from tests.labs.test_bridge import Broker, bridged, free_port
 
 AXE = Path(__file__).resolve().parents[2] / "lms" / "static" / "vendor" / "axe" / "axe.min.js"
 ADMIN_PAGES = ("/me", "/me/password", "/trust", "/admin/accounts", "/admin/journal", "/admin/system")
 SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with a WebSocket port of this test's own."""
+    return replace(settings, mqtt_ws_port=free_port())
+
+
+@pytest.fixture
+def broker(settings: Settings, tmp_path: Path) -> Iterator[Broker]:
+    """The line that pages about devices open."""
+    broker = Broker(tmp_path / "broker", "embedded", admin_password_file(settings.data_dir), settings.mqtt_ws_port)
+    broker.start()
+    yield broker
+    broker.kill()
 
 
 @pytest.fixture
@@ -87,7 +105,7 @@ def sign_in(page: Page, address: str, person: Person) -> None:
 
 
 @pytest.mark.parametrize("role", ["teacher", "school_admin"])
-def test_pages_of_the_menu(page: Page, address: str, role: str, settings: Settings) -> None:
+def test_pages_of_the_menu(app: Flask, page: Page, address: str, role: str, settings: Settings, broker: Broker) -> None:
     tls.ensure(settings.data_dir / "tls", "lab", clock.now())
     school = make.make_school()
     cohort = make.make_class(school)
@@ -100,11 +118,12 @@ def test_pages_of_the_menu(page: Page, address: str, role: str, settings: Settin
     sign_in(page, address, person)
     links = page.eval_on_selector_all("nav a.nav-link", "links => links.map(link => link.href)")
     assert links
-    for target in [*links, *(address + path for path in ADMIN_PAGES if role == "school_admin")]:
-        answer = page.goto(target)
-        assert answer is not None
-        assert answer.status == 200, target
-        found += violations(page)
+    with bridged(app, school.id, broker):
+        for target in [*links, *(address + path for path in ADMIN_PAGES if role == "school_admin")]:
+            answer = page.goto(target)
+            assert answer is not None
+            assert answer.status == 200, target
+            found += violations(page)
     assert "\n".join(faults + found) == ""
 
 

@@ -18,7 +18,6 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from labkit.broker import BrokerConfig
 from lms.core.db import db
 from lms.labs import service
 from lms.labs.bridge import admin_password_file
@@ -80,10 +79,7 @@ class Site:
 def opened(app: Flask, scene: Scene, chrome: Browser, folder: Path) -> Iterator[Site]:
     """Everything started, both robots known to the database; everything ended."""
     settings = app.config["ZHIKE"]
-    broker = Broker(folder / "broker", "embedded", admin_password_file(settings.data_dir))
-    config = {name: getattr(broker.config, name) for name in broker.config.__dataclass_fields__}
-    broker.config = BrokerConfig(**{**config, "ws_port": settings.mqtt_ws_port})
-    broker.file.write_text(json.dumps(broker.config.to_json()))
+    broker = Broker(folder / "broker", "embedded", admin_password_file(settings.data_dir), settings.mqtt_ws_port)
     broker.start()
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)

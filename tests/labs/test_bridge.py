@@ -55,10 +55,10 @@ def until(check: Callable[[], Any], seconds: float = 15) -> Any:
 class Broker:
     """A broker process that can be killed and started again on its port."""
 
-    def __init__(self, folder: Path, kind: Any, password_file: Path) -> None:
+    def __init__(self, folder: Path, kind: Any, password_file: Path, ws_port: int | None = None) -> None:
         folder.mkdir()
         self.config = BrokerConfig(
-            data_dir=folder, admin_username=ADMIN, admin_password_file=password_file, kind=kind, tcp_port=free_port(), log_file=folder / "log"
+            data_dir=folder, admin_username=ADMIN, admin_password_file=password_file, kind=kind, tcp_port=free_port(), ws_port=ws_port, log_file=folder / "log"
         )
         self.file = folder / "broker.json"
         self.file.write_text(json.dumps(self.config.to_json()))

@@ -18,7 +18,6 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from labkit.broker import BrokerConfig
 from lms.config import Settings
 from lms.core import clock
 from lms.core.db import db, write
@@ -310,9 +309,7 @@ class Gateway:
 def lab(site: Site, tmp_path: Path) -> Iterator[Gateway]:
     """A broker, the bridge and a gateway for the site."""
     settings: Settings = site.app.config["ZHIKE"]
-    broker = Broker(tmp_path / "broker", "embedded", admin_password_file(settings.data_dir))
-    broker.config = BrokerConfig(**{**_fields(broker.config), "ws_port": settings.mqtt_ws_port})
-    broker.file.write_text(json.dumps(broker.config.to_json()))
+    broker = Broker(tmp_path / "broker", "embedded", admin_password_file(settings.data_dir), settings.mqtt_ws_port)
     broker.start()
     bridge = Bridge(site.app, site.scene.school.id, "127.0.0.1", broker.config.tcp_port)
     thread = threading.Thread(target=bridge.run)
@@ -325,10 +322,6 @@ def lab(site: Site, tmp_path: Path) -> Iterator[Gateway]:
     bridge.stop()
     thread.join(15)
     broker.kill()
-
-
-def _fields(config: BrokerConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 
 def wait_for(check: Callable[[], bool], seconds: float = 10) -> None:
