@@ -61,10 +61,10 @@ def keep_marks(now: datetime) -> int:
 
 
 def _tell_if_rolled_back(school_id: uuid.UUID, mark: dict[str, Any], now: datetime) -> bool:
+    known = select(EvidenceEvent.hash).where(EvidenceEvent.school_id == school_id, EvidenceEvent.seq == mark["seq"])
+    if db.session.scalar(known) == mark["hash"]:
+        return False
     with write():
-        known = select(EvidenceEvent.hash).where(EvidenceEvent.school_id == school_id, EvidenceEvent.seq == mark["seq"])
-        if db.session.scalar(known) == mark["hash"]:
-            return False
         append_event(school_id, "rolled-back", {"known_seq": mark["seq"], "known_hash": mark["hash"]}, (), now)
         return True
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
-PURE = "board calendar chain evidence facts forecast hours keys lesson_facts lessons packs policies reading reasons schoolwide verdicts windows"
+from lms.usage.verifier import sample, verify
+
+PURE = "board calendar chain evidence facts forecast hours keys lesson_facts lessons packs plausibility policies reading reasons schoolwide verdicts windows"
 
 
 def test_rules_chain_and_command_load_without_flask_and_sqlalchemy() -> None:
@@ -16,3 +20,16 @@ def test_rules_chain_and_command_load_without_flask_and_sqlalchemy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.strip() == "[]"
+
+
+def imported(path: str) -> set[str]:
+    tree = ast.walk(ast.parse(Path(path).read_text("utf-8")))
+    names = [alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names]
+    tree = ast.walk(ast.parse(Path(path).read_text("utf-8")))
+    names += [node.module or "" for node in tree if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+def test_the_single_files_need_python_and_cryptography_only() -> None:
+    assert imported(str(verify.__file__)) == {"cryptography", "rfc3161_client"}  # the second only where it is installed
+    assert imported(str(sample.__file__)) == set()

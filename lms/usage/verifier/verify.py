@@ -300,7 +300,7 @@ class Story:
         self.history: dict[str, list[tuple[str, dict[str, Any] | None]]] = {}  # slot or swap -> (at, row or None)
         self.published: dict[str, tuple[int, str]] = {}  # term -> (seq, first day)
         self.records: dict[str, Mapping[str, Any]] = {}
-        self.lessons: set[str] = set()
+        self.lessons: set[tuple[str, str]] = set()
         self.corrected: set[str] = set()
         self.restores: list[tuple[int, str, str]] = []
         self.anchors: list[tuple[int, Mapping[str, Any]]] = []
@@ -336,10 +336,10 @@ class Story:
             if record["corrects"] not in self.records:
                 self.walk.fail(fault(seq, "corrects-nothing", record=record["corrects"]))
             self.corrected.add(record["corrects"])
-        elif record["lesson"] in self.lessons:
+        elif (record["lesson"], record["class"]) in self.lessons:  # classes taught together share a lesson
             self.walk.fail(fault(seq, "record-twice", lesson=record["lesson"]))
-        else:
-            self.lessons.update([record["lesson"]] if record["lesson"] else [])
+        elif record["lesson"]:
+            self.lessons.add((record["lesson"], record["class"]))
         if at - ended > timedelta(hours=72) and record["evidence"] != "C":
             self.walk.fail(fault(seq, "backdated", seq=seq, ended=record["ended_at"]))
         if at < ended:

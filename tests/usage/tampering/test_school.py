@@ -15,13 +15,15 @@ from flask import Flask
 from sqlalchemy import select
 
 from lms.core import backup, clock
-from lms.core.db import db
+from lms.core.db import db, new_id
 from lms.roster import service as roster
 from lms.roster.models import FlaggedWeek
 from lms.usage import service
 from lms.usage.continuity import keep_marks
 from lms.usage.keys import rotate
 from lms.usage.models import EvidenceEvent
+from tests.factories import make_class
+from tests.usage.makers import closed_lesson
 from tests.usage.tampering.conftest import FIRST, Tamper, Victim
 
 ON_SQLITE = pytest.mark.skipif(bool(os.environ.get("ZHIKE_TEST_DATABASE")), reason="puts a SQLite file back")
@@ -226,6 +228,18 @@ def test_a_record_that_lies_about_its_plan_is_found(victim: Victim, tamper: Tamp
     service.append_event(victim.school.id, "usage-record", payload, (), victim.clock.at)
     report = service.verify_chain(victim.school.id)
     assert (report.ok, report.code) == (False, "plan")
+
+
+def test_classes_taught_together_share_a_lesson_and_no_lesson_has_two_records(victim: Victim) -> None:
+    lesson = new_id()
+    victim.teach(NEXT, lesson_id=lesson, kind="combined")
+    other = make_class(victim.school, number=2)
+    record = service.record_lesson(closed_lesson(other, victim.teacher, [], NEXT, lesson_id=lesson, kind="combined"), None)
+    assert service.verify_chain(victim.school.id).ok
+    body = json.loads(db.session.scalars(select(EvidenceEvent.body).where(EvidenceEvent.seq == record.event_seq)).one())
+    body["payload"]["record"]["id"] = "again"
+    service.append_event(victim.school.id, "usage-record", body["payload"], (), victim.clock.at)
+    assert service.verify_chain(victim.school.id).code == "record-twice"
 
 
 def test_grades_depend_on_anchors_without_changing_the_record(victim: Victim) -> None:
