@@ -302,7 +302,9 @@ def _store_stop(report: StopReport, rooms: dict[str, Room], devices: dict[str, D
     confirmed = [str(name) for name in report.body.get("confirmed", []) if isinstance(name, str)][:200]
     unconfirmed = [entry for entry in report.body.get("unconfirmed", []) if isinstance(entry, dict)][:200]
     event.confirmed = sorted({*event.confirmed, *confirmed})
-    event.unconfirmed = [entry for entry in unconfirmed if entry.get("device") not in event.confirmed]
+    # A room may have several gateways: each answers for its own robots, and takes nobody else's off the list.
+    listed = {str(entry.get("device")): entry for entry in (*event.unconfirmed, *unconfirmed)}
+    event.unconfirmed = [entry for name, entry in listed.items() if name not in event.confirmed]
     event.reported_at = report.at
     if event.lesson_id is not None:
         stood = dict.fromkeys(event.confirmed, True) | {str(entry.get("device")): False for entry in event.unconfirmed}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
+from flask import Flask
 
 from lms.core import clock
+from lms.core.db import write
+from lms.labs import service
 from lms.labs.intake import Intake
+from tests.factories import make_room, make_school, make_staff
 
 COUNTER = "homie/5/cam-1/main/frames"
 
@@ -43,3 +48,25 @@ def test_a_counter_goes_on_after_what_is_no_count(odd: bytes) -> None:
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"[1]", b"null", b'{"id": 3}', b"[" * 5000, b"\xff\xfe\x00", b"9" * 5000, b"x" * 70_000])
 def test_nothing_that_is_said_stops_it(topic: str, payload: bytes) -> None:
     say(Intake(uuid.uuid4()), payload, payload, topic=topic)
+
+
+def test_a_gateway_takes_only_its_own_robots_off_the_list(app: Flask) -> None:
+    """Two gateways answer one stop, in any order: whoever is not confirmed stays on the list."""
+    school = make_school()
+    room, _ = make_room(school)
+    event = service.stop_room(make_staff(school).account, room, None)
+    intake = Intake(school.id)
+    lift = {"device": "mbot-7", "sticker": "07", "reason": "没有回应", "code": "no_answer"}
+
+    def answered(**body: object) -> None:
+        said = {"id": event.stop_id, "confirmed": [], "unconfirmed": []} | body
+        say(intake, json.dumps(said).encode(), topic=f"zhike/room/{room.code}/stopped")
+        with write():
+            intake.store(clock.now())
+
+    answered(confirmed=["mbot-1"], unconfirmed=[lift])
+    answered(confirmed=["mbot-2"])
+    assert event.unconfirmed == [lift]
+    assert event.confirmed == ["mbot-1", "mbot-2"]
+    answered(confirmed=["mbot-7"])
+    assert event.unconfirmed == []
