@@ -53,10 +53,11 @@ class ConfirmOrder:
 
 @dataclass(frozen=True)
 class SetOrder:
-    """Set one of the kit's own settable properties."""
+    """Set one of the kit's own settable properties; ``kept``: even when a stop overtakes it (a drone's motors are cut)."""
 
     property: str
     payload: bytes
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ class Mailbox:
     def put(self, item: Item) -> bool:
         """Add an item; False when 2,000 wait already and the item is dropped (a stop never is).
 
-        A stop goes to the front and throws away waiting drives and blinks; a drive replaces a waiting one.
+        A stop goes to the front and throws away what waits to move the kit: drives, blinks, settings (an arm's pose, a drone's
+        take-off); a drive replaces a waiting one.
         """
         with self._changed:
             if isinstance(item, StopOrder):
-                self._items = deque(i for i in self._items if not isinstance(i, (DriveOrder, IdentifyOrder)))
+                self._items = deque(i for i in self._items if not _overtaken(i))
                 self._items.appendleft(item)
             elif isinstance(item, DriveOrder):
                 self._items = deque(i for i in self._items if not isinstance(i, DriveOrder))
@@ -134,6 +136,10 @@ class Mailbox:
                 if left <= 0 or not self._changed.wait(left):
                     return None
             return self._items.popleft()
+
+
+def _overtaken(item: Item) -> bool:
+    return isinstance(item, (DriveOrder, IdentifyOrder)) or (isinstance(item, SetOrder) and not item.kept)
 
 
 class AtOnce(Mailbox):

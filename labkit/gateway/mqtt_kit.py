@@ -97,6 +97,8 @@ class MqttKit(Robot):
                 self.noise(f"{item.topic}: {error.en}")
 
     def _at_once(self, item: Item) -> None:
+        if self._ended and not isinstance(item, StopOrder):
+            return  # nobody watches the time any more, so no drive would end
         self.handle(item)
         self._drive_on(time.monotonic())
 

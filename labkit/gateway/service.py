@@ -392,7 +392,9 @@ class Gateway:
         elif address.property in (face.LINEAR, face.ANGULAR):
             self._steer(worker, address.property, message.payload)
         else:
-            worker.mailbox.put(SetOrder(address.property, message.payload))
+            flight = worker.device.profile.flight
+            cut = flight is not None and (address.property, message.payload) == (flight.property, flight.cut.encode())
+            worker.mailbox.put(SetOrder(address.property, message.payload, kept=cut))
 
     def _steer(self, worker: Robot, property_id: str, payload: bytes) -> None:
         item = next((p for p in face.robot_properties(worker.device) if p.id == property_id), None)

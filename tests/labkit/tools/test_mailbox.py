@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from labkit.gateway.mailbox import AtOnce, DriveOrder, EndOrder, Heard, IdentifyOrder, Item, Mailbox, StopOrder
+from labkit.gateway.mailbox import (
+    AtOnce,
+    DriveOrder,
+    EndOrder,
+    Heard,
+    IdentifyOrder,
+    Item,
+    Mailbox,
+    SetOrder,
+    StopOrder,
+)
 
 
 def test_a_stop_goes_first_and_takes_waiting_drives_and_blinks_away() -> None:
@@ -14,6 +24,14 @@ def test_a_stop_goes_first_and_takes_waiting_drives_and_blinks_away() -> None:
     assert isinstance(box.get(0), StopOrder)
     assert box.get(0) == Heard("a", b"1", False)
     assert box.get(0) is None
+
+
+def test_a_stop_takes_waiting_take_offs_and_poses_away_but_not_the_cut_of_the_motors() -> None:
+    box, cut = Mailbox(), SetOrder("flight", b"emergency", kept=True)
+    for item in (SetOrder("flight", b"takeoff"), SetOrder("pose", b"left"), cut, StopOrder("now")):
+        box.put(item)
+    assert isinstance(box.get(0), StopOrder)
+    assert (box.get(0), box.get(0)) == (cut, None)
 
 
 def test_only_the_newest_drive_waits() -> None:
