@@ -140,5 +140,6 @@ def test_every_page_begins_with_the_question() -> None:
     assert bare.index("old_browser.js") < bare.index("block head")
     assert '<div hidden id="old-browser"' in bare
     assert 'id="old-browser-version"' in bare
+    assert "<h1" not in bare  # every page has its own
     alone = [path for path in (ROOT / "lms").rglob("templates/**/*.html") if "<html" in path.read_text("utf-8") and path.name != "bare.html"]
     assert [path.name for path in alone if "<script" in path.read_text("utf-8")] == []
