@@ -18,7 +18,7 @@ from lms.config import Settings, export, get_settings, metrics_environ
 if TYPE_CHECKING:
     from lms.instance import Instance
 
-ROOMS = ("core", "courses", "usage", "labs", "region", "demo")
+ROOMS = ("core", "courses", "usage", "labs", "region", "programmes", "demo")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

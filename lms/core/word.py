@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from docx.document import Document
 
-SONG_TITLE, FANGSONG, HEI = "方正小标宋简体", "仿宋_GB2312", "黑体"
+SONG_TITLE, FANGSONG, HEI, KAI = "方正小标宋简体", "仿宋_GB2312", "黑体", "楷体_GB2312"
 SIZE_2, SIZE_3, SIZE_5 = 22, 16, 10.5
 MARGINS_MM = (37, 26, 35, 28)  # top, right, bottom, left: GB/T 9704-2012, 5.2.1
 
 
-def new_paper() -> Document:
-    """An empty A4 document with body 三号 仿宋."""
+def new_paper(*, landscape: bool = False) -> Document:
+    """An empty A4 document with body 三号 仿宋; ``landscape`` turns it, binding edge on top, as GB/T 9704-2012, 8 has wide tables."""
     from docx import Document as make
+    from docx.enum.section import WD_ORIENT
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
@@ -29,6 +30,14 @@ def new_paper() -> Document:
     section.top_margin, section.right_margin, section.bottom_margin, section.left_margin = (
         Mm(each) for each in MARGINS_MM
     )
+    if landscape:
+        section.orientation, section.page_width, section.page_height = WD_ORIENT.LANDSCAPE, Mm(297), Mm(210)
+        section.top_margin, section.right_margin, section.bottom_margin, section.left_margin = (
+            Mm(28),
+            Mm(37),
+            Mm(26),
+            Mm(35),
+        )
     style: Any = document.styles["Normal"]
     style.font.name, style.font.size = "Times New Roman", Pt(SIZE_3)
     style.element.get_or_add_rPr().get_or_add_rFonts().set(qn("w:eastAsia"), FANGSONG)
@@ -68,6 +77,19 @@ def write_table(
             paragraph.paragraph_format.line_spacing = Pt(16)
             _run(paragraph, text, FANGSONG if number else HEI, SIZE_5)
     table.rows[0]._tr.get_or_add_trPr().append(OxmlElement("w:tblHeader"))
+
+
+def new_page(document: Document) -> None:
+    """Go on on a new page."""
+    paragraphs: Any = document
+    paragraphs.add_page_break()
+
+
+def fitted(document: Document, widths: Sequence[float]) -> list[float]:
+    """Widths in mm stretched or squeezed to the room between the margins."""
+    section: Any = document.sections[0]
+    room = (section.page_width - section.left_margin - section.right_margin) / 36_000
+    return [width * room / sum(widths) for width in widths]
 
 
 def saved(document: Document) -> bytes:

@@ -13,6 +13,8 @@ branch_labels = None
 depends_on = None
 
 APPEND_ONLY = [
+    "application_edit",
+    "application_step",
     "attempt",
     "audit_entry",
     "daily_root",
@@ -20,6 +22,7 @@ APPEND_ONLY = [
     "evidence_event",
     "hand_up_receipt",
     "marking",
+    "notice_version",
     "package_pin",
     "package_version",
     "rule_version",
@@ -626,6 +629,40 @@ def upgrade() -> None:
         batch_op.create_index("ix_notice_open", ["account_id", "ended_at", "read_at"], unique=False)
 
     op.create_table(
+        "notice_version",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=True),
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("version", sa.String(length=16), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_notice_version_created_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_notice_version_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_version")),
+        sa.UniqueConstraint("slug", "digest", name=op.f("uq_notice_version_slug_digest")),
+    )
+    with op.batch_alter_table("notice_version", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_notice_version_school_id"), ["school_id"], unique=False)
+
+    op.create_table(
+        "office_date",
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("batch", sa.String(length=40), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=False),
+        sa.Column("set_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_office_date_school_id_organisation")),
+        sa.ForeignKeyConstraint(["set_by"], ["account.id"], name=op.f("fk_office_date_set_by_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_office_date")),
+        sa.UniqueConstraint("school_id", "slug", "batch", name=op.f("uq_office_date_school_id_slug_batch")),
+    )
+    op.create_table(
         "package_version",
         sa.Column("slug", sa.String(length=60), nullable=False),
         sa.Column("version", sa.String(length=20), nullable=False),
@@ -852,6 +889,41 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("stop_event", schema=None) as batch_op:
         batch_op.create_index("ix_stop_event_school_room", ["school_id", "room_id"], unique=False)
+
+    op.create_table(
+        "application",
+        sa.Column("notice_id", sa.Uuid(), nullable=False),
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("batch", sa.String(length=40), nullable=False),
+        sa.Column("stages", sa.JSON(), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("office_id", sa.Uuid(), nullable=True),
+        sa.Column("refused_by", sa.Uuid(), nullable=True),
+        sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("receipt", sa.String(length=16), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_application_created_by_account")),
+        sa.ForeignKeyConstraint(
+            ["notice_id"], ["notice_version.id"], name=op.f("fk_application_notice_id_notice_version")
+        ),
+        sa.ForeignKeyConstraint(["office_id"], ["organisation.id"], name=op.f("fk_application_office_id_organisation")),
+        sa.ForeignKeyConstraint(
+            ["refused_by"], ["organisation.id"], name=op.f("fk_application_refused_by_organisation")
+        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_application_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application")),
+        sa.UniqueConstraint(
+            "school_id", "slug", "kind", "batch", name=op.f("uq_application_school_id_slug_kind_batch")
+        ),
+    )
+    with op.batch_alter_table("application", schema=None) as batch_op:
+        batch_op.create_index("ix_application_office", ["office_id", "status"], unique=False)
 
     op.create_table(
         "attempt",
@@ -1239,6 +1311,124 @@ def upgrade() -> None:
     with op.batch_alter_table("usage_record", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_usage_record_lesson_id"), ["lesson_id"], unique=False)
         batch_op.create_index("ix_usage_record_school_class", ["school_id", "class_id", "lesson_on"], unique=False)
+
+    op.create_table(
+        "application_edit",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=84), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("value", sa.JSON(), nullable=False),
+        sa.Column("saved_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_application_edit_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["saved_by"], ["account.id"], name=op.f("fk_application_edit_saved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_application_edit_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_edit")),
+        sa.UniqueConstraint(
+            "school_id",
+            "application_id",
+            "key",
+            "edition",
+            name=op.f("uq_application_edit_school_id_application_id_key_edition"),
+        ),
+    )
+    with op.batch_alter_table("application_edit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_application_edit_application_id"), ["application_id"], unique=False)
+
+    op.create_table(
+        "application_file",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("slot", sa.String(length=60), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("added_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["added_by"], ["account.id"], name=op.f("fk_application_file_added_by_account")),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_application_file_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_application_file_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_file")),
+    )
+    with op.batch_alter_table("application_file", schema=None) as batch_op:
+        batch_op.create_index("ix_application_file_application", ["application_id", "slot"], unique=False)
+
+    op.create_table(
+        "application_part",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=84), nullable=False),
+        sa.Column("value", sa.JSON(), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
+        sa.Column("saved_by", sa.Uuid(), nullable=True),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_application_part_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["account.id"], name=op.f("fk_application_part_owner_id_account")),
+        sa.ForeignKeyConstraint(["saved_by"], ["account.id"], name=op.f("fk_application_part_saved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_application_part_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_part")),
+        sa.UniqueConstraint(
+            "school_id", "application_id", "key", name=op.f("uq_application_part_school_id_application_id_key")
+        ),
+    )
+    with op.batch_alter_table("application_part", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_application_part_application_id"), ["application_id"], unique=False)
+
+    op.create_table(
+        "application_step",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("from_status", sa.String(length=40), nullable=False),
+        sa.Column("to_status", sa.String(length=40), nullable=False),
+        sa.Column("by_office_id", sa.Uuid(), nullable=True),
+        sa.Column("to_office_id", sa.Uuid(), nullable=True),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("by_id", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_application_step_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["by_id"], ["account.id"], name=op.f("fk_application_step_by_id_account")),
+        sa.ForeignKeyConstraint(
+            ["by_office_id"], ["organisation.id"], name=op.f("fk_application_step_by_office_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_application_step_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["to_office_id"], ["organisation.id"], name=op.f("fk_application_step_to_office_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_step")),
+        sa.UniqueConstraint(
+            "school_id", "application_id", "number", name=op.f("uq_application_step_school_id_application_id_number")
+        ),
+    )
+    with op.batch_alter_table("application_step", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_application_step_application_id"), ["application_id"], unique=False)
+        batch_op.create_index("ix_application_step_to_office", ["to_office_id", "application_id"], unique=False)
 
     op.create_table(
         "correction_proposal",

@@ -1,0 +1,138 @@
+"""A document of an application as blocks (版式): cover, sections, tables with the form's own columns; pure, the same for Word, PDF and Excel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+UNOFFICIAL = "非官方表样"
+SIMULATED = "示范数据 · 模拟，不作为申报材料"
+BlockKind = Literal["mark", "title", "cover", "heading", "sub", "text", "table", "note", "break", "foot"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its columns as the form names them, rows of text, widths in mm; ``title`` names the sheet."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the page."""
+
+    kind: BlockKind
+    text: str = ""
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A document: its title and blocks in order. ``wide``: landscape, as tables of many columns need."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    wide: bool = False
+
+    @property
+    def tables(self) -> list[Table]:
+        """Its tables, in order."""
+        return [one.table for one in self.blocks if one.table is not None]
+
+
+@dataclass(frozen=True)
+class Filler:
+    """What fills a form: values by key, names (applicant, office), collected rows by key, criteria's texts and figures by id."""
+
+    content: Mapping[str, Any]
+    names: Mapping[str, str]
+    collected: Mapping[str, Sequence[Mapping[str, str]]]
+    criteria: Mapping[str, tuple[str, str]]
+    simulated: bool = False
+
+
+def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Sequence[str]]) -> Paper:
+    """The form filled in."""
+    blocks: list[Block] = []
+    if form.get("unofficial"):
+        blocks.append(Block("mark", UNOFFICIAL))
+    if filler.simulated:
+        blocks.append(Block("mark", SIMULATED))
+    if form.get("attachment"):
+        blocks.append(Block("sub", form["attachment"]))
+    blocks.append(Block("title", form["title"]))
+    blocks += _lines(form, "cover", filler)
+    if form.get("footer"):
+        blocks.append(Block("note", form["footer"]))
+    blocks.append(Block("break"))
+    for part in form["parts"]:
+        blocks += _part(form["form"], part, filler, choices)
+    blocks += _lines(form, "foot", filler)
+    wide = any(len(one.get("columns", ())) > 6 for one in form["parts"])
+    return Paper(form["title"], tuple(blocks), wide)
+
+
+def _lines(form: Mapping[str, Any], which: Literal["cover", "foot"], filler: Filler) -> list[Block]:
+    given = filler.content.get(f"{form['form']}.{which}") or {}
+    return [Block(which, f"{one['label']}：{_cover_value(one, given, filler)}") for one in form.get(which, ())]
+
+
+def _cover_value(field: Mapping[str, Any], given: Mapping[str, Any], filler: Filler) -> str:
+    if field.get("by_hand"):
+        return ""
+    text = str(given.get(field["id"], "")) or filler.names.get(field.get("from", ""), "")
+    return in_chinese(text) if field.get("type") == "date" else text
+
+
+def in_chinese(day: str) -> str:
+    """``2022-06-10`` as 2022年6月10日; an empty day leaves the form's blanks."""
+    if len(day) != 10:
+        return day or "    年  月  日"
+    return f"{int(day[:4])}年{int(day[5:7])}月{int(day[8:])}日"
+
+
+def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[str, Sequence[str]]) -> list[Block]:
+    key = f"{form}.{part['id']}"
+    value = filler.content.get(key)
+    blocks = [Block("heading", part["heading"])] if part["heading"] else []
+    if part["type"] == "text":
+        blocks += [Block("text", line) for line in str(value or "").split("\n")]
+    elif part["type"] == "answers":
+        for name in part["criteria"]:
+            text, figure = filler.criteria.get(name, ("", ""))
+            blocks += [Block("sub", text), Block("text", (value or {}).get(name, ""))]
+            if figure:
+                blocks.append(Block("note", f"系统数据：{figure}"))
+    elif part["type"] == "choices":
+        chosen = value or []
+        blocks.append(
+            Block(
+                "text", "  ".join(f"{'☑' if one in chosen else '□'}{one}" for one in choices.get(part["choices"], ()))
+            )
+        )
+    elif part["type"] == "fields":
+        rows = tuple((one["label"], _cover_value(one, value or {}, filler)) for one in part["fields"])
+        blocks.append(Block("table", table=Table(part["heading"], ("项目", "内容"), rows, (50, 106))))
+    else:
+        blocks.append(Block("table", table=table_of(part, key, filler)))
+    if part.get("note"):
+        blocks.append(Block("note", f"注：{part['note']}"))
+    return blocks
+
+
+def table_of(part: Mapping[str, Any], key: str, filler: Filler) -> Table:
+    """The part's table with its columns verbatim and in order."""
+    rows = filler.collected.get(key) if "collect" in part else filler.content.get(key)
+    columns = part["columns"]
+    filled = tuple(tuple(str(row.get(one["id"], "")) for one in columns) for row in rows or ())
+    blank = (tuple("" for _one in columns),) * (0 if filled else 2)
+    return Table(
+        part["heading"],
+        tuple(one["label"] for one in columns),
+        filled or blank,
+        tuple(one.get("wide", 156 // len(columns)) for one in columns),
+    )

@@ -1,0 +1,371 @@
+"""How a criterion is measured (条件怎么核): live facts and what was written in, a state with its figure and source; pure.
+
+Each measure takes (:class:`Facts`, parameters of the criterion) and says met | not-met | warn | declare | not-assessable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["met", "not-met", "warn", "declare", "not-assessable"]
+STATE_NAMES: Mapping[str, str] = {
+    "met": "符合",
+    "not-met": "不符合",
+    "warn": "提醒",
+    "declare": "待申报",
+    "not-assessable": "暂不能判定",
+}
+# B5; 小学高级教师 is 中级 and 特级教师 an honour: neither is here.
+SENIOR_TITLES = frozenset(
+    [
+        "高级教师",
+        "中学高级教师",
+        "正高级教师",
+        "副教授",
+        "教授",
+        "副研究员",
+        "研究员",
+        "高级工程师",
+        "高级实验师",
+        "高级讲师",
+        "正高级工程师",
+        "正高级实验师",
+        "正高级讲师",
+    ]
+)
+_HONOURS = frozenset({"特级教师"})
+_STAGE_NAMES = {"kindergarten": "幼儿园", "primary": "小学", "junior": "初中", "senior": "高中"}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a usage rule says: ``verdict`` as the engine's, ``why`` and ``source`` in words; ``planned`` the same over the timetable."""
+
+    verdict: str
+    why: str
+    source: str
+    planned: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A laboratory with what HN-19 asks: ``missing`` in words."""
+
+    name: str
+    missing: tuple[str, ...]
+    figures: str = ""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher of the 开课计划 by name, school and stage."""
+
+    name: str
+    stage: str
+    school: str = ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A school that takes part in an area: ``counts``: it has a code and legal person of its own (B3)."""
+
+    name: str
+    stages: tuple[str, ...]
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an applicant when it checks itself."""
+
+    level: str = "school"
+    stages: tuple[str, ...] = ()
+    configuration: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    labs: tuple[Lab, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
+    members: tuple[Member, ...] = ()
+    content: Mapping[str, Any] = field(default_factory=dict)
+    files: frozenset[str] = frozenset()
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """State of a criterion, the figure behind it and where it comes from."""
+
+    state: State
+    figure: str = ""
+    source: str = ""
+
+
+Measure = Callable[[Facts, Mapping[str, Any]], Outcome]
+FROM_FORM = "申报表"
+
+
+def declared(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """What the system cannot know: declared by a text and backed by attachments."""
+    parts, slots = given.get("parts", ()), given.get("files", ())
+    empty = [one for one in parts if not _filled(facts.content.get(one))]
+    missing = [one for one in slots if one not in facts.files]
+    if (not parts and not slots) or empty or missing:
+        return Outcome("declare", "还没有说明" if empty or not (parts or slots) else "还没有佐证附件", "学校自述")
+    return Outcome("met", "已说明" + (f"，附件 {len(slots)} 份" if slots else ""), "学校自述")
+
+
+def usage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """A usage rule over the live lessons; before anything was taught the planned slots are named beside it (计划)."""
+    found = facts.usage.get(str(given["rule"]))
+    if found is None:
+        return Outcome("not-assessable", "没有可判定的学期或学段", "开课记录")
+    states: Mapping[str, State] = {
+        "met": "met",
+        "met-approximately": "met",
+        "not-met": "not-met",
+        "structurally-impossible": "not-met",
+    }
+    figure = found.why
+    if found.planned is not None:
+        verdict, why = found.planned
+        figure = f"计划：{why}；已上：{found.why}"
+        if given.get("plan") and found.verdict == "not-assessable":
+            return Outcome(states.get(verdict, "not-assessable"), figure, f"{found.source}（计划）")
+    return Outcome(states.get(found.verdict, "not-assessable"), figure, found.source)
+
+
+def configuration(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """A solution configuration 一/二/三 for every stage that takes part (GS-16)."""
+    missing = [_STAGE_NAMES[one] for one in facts.stages if facts.configuration.get(one, 0) not in (1, 2, 3)]
+    if not facts.stages or missing:
+        return Outcome("not-met", "没有登记配置：" + ("、".join(missing) or "没有学段"), "学校资料")
+    return Outcome(
+        "met",
+        "、".join(f"{_STAGE_NAMES[one]}配置{'一二三'[facts.configuration[one] - 1]}" for one in facts.stages),
+        "学校资料",
+    )
+
+
+def inventory(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """At least ``rooms`` laboratories that have what HN-19 asks."""
+    wanted = int(given.get("rooms", 1))
+    complete = [one for one in facts.labs if not one.missing]
+    if len(complete) >= wanted:
+        return Outcome("met", f"{complete[0].name}：{complete[0].figures}", "教室与设备台账")
+    if not facts.labs:
+        return Outcome("not-met", "没有登记实验教室", "教室与设备台账")
+    best = min(facts.labs, key=lambda one: len(one.missing))
+    return Outcome("not-met", f"{best.name}还缺：{'、'.join(best.missing)}", "教室与设备台账")
+
+
+def teachers(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """At least ``least`` teachers of the subject (HA-16)."""
+    names = {one.name for one in facts.teachers}
+    least = int(given["least"])
+    return Outcome("met" if len(names) >= least else "not-met", f"{len(names)} 人，要求 {least} 人", "任课安排")
+
+
+def school_count(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """At least ``least`` schools, each counted once; a campus only with a code of its own (GS-11, B3)."""
+    count, least = sum(one.counts for one in facts.members), int(given["least"])
+    without = len(facts.members) - count
+    figure = f"{count} 所，要求不少于 {least} 所" + (
+        f"；另有 {without} 所没有自己的学校标识码，不计" if without else ""
+    )
+    return Outcome("met" if count >= least else "not-met", figure, "本区试点校申报")
+
+
+def schools_per_stage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Every stage that takes part has at least ``least`` schools (GS-12, B3: “some stage” would be empty)."""
+    least = int(given["least"])
+    counts = {stage: sum(stage in one.stages and one.counts for one in facts.members) for stage in _STAGE_NAMES}
+    counts = {stage: number for stage, number in counts.items() if number}
+    told = "、".join(f"{_STAGE_NAMES[stage]} {number} 所" for stage, number in counts.items())
+    if not counts:
+        return Outcome("not-met", "还没有试点校", "本区试点校申报")
+    return Outcome(
+        "met" if min(counts.values()) >= least else "not-met", f"{told}，每个学段要求 {least} 所", "本区试点校申报"
+    )
+
+
+def stage_teams(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """A team for each stage of the member schools (GS-13)."""
+    wanted = {stage for one in facts.members for stage in one.stages} or set(facts.stages)
+    have = {_stage_code(row) for row in _rows(facts, given) if row.get("role")}
+    missing = [_STAGE_NAMES[one] for one in _STAGE_NAMES if one in wanted - have]
+    if not wanted or missing:
+        return Outcome("not-met", "还没有教研团队：" + ("、".join(missing) or "没有学段"), FROM_FORM)
+    return Outcome("met", f"{len(wanted)} 个学段各有教研团队", FROM_FORM)
+
+
+def team_lead(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Every stage's team has a lead (牵头人) of 副高级 or above (GS-14, B5)."""
+    rows = _rows(facts, given)
+    leads = [row for row in rows if row.get("role") == "牵头人"]
+    stages = {row.get("stage") for row in rows if row.get("stage")}
+    without = sorted(str(one) for one in stages - {row.get("stage") for row in leads})
+    low = [
+        f"{row.get('name')}（{row.get('title') or '没有填职称'}）"
+        for row in leads
+        if not is_senior(str(row.get("title", "")))
+    ]
+    if not leads or without or low:
+        figure = (
+            "；".join(
+                filter(
+                    None,
+                    (
+                        "没有牵头人：" + "、".join(without) if without else "",
+                        "不是副高级及以上：" + "、".join(low) if low else "",
+                    ),
+                )
+            )
+            or "还没有牵头人"
+        )
+        return Outcome("not-met", figure, FROM_FORM)
+    return Outcome("met", "、".join(f"{row['name']}（{row['title']}）" for row in leads), FROM_FORM)
+
+
+def team_members(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Every school of a stage is in its team, and so is every teacher of the 开课计划 (GS-15, B7: the first an error, the second a warning)."""
+    rows = _rows(facts, given)
+    units = {(_stage_code(row), str(row.get("unit", "")).strip()) for row in rows}
+    names = {(_stage_code(row), str(row.get("name", "")).strip()) for row in rows}
+    absent = [
+        f"{_STAGE_NAMES[stage]}：{one.name}"
+        for one in facts.members
+        for stage in one.stages
+        if (stage, one.name) not in units
+    ]
+    if absent:
+        return Outcome("not-met", "团队里没有这些学校的人：" + "、".join(absent), FROM_FORM)
+    if not facts.members:
+        return Outcome("not-assessable", "还没有试点校", FROM_FORM)
+    left_out = sorted({f"{one.school}{one.name}" for one in facts.teachers if (one.stage, one.name) not in names})
+    if left_out:
+        return Outcome("warn", "开课计划里的授课教师不在团队中：" + "、".join(left_out), "开课计划与申报表")
+    return Outcome("met", f"{len(facts.members)} 所学校、{len(names)} 人", "开课计划与申报表")
+
+
+def about(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """``number``名左右 rows of a table: that number is fine, one off warns, else it is not met (B7)."""
+    count, wanted = len(_rows(facts, given)), int(given["number"])
+    state: State = "met" if count == wanted else "warn" if abs(count - wanted) == 1 else "not-met"
+    return Outcome(state, f"{count} 名，要求 {wanted} 名左右", FROM_FORM)
+
+
+def rows(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """At least ``least`` rows of a table that have a name."""
+    count, least = len(_rows(facts, given)), int(given["least"])
+    return Outcome("met" if count >= least else "not-met", f"{count} 名（项），要求不少于 {least}", FROM_FORM)
+
+
+def themes(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """The required theme, at least ``least`` in all, a warning above ``warn_above`` (HN-07, B6)."""
+    chosen = list(facts.content.get(str(given["part"])) or ())
+    state, figure = judge_themes(chosen, str(given["needs"]), int(given["least"]), int(given.get("warn_above", 99)))
+    return Outcome(state, figure, FROM_FORM)
+
+
+def judge_themes(chosen: list[str], needs: str, least: int, warn_above: int) -> tuple[State, str]:
+    """B6."""
+    if needs not in chosen:
+        return "not-met", f"必选“{needs}”"
+    if len(chosen) < least:
+        return "not-met", f"已选 {len(chosen)} 个主题，至少 {least} 个"
+    if len(chosen) > warn_above:
+        return "warn", f"已选 {len(chosen)} 个主题；通知写自选 1–2 个，建议不超过 {warn_above} 个"
+    return "met", f"已选 {len(chosen)} 个主题"
+
+
+def legal_person(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """A unified social credit code of 18 characters whose check character is right (HN-13, GB 32100)."""
+    code = str((facts.content.get(str(given["part"])) or {}).get(str(given["field"]), "")).strip().upper()
+    if not code:
+        return Outcome("declare", "请填写统一社会信用代码", FROM_FORM)
+    return (
+        Outcome("met", code, FROM_FORM)
+        if is_credit_code(code)
+        else Outcome("not-met", f"{code} 的校验码不对", FROM_FORM)
+    )
+
+
+def applicant_level(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """In principle of one of ``levels`` (原则上): another is warned, not refused (GS-08)."""
+    names = {"school": "学校", "county": "县（区）", "city": "市（州）", "province": "省"}
+    return Outcome(
+        "met" if facts.level in given["levels"] else "warn",
+        f"申报主体为{names.get(facts.level, facts.level)}",
+        "组织机构",
+    )
+
+
+def is_senior(title: str) -> bool:
+    """Whether a title is 副高级 or above (B5). An honour is no title."""
+    return any(
+        one in SENIOR_TITLES and one not in _HONOURS
+        for one in title.replace("/", " ").replace("、", " ").replace("，", " ").split()
+    )
+
+
+_CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def is_credit_code(code: str) -> bool:
+    """GB 32100-2015: 18 characters, the last from the others with weights 3^i mod 31."""
+    if len(code) != 18 or any(one not in _CREDIT for one in code):
+        return False
+    total = sum(_CREDIT.index(one) * pow(3, place, 31) for place, one in enumerate(code[:17]))
+    return _CREDIT.index(code[17]) == (31 - total % 31) % 31
+
+
+def _filled(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_filled(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_filled(one) for one in value)
+    return bool(str(value).strip()) if value is not None else False
+
+
+def _rows(facts: Facts, given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in facts.content.get(str(given["part"])) or () if str(row.get("name", "")).strip()]
+
+
+def _stage_code(row: Mapping[str, Any]) -> str:
+    return next((code for code, name in _STAGE_NAMES.items() if name == row.get("stage")), "")
+
+
+MEASURES: Mapping[str, tuple[Measure, frozenset[str]]] = {
+    "declared": (declared, frozenset()),
+    "usage": (usage, frozenset({"rule"})),
+    "configuration": (configuration, frozenset()),
+    "inventory": (inventory, frozenset()),
+    "teachers": (teachers, frozenset({"least"})),
+    "school-count": (school_count, frozenset({"least"})),
+    "schools-per-stage": (schools_per_stage, frozenset({"least"})),
+    "stage-teams": (stage_teams, frozenset({"part"})),
+    "team-lead": (team_lead, frozenset({"part"})),
+    "team-members": (team_members, frozenset({"part"})),
+    "about": (about, frozenset({"part", "number"})),
+    "rows": (rows, frozenset({"part", "least"})),
+    "themes": (themes, frozenset({"part", "needs", "least"})),
+    "legal-person": (legal_person, frozenset({"part", "field"})),
+    "applicant-level": (applicant_level, frozenset({"levels"})),
+}
+
+
+def wrong(name: str, given: Mapping[str, Any]) -> str:
+    """What is wrong with a criterion's measure, "" if nothing."""
+    if name not in MEASURES:
+        return f"不认识的核验方式 {name}，可用：{'、'.join(MEASURES)}"
+    missing = MEASURES[name][1] - set(given)
+    return f"{name} 还要在 with 里写 {'、'.join(sorted(missing))}" if missing else ""
+
+
+def measure(criterion: Mapping[str, Any], facts: Facts) -> Outcome:
+    """Measure one criterion; where it is only a wish (warn, prefer) what is missing is a reminder."""
+    found = MEASURES[criterion["measure"]][0](facts, criterion.get("with", {}))
+    if found.state == "not-met" and criterion.get("weight", "must") != "must":
+        return Outcome("warn", found.figure, found.source)
+    return found

@@ -1,0 +1,152 @@
+"""Tables of programmes: notices as they stood, applications, what was written in them, and their way upward."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lms.core import clock
+from lms.core.db import Base, SchoolRow, append_only, new_id
+
+
+class NoticeVersion(Base):
+    """A version of a notice, kept for the applications that began with it; append-only (通知版本).
+
+    ``school_id``: the office that wrote it in the browser, None for a pack that ships. ``document``: the whole pack. Personal data: none.
+    """
+
+    __tablename__ = "notice_version"
+    __table_args__ = (UniqueConstraint("slug", "digest"),)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    slug: Mapped[str] = mapped_column(String(40))
+    version: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    document: Mapped[dict[str, Any]]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+append_only("notice_version")
+
+
+class Application(SchoolRow, Base):
+    """An application of an organisation under a notice (申报). ``school_id``: the applicant, a school or an office.
+
+    ``kind``, ``batch``, ``status``: ids of the pack. ``office_id``: where it lies while it waits. ``refused_by``: whom an appeal goes to.
+    ``stages``: stages that take part. ``edition`` rises with every step. Personal data: who began it; programme end + 3 years.
+    """
+
+    __tablename__ = "application"
+    __table_args__ = (
+        UniqueConstraint("school_id", "slug", "kind", "batch"),
+        Index("ix_application_office", "office_id", "status"),
+    )
+    notice_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("notice_version.id"))
+    slug: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(40))
+    batch: Mapped[str] = mapped_column(String(40))
+    stages: Mapped[list[str]] = mapped_column(default=list)
+    status: Mapped[str] = mapped_column(String(40))
+    office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    refused_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    refused_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    receipt: Mapped[str] = mapped_column(String(16), default="")
+    edition: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+class ApplicationPart(SchoolRow, Base):
+    """What stands in one part of an application now (申报内容). ``key``: ``form.part``; ``value``: {"value": …}; ``edition`` rises with each save.
+
+    Personal data: names and telephones of contacts and teachers as the form asks, by whom written; programme end + 3 years.
+    """
+
+    __tablename__ = "application_part"
+    __table_args__ = (UniqueConstraint("school_id", "application_id", "key"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"), index=True)
+    key: Mapped[str] = mapped_column(String(84))
+    value: Mapped[dict[str, Any]]
+    edition: Mapped[int] = mapped_column(default=1)
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    saved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    saved_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class ApplicationEdit(SchoolRow, Base):
+    """A saved state of a part, for history and merging; append-only (修改记录).
+
+    Personal data: as :class:`ApplicationPart`; programme end + 3 years.
+    """
+
+    __tablename__ = "application_edit"
+    __table_args__ = (UniqueConstraint("school_id", "application_id", "key", "edition"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"), index=True)
+    key: Mapped[str] = mapped_column(String(84))
+    edition: Mapped[int]
+    value: Mapped[dict[str, Any]]
+    saved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+append_only("application_edit")
+
+
+class ApplicationFile(SchoolRow, Base):
+    """An attachment or a scan of stamped pages (附件、盖章扫描件); its bytes lie in the data folder under their SHA-256.
+
+    ``slot``: attachment id of the pack, or ``scan:<document>``. ``removed_at``: taken out, kept in the journal.
+    Personal data: as the paper holds; programme end + 3 years.
+    """
+
+    __tablename__ = "application_file"
+    __table_args__ = (Index("ix_application_file_application", "application_id", "slot"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"))
+    slot: Mapped[str] = mapped_column(String(60))
+    name: Mapped[str] = mapped_column(String(160))
+    type: Mapped[str] = mapped_column(String(8))
+    size: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    added_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    removed_at: Mapped[datetime | None]
+
+
+class ApplicationStep(SchoolRow, Base):
+    """A step of an application on its way: who sent it where, with what remark; append-only (流转记录).
+
+    ``by_office_id``: the office that acted, None for the applicant; ``to_office_id``: who may see it from now on.
+    Personal data: who acted; programme end + 3 years.
+    """
+
+    __tablename__ = "application_step"
+    __table_args__ = (
+        UniqueConstraint("school_id", "application_id", "number"),
+        Index("ix_application_step_to_office", "to_office_id", "application_id"),
+    )
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"), index=True)
+    number: Mapped[int]
+    action: Mapped[str] = mapped_column(String(16))
+    from_status: Mapped[str] = mapped_column(String(40))
+    to_status: Mapped[str] = mapped_column(String(40))
+    by_office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    to_office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    remark: Mapped[str] = mapped_column(Text, default="")
+    by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+append_only("application_step")
+
+
+class OfficeDate(SchoolRow, Base):
+    """An office's own earlier day for a batch (本级截止日). ``school_id``: the office. Personal data: who set it."""
+
+    __tablename__ = "office_date"
+    __table_args__ = (UniqueConstraint("school_id", "slug", "batch"),)
+    slug: Mapped[str] = mapped_column(String(40))
+    batch: Mapped[str] = mapped_column(String(40))
+    due_on: Mapped[date]
+    set_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))

@@ -1,0 +1,194 @@
+"""Notices that are open here: those that ship and those that offices made, and the version an application keeps (通知版本)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import or_, select
+
+from lms.core import clock
+from lms.core.audit import audit
+from lms.core.auth import may
+from lms.core.db import db, new_id, write
+from lms.core.errors import Invalid, NotAllowed, NotFound
+from lms.core.models import Account, Organisation
+from lms.programmes.dates import ZONE, day_of, due_at, end_of
+from lms.programmes.models import Application, NoticeVersion, OfficeDate
+from lms.programmes.pack import Document, Pack, Problem, check_texts, shipped
+from lms.programmes.rules import Office, Station, way
+
+
+def above(organisation_id: uuid.UUID) -> list[Office]:
+    """Offices above an organisation, lowest first."""
+    own = db.session.get_one(Organisation, organisation_id)
+    ids = [uuid.UUID(one) for one in own.path.split("/") if one and one != own.id.hex]
+    rows = {row.id: row for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
+    return [Office(rows[one].id, rows[one].level, rows[one].name) for one in reversed(ids) if one in rows]
+
+
+def packs_for(organisation_id: uuid.UUID) -> list[Pack]:
+    """Notices that the organisation may look at: shipped ones, and those of offices above it or of its own, the newest version of each."""
+    ids = [organisation_id, *(one.id for one in above(organisation_id))]
+    found = dict(shipped())
+    query = select(NoticeVersion).where(NoticeVersion.school_id.in_(ids)).order_by(NoticeVersion.created_at)
+    found |= {row.slug: Pack(row.document) for row in db.session.scalars(query)}
+    return list(found.values())
+
+
+def pack_named(organisation_id: uuid.UUID, slug: str) -> Pack:
+    """The newest version of a notice; NotFound."""
+    for pack in packs_for(organisation_id):
+        if pack.slug == slug:
+            return pack
+    raise NotFound("notice", _l("没有这个通知。"))
+
+
+def frozen(pack: Pack) -> NoticeVersion:
+    """The row that keeps this version, made where it is missing; in the open write."""
+    found = db.session.scalar(
+        select(NoticeVersion).where(NoticeVersion.slug == pack.slug, NoticeVersion.digest == pack.digest)
+    )
+    if found is None:
+        found = NoticeVersion(
+            id=new_id(), slug=pack.slug, version=pack.version, digest=pack.digest, document=pack.document
+        )
+        db.session.add(found)
+        db.session.flush()
+    return found
+
+
+def pack_of(application: Application) -> Pack:
+    """The notice as it stood when the application began."""
+    return Pack(db.session.get_one(NoticeVersion, application.notice_id).document)
+
+
+def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:
+    """An office puts a notice of its own in force for those below; raises Invalid naming file, line and cause."""
+    office = db.session.get_one(Organisation, actor.organisation_id)
+    if office.level == "school" or not may(actor, ("officer",)):
+        raise NotAllowed("publish-notice", _l("只有主管部门可以发布通知。"))
+    pack, problems = check_texts(texts)
+    if pack is not None and pack.slug in shipped():
+        problems = [Problem("pack.yaml", 1, f"{pack.slug} 是随附的通知，请在 notice 里换一个名字")]
+    if pack is None or problems:
+        raise Invalid(
+            "notice-pack",
+            _l("通知包有误：%(problem)s", problem=str(problems[0])),
+            where="pack",
+            problems=[str(one) for one in problems],
+        )
+    with write() as session:
+        other = session.scalar(
+            select(NoticeVersion.id).where(
+                NoticeVersion.slug == pack.slug,
+                or_(NoticeVersion.school_id != office.id, NoticeVersion.school_id.is_(None)),
+            )
+        )
+        if other is not None:
+            raise Invalid("notice-name", _l("别的部门已经用了通知名 %(name)s。", name=pack.slug), where="notice")
+        row = session.scalar(
+            select(NoticeVersion).where(NoticeVersion.slug == pack.slug, NoticeVersion.digest == pack.digest)
+        )
+        if row is None:
+            row = NoticeVersion(
+                id=new_id(),
+                school_id=office.id,
+                slug=pack.slug,
+                version=pack.version,
+                digest=pack.digest,
+                document=json.loads(pack.text),
+                created_by=actor.id,
+            )
+            session.add(row)
+            audit(actor, "publish-notice", "notice_version", row.id, version=pack.version, digest=pack.digest)
+    return row
+
+
+# ---- dates (B9)
+
+
+@dataclass(frozen=True)
+class Due:
+    """When an application must have come to an office: the day, and whether it is past."""
+
+    office: Office
+    day: date | None
+    over: bool
+
+
+def stations_of(application: Application) -> tuple[Station, ...]:
+    """The way of an application."""
+    return way(pack_of(application).kind(application.kind), above(application.school_id))
+
+
+def due_of(pack: Pack, batch: str, stations: Sequence[Station], number: int, now: datetime) -> Due:
+    """When it must have come to station ``number``."""
+    offices = [one.office for one in stations[number:]]
+    query = select(OfficeDate).where(
+        OfficeDate.slug == pack.slug, OfficeDate.batch == batch, OfficeDate.school_id.in_([one.id for one in offices])
+    )
+    levels = {one.id: one.level for one in offices}
+    own = {levels[row.school_id]: row.due_on for row in db.session.scalars(query)}
+    day = due_at(
+        pack.batch(batch), [one.level for one in offices], offices[0].level, own, [one.name for one in offices]
+    )
+    return Due(offices[0], day, day is not None and now >= end_of(day))
+
+
+def set_date(actor: Account, slug: str, batch: str, day: date) -> OfficeDate:
+    """An office sets an earlier day for what comes to it; raises Invalid for a later one (B9)."""
+    office = db.session.get_one(Organisation, actor.organisation_id)
+    pack = pack_named(office.id, slug)
+    limit = due_at(_batch(pack, batch), [one.level for one in above(office.id)], office.level, None, [office.name])
+    if limit is not None and day > limit:
+        raise Invalid(
+            "office-date",
+            _l("上级的截止日是 %(limit)s，本级只能提前，不能推后。", limit=limit.isoformat()),
+            where="due_on",
+            clause="B9",
+        )
+    with write() as session:
+        row = session.scalar(
+            select(OfficeDate).where(
+                OfficeDate.school_id == office.id, OfficeDate.slug == slug, OfficeDate.batch == batch
+            )
+        )
+        if row is None:
+            row = OfficeDate(id=new_id(), school_id=office.id, slug=slug, batch=batch, due_on=day)
+            session.add(row)
+        row.due_on, row.set_by = day, actor.id
+        audit(actor, "office-date", "notice", slug, batch=batch, day=day.isoformat())
+    return row
+
+
+def _batch(pack: Pack, name: str) -> Document:
+    try:
+        return pack.batch(name)
+    except KeyError as error:
+        raise NotFound("batch", _l("没有这个批次。")) from error
+
+
+def open_batches(pack: Pack, now: datetime) -> list[Document]:
+    """Batches whose last day has not passed and that have opened."""
+    today = now.astimezone(ZONE).date()
+    return [
+        one
+        for one in pack.document["batches"]
+        if max(day_of(day) for day in one["due"].values()) >= today and day_of(one.get("opens", "2000-01-01")) <= today
+    ]
+
+
+def kinds_for(pack: Pack, level: str) -> list[dict[str, Any]]:
+    """Kinds that an organisation of this level may apply for."""
+    return [one for one in pack.document["kinds"] if level in one["applicant"]]
+
+
+def now() -> datetime:
+    """Server time: what a receipt says and a deadline is judged by."""
+    return clock.now()

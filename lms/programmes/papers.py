@@ -1,0 +1,280 @@
+"""Documents of an application (导出): Word, PDF and Excel from the same blocks, and the zip with the names that the notice mandates."""
+
+from __future__ import annotations
+
+import uuid
+import zipfile
+from io import BytesIO
+from typing import Any
+
+from flask import current_app, render_template
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
+
+from lms.core import paper, word
+from lms.core.db import db
+from lms.core.errors import NotFound, Refused
+from lms.core.models import Organisation
+from lms.core.stages import STAGE_NAMES
+from lms.programmes import attachments, selfcheck
+from lms.programmes.layout import Filler, Paper, lay_out
+from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.notices import pack_of
+from lms.programmes.pack import Document, Pack, file_name
+from lms.programmes.service import content_of, files_of
+
+_OUT = ("draft", "withdrawn", "refused")
+
+
+def places_of(found: Application) -> dict[str, str]:
+    """Names that a file name may hold: each level's name, the applicant's, the office's above it."""
+    own = db.session.get_one(Organisation, found.school_id)
+    ids = [uuid.UUID(one) for one in own.path.split("/") if one]
+    rows = {row.id: row for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
+    names = {row.level: row.name for row in rows.values()}
+    year = str(found.created_at.year)
+    return (
+        {"province": "", "city": "", "county": "", "school": ""}
+        | names
+        | {"applicant": own.name, "office": rows[ids[-2]].name if len(ids) > 1 else "", "year": year}
+    )
+
+
+def paper_of(found: Application, document: Document) -> Paper:
+    """A document filled in from what was written, collected and measured."""
+    pack = pack_of(found)
+    form = pack.form(document["form"])
+    lines = (
+        {one.criterion["id"]: one for one in selfcheck.check(found)}
+        if any(one["type"] == "answers" for one in form["parts"])
+        else {}
+    )
+    filler = Filler(
+        content=content_of(found),
+        names=places_of(found),
+        collected={
+            f"{form['form']}.{part['id']}": collect(found, pack, part) for part in form["parts"] if "collect" in part
+        },
+        criteria={
+            name: (line.criterion["text"], line.outcome.figure if line.outcome.source not in ("学校自述", "") else "")
+            for name, line in lines.items()
+        },
+        simulated=current_app.config["ZHIKE"].origin == "simulated",
+    )
+    return lay_out(form, filler, pack.document.get("choices", {}))
+
+
+def document_of(found: Application, name: str, form: str) -> tuple[str, bytes]:
+    """File name and bytes of a document as ``docx``, ``xlsx`` or ``pdf``; NotFound where the notice has none such."""
+    for one in pack_of(found).documents_of(found.kind):
+        if one["id"] == name and form in one["formats"]:
+            return f"{file_name(one['file'], places_of(found))}.{form}", _RENDER[form](paper_of(found, one))
+    raise NotFound("document", _l("通知里没有这份文件。"))
+
+
+# ---- rows that come from other applications
+
+
+def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, str]]:
+    """Rows of a summary table from the applications that this office recommended, in the order in which it did (GS-28, GS-29, HN-28)."""
+    asked = part["collect"]
+    rows: list[dict[str, str]] = []
+    for number, one in enumerate(recommended(found, asked["kind"]), 1):
+        content = content_of(one)
+        if asked.get("table"):
+            rows += [_row(part, one, content, len(rows) + 1, {**row}) for row in content.get(asked["table"]) or ()]
+            continue
+        head = f"试点区{number}　{asked['area']}" if asked.get("area") else ""
+        rows.append(_row(part, one, content, len(rows) + 1, {"head": head}))
+        if asked.get("below"):
+            for place, school in enumerate(_below(one, asked["below"]), 1):
+                rows.append(
+                    _row(part, school, content_of(school), len(rows) + 1, {"head": f"{asked.get('school', '')}{place}"})
+                )
+    return rows
+
+
+def recommended(found: Application, kind: str) -> list[Application]:
+    """Applications of a kind that the applicant, as an office, recommended (or granted) in this batch."""
+    pack = pack_of(found)
+    query = (
+        select(Application)
+        .join(ApplicationStep, ApplicationStep.application_id == Application.id)
+        .where(
+            Application.slug == found.slug,
+            Application.batch == found.batch,
+            Application.kind == kind,
+            ApplicationStep.by_office_id == found.school_id,
+            ApplicationStep.action.in_(("recommend", "grant")),
+        )
+        .order_by(ApplicationStep.created_at, ApplicationStep.id)
+    )
+    rows = list(dict.fromkeys(db.session.scalars(query)))
+    return [row for row in rows if pack.status_is(row.status) not in _OUT and row.office_id != found.school_id]
+
+
+def _below(area: Application, kind: str) -> list[Application]:
+    pack, own = pack_of(area), db.session.get_one(Organisation, area.school_id)
+    query = (
+        select(Application)
+        .join(Organisation, Organisation.id == Application.school_id)
+        .where(
+            Application.slug == area.slug,
+            Application.batch == area.batch,
+            Application.kind == kind,
+            Organisation.path.startswith(own.path),
+        )
+        .order_by(Application.submitted_at)
+    )
+    return [row for row in db.session.scalars(query) if pack.status_is(row.status) not in (*_OUT, "returned")]
+
+
+def _row(
+    part: Document, one: Application, content: dict[str, Any], number: int, given: dict[str, Any]
+) -> dict[str, str]:
+    names = places_of(one)
+    row = {}
+    for column in part["columns"]:
+        source, _dot, name = column.get("from", "").partition(".")
+        if source == "row":
+            row[column["id"]] = str(given.get(name, ""))
+        elif source == "head":
+            row[column["id"]] = str(given.get("head", ""))
+        elif source == "number":
+            row[column["id"]] = str(number)
+        elif source == "stages":
+            row[column["id"]] = "、".join(STAGE_NAMES[stage] for stage in one.stages if stage in STAGE_NAMES)
+        elif source in names:
+            row[column["id"]] = names[source]
+        else:
+            row[column["id"]] = _field(content, source, name)
+    return row
+
+
+def _field(content: dict[str, Any], part: str, field: str) -> str:
+    for key, value in content.items():
+        if key.endswith(f".{part}") and isinstance(value, dict) and value.get(field):
+            return str(value[field])
+    return ""
+
+
+# ---- formats
+
+
+def as_docx(made: Paper) -> bytes:
+    """Word in the layout of GB/T 9704: title 二号 小标宋, headings 黑体, body 三号 仿宋; tables as the form has them."""
+    document = word.new_paper(landscape=made.wide)
+    for block in made.blocks:
+        if block.table is not None:
+            word.write_table(document, block.table.columns, block.table.rows, word.fitted(document, block.table.widths))
+        elif block.kind == "title":
+            word.write_title(document, block.text)
+        elif block.kind == "break":
+            word.new_page(document)
+        elif block.kind in ("heading", "mark", "sub"):
+            word.write_line(document, block.text, word.HEI if block.kind != "sub" else word.KAI)
+        elif block.kind == "note":
+            word.write_line(document, block.text, size=word.SIZE_5)
+        else:
+            word.write_line(document, block.text)
+    return word.saved(document)
+
+
+def as_xlsx(made: Paper) -> bytes:
+    """A sheet for each table, named by its heading: title, marks, columns verbatim, rows; a cell never begins a formula."""
+    from openpyxl import Workbook
+    from openpyxl.styles import Alignment, Border, Font, Side
+
+    book = Workbook()
+    book.remove(book.active)  # type: ignore[arg-type]  # a new book has one
+    side = Side(style="thin")
+    marks = [one.text for one in made.blocks if one.kind in ("mark", "cover", "foot")]
+    for number, table in enumerate(made.tables, 1):
+        sheet = book.create_sheet((table.title or f"表{number}").translate(str.maketrans(":\\/?*[]", "_______"))[:31])
+        sheet.append([made.title])
+        sheet.merge_cells(start_row=1, start_column=1, end_row=1, end_column=len(table.columns))
+        sheet["A1"].font, sheet["A1"].alignment = Font(name="方正小标宋简体", size=18), Alignment(horizontal="center")
+        for text in marks:
+            sheet.append([text])
+        sheet.append([table.title])
+        head = sheet.max_row + 1
+        sheet.append(list(table.columns))
+        for row in table.rows:
+            sheet.append(list(row))
+        for cells in sheet.iter_rows(min_row=head, max_row=sheet.max_row, max_col=len(table.columns)):
+            for cell in cells:
+                cell.border, cell.alignment, cell.number_format = (
+                    Border(side, side, side, side),
+                    Alignment(wrap_text=True, vertical="center"),
+                    "@",
+                )
+                cell.data_type = "s"  # a telephone stays text, "=…" never begins a formula
+                cell.font = Font(name="黑体" if cell.row == head else "仿宋_GB2312", size=10.5)
+        for place, width in enumerate(table.widths):
+            sheet.column_dimensions[sheet.cell(head, place + 1).column_letter].width = max(8, width / 1.9)
+        sheet.freeze_panes = sheet.cell(head + 1, 1)
+    if not made.tables:
+        raise Refused("no-table", _l("这份文件里没有表格。"))
+    stream = BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def as_pdf(made: Paper) -> bytes:
+    """PDF of the same blocks; raises Refused (``no-pdf``) where the server cannot print."""
+    return paper.pdf(render_template("programmes/paper.html", paper=made), "css/programmes-paper.css")
+
+
+_RENDER = {"docx": as_docx, "xlsx": as_xlsx, "pdf": as_pdf}
+
+
+# ---- the zip
+
+
+def bundle_of(found: Application, name: str) -> tuple[str, bytes, list[str]]:
+    """Name, bytes and what is still missing of a zip (scans that were not uploaded)."""
+    pack = pack_of(found)
+    bundle = next((one for one in pack.bundles_of(found.kind) if one["id"] == name), None)
+    if bundle is None:
+        raise NotFound("bundle", _l("通知里没有这个压缩包。"))
+    missing: list[str] = []
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        used: set[str] = set()
+        for one in bundle["contains"]:
+            for owner in _owners(found, one.get("of", "")):
+                for path, data in _content(owner, one, missing):
+                    archive.writestr(_unique(path, used), data)
+    return f"{file_name(bundle['file'], places_of(found))}.zip", stream.getvalue(), missing
+
+
+def _owners(found: Application, kind: str) -> list[Application]:
+    if not kind or kind == found.kind:
+        return [found]
+    if pack_of(found).kind(kind).get("within") == found.kind:
+        return _below(found, kind)
+    return recommended(found, kind)
+
+
+def _content(found: Application, wanted: Document, missing: list[str]) -> list[tuple[str, bytes]]:
+    if wanted["format"] != "scan":
+        return [document_of(found, wanted["document"], wanted["format"])]
+    document = next(one for one in pack_of(found).documents_of(found.kind) if one["id"] == wanted["document"])
+    name = file_name(document["file"], places_of(found))
+    rows = [row for row in files_of(found) if row.slot == f"scan:{wanted['document']}"]
+    if not rows:
+        missing.append(name)
+    return [
+        (f"{name}-盖章页扫描件{'' if len(rows) == 1 else place}.{row.type}", attachments.content(row))
+        for place, row in enumerate(rows, 1)
+    ]
+
+
+def _unique(path: str, used: set[str]) -> str:
+    stem, _dot, ending = path.rpartition(".")
+    found, number = path, 1
+    while found in used:
+        number += 1
+        found = f"{stem}（{number}）.{ending}"
+    used.add(found)
+    return found

@@ -1,0 +1,230 @@
+"""Self-check (资格自查): live facts of an applicant, each criterion with its figure and where it comes from."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.db import db
+from lms.core.errors import NotFound, Refused
+from lms.core.models import Organisation
+from lms.core.stages import STAGE_NAMES
+from lms.programmes.dates import ZONE
+from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Teacher, Usage, measure
+from lms.programmes.models import Application
+from lms.programmes.notices import pack_of
+from lms.programmes.pack import Document
+from lms.programmes.service import content_of, files_of
+from lms.roster import service as roster
+from lms.roster.models import Person, Room, School, SchoolStage, TimetableSlot
+from lms.usage import policies
+from lms.usage.gathering import term_for
+from lms.usage.planned import SUBJECT, plan_facts
+from lms.usage.rulebook import service as rulebook
+
+_NEEDS = {
+    "all_in_one": "教学一体机1台",
+    "teacher_terminal": "教师教学终端(含配套软件)1台",
+    "student_terminal": "学生学习终端(含配套软件)每人1台",
+    "seats": "座位",
+    "group_furniture": "分组讨论的桌椅",
+}
+ORDER = ("not-met", "declare", "not-assessable", "warn", "met")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One criterion with what was found."""
+
+    criterion: Document
+    outcome: Outcome
+
+    @property
+    def state_name(self) -> str:
+        """符合 …"""
+        return STATE_NAMES[self.outcome.state]
+
+
+def check(found: Application) -> list[Line]:
+    """Every criterion of the application, in the notice's order."""
+    pack = pack_of(found)
+    facts = facts_of(found)
+    return [Line(one, measure(one, facts)) for one in pack.criteria_of(found.kind)]
+
+
+def today() -> date:
+    """The day in Shanghai."""
+    return clock.now().astimezone(ZONE).date()
+
+
+def facts_of(found: Application) -> Facts:
+    """What is known of the applicant now."""
+    own = db.session.get_one(Organisation, found.school_id)
+    content, files = content_of(found), frozenset(row.slot for row in files_of(found))
+    if own.level != "school":
+        members = members_of(found)
+        return Facts(
+            level=own.level,
+            stages=tuple(found.stages),
+            members=tuple(one for one, _id in members),
+            teachers=tuple(one for member, school_id in members for one in teachers_of(school_id, member.name)),
+            content=content,
+            files=files,
+            code=own.code,
+        )
+    rows = {
+        row.stage: row.solution_config
+        for row in db.session.scalars(select(SchoolStage).where(SchoolStage.school_id == own.id))
+    }
+    rules = {str(one["with"]["rule"]) for one in pack_of(found).criteria_of(found.kind) if one["measure"] == "usage"}
+    return Facts(
+        level="school",
+        stages=tuple(found.stages),
+        configuration=rows,
+        usage={rule: one for rule in rules if (one := usage_of(own.id, rule)) is not None},
+        labs=tuple(labs_of(own.id)),
+        teachers=tuple(teachers_of(own.id, own.name)),
+        content=content,
+        files=files,
+        code=own.code,
+    )
+
+
+def members_of(found: Application) -> list[tuple[Member, uuid.UUID]]:
+    """Schools below the applicant that handed in for the same batch; a campus without a code of its own does not count (B3)."""
+    pack = pack_of(found)
+    kinds = [one["id"] for one in pack.document["kinds"] if one.get("within") == found.kind]
+    own = db.session.get_one(Organisation, found.school_id)
+    query = (
+        select(Application, Organisation)
+        .join(Organisation, Organisation.id == Application.school_id)
+        .where(
+            Application.slug == found.slug,
+            Application.batch == found.batch,
+            Application.kind.in_(kinds),
+            Organisation.path.startswith(own.path),
+            Organisation.id != own.id,
+        )
+        .order_by(Application.submitted_at)
+    )
+    out = ("draft", "returned", "refused", "withdrawn")
+    rows = [(row, school) for row, school in db.session.execute(query) if pack.status_is(row.status) not in out]
+    codes = [school.code for _row, school in rows]
+    return [
+        (
+            Member(
+                school.name,
+                tuple(row.stages),
+                bool(school.code) and codes.index(school.code) == number,
+            ),
+            school.id,
+        )
+        for number, (row, school) in enumerate(rows)
+    ]
+
+
+def usage_of(school_id: uuid.UUID, rule: str) -> Usage | None:
+    """What a usage rule says now, and what the timetable promises (计划); None where there is no term or stage."""
+    try:
+        result = rulebook.judge(school_id, rule, today())
+    except (Refused, NotFound):
+        return None
+    planned = None
+    if result.stages:
+        plan = policies.evaluate(plan_facts(school_id, today()), rulebook.policy_for(school_id, rule, today()))
+        planned = (plan.verdict, str(plan.reason))
+    return Usage(result.verdict, str(result.reason), f"开课记录，规则 {result.rule} {result.version}", planned)
+
+
+def labs_of(school_id: uuid.UUID) -> Iterable[Lab]:
+    """Laboratories with what HN-19 finds missing."""
+    for room in db.session.scalars(
+        select(Room).where(Room.school_id == school_id, Room.kind == "lab").order_by(Room.name)
+    ):
+        needs = roster.room_needs(room)
+        figures = "，".join(f"{_NEEDS[one.code]} 现有 {one.have}" for one in needs)
+        yield Lab(
+            room.name,
+            tuple(f"{_NEEDS[one.code]}（现有 {one.have}，需要 {one.need}）" for one in needs if not one.met),
+            figures,
+        )
+
+
+def teachers_of(school_id: uuid.UUID, name: str) -> list[Teacher]:
+    """Teachers of the 开课计划: those whom this term's timetable has for the subject."""
+    slots = _slots(school_id)
+    people = {
+        row.id: row.name
+        for row in db.session.scalars(select(Person).where(Person.id.in_({slot.teacher_id for slot in slots})))
+    }
+    stages = {row.id: row.stage for row in roster.classes_of(school_id)} if slots else {}
+    return sorted(
+        {Teacher(people.get(slot.teacher_id, ""), stages.get(slot.class_id, ""), name) for slot in slots},
+        key=lambda one: (one.stage, one.name),
+    )
+
+
+def _slots(school_id: uuid.UUID) -> list[TimetableSlot]:
+    if db.session.get(School, school_id) is None:
+        return []
+    try:
+        term = term_for(school_id, today())
+    except Refused:
+        return []
+    query = select(TimetableSlot).where(
+        TimetableSlot.school_id == school_id, TimetableSlot.term_id == term.id, TimetableSlot.subject == SUBJECT
+    )
+    return list(db.session.scalars(query))
+
+
+def lesson_plan(school_id: uuid.UUID) -> list[dict[str, str]]:
+    """Rows of a 开课计划 from the timetable: class, pupils, hours a week, teacher (GS-33)."""
+    slots = _slots(school_id)
+    if not slots:
+        return []
+    school, day = roster.school_of(school_id), today()
+    people = {
+        row.id: row.name
+        for row in db.session.scalars(select(Person).where(Person.id.in_({slot.teacher_id for slot in slots})))
+    }
+    rows = []
+    for cohort in roster.classes_of(school_id):
+        own = [slot for slot in slots if slot.class_id == cohort.id]
+        if own:
+            rows.append(
+                {
+                    "stage": STAGE_NAMES.get(cohort.stage, cohort.stage),
+                    "class": roster.class_name(cohort, school, day),
+                    "pupils": str(len(roster.roster_of(cohort.id, day))),
+                    "hours": _hours(own),
+                    "name": "、".join(sorted({people.get(slot.teacher_id, "") for slot in own})),
+                }
+            )
+    return rows
+
+
+def _hours(slots: list[TimetableSlot]) -> str:
+    weekly = sum(slot.weeks == "all" for slot in slots)
+    other = len(slots) - weekly
+    return "，".join(filter(None, (f"每周 {weekly} 课时" if weekly else "", f"每两周 {other} 课时" if other else "")))
+
+
+def summary(lines: list[Line]) -> list[tuple[str, str, int]]:
+    """State, its name and how many criteria are in it, what presses first."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.outcome.state] = counts.get(line.outcome.state, 0) + 1
+    return [(state, STATE_NAMES[state], counts[state]) for state in ORDER if state in counts]
+
+
+def filled(key: str, part: Document, found: Application) -> Any:
+    """What the system proposes for a part (带出数据), None where it knows nothing."""
+    if part.get("fill") == "timetable" and db.session.get(School, found.school_id) is not None:
+        return lesson_plan(found.school_id)
+    return None

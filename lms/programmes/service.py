@@ -1,0 +1,307 @@
+"""The door of programmes: begin an application, fill it together, see what is missing (申报). Verbs only; rules decide."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.audit import audit
+from lms.core.auth import may
+from lms.core.db import db, new_id, write
+from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.models import Account, Organisation
+from lms.programmes import values
+from lms.programmes.models import Application, ApplicationEdit, ApplicationFile, ApplicationPart, ApplicationStep
+from lms.programmes.notices import frozen, kinds_for, open_batches, pack_named, pack_of, stations_of
+from lms.programmes.pack import Pack
+from lms.programmes.rules import EDITABLE, Lack, WordCount, count_words, lacks_of_part
+from lms.roster.models import SchoolStage
+
+MANAGERS = ("school_admin", "officer")
+Content = dict[str, Any]
+
+
+def manages(account: Account, application: Application) -> bool:
+    """Whether the account speaks for the applicant: admin of the school, officer of the office itself."""
+    return application.school_id == account.organisation_id and may(account, MANAGERS)
+
+
+def applications_of(organisation_id: uuid.UUID) -> list[Application]:
+    """Applications of an organisation, newest first."""
+    return list(
+        db.session.scalars(
+            select(Application).where(Application.school_id == organisation_id).order_by(Application.created_at.desc())
+        )
+    )
+
+
+def application(account: Account, application_id: uuid.UUID) -> Application:
+    """One that the account may see: its own organisation's, or one that was sent to its office; else NotFound."""
+    found = db.session.get(Application, application_id)
+    if found is not None and found.school_id == account.organisation_id and may(account, (*MANAGERS, "teacher")):
+        return found
+    if found is not None and may(account, ("officer",)):
+        seen = select(ApplicationStep.id).where(
+            ApplicationStep.to_office_id == account.organisation_id, ApplicationStep.application_id == application_id
+        )
+        if db.session.scalar(seen.limit(1)) is not None:
+            return found
+    raise NotFound("application", _l("没有这份申报。"))
+
+
+def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
+    """Begin an application, or go on with the one that was begun; it keeps the notice's version of this day."""
+    own = db.session.get_one(Organisation, actor.organisation_id)
+    if not may(actor, MANAGERS):
+        raise NotAllowed("begin-application", _l("请由学校管理员（或部门负责人）开始申报。"))
+    pack = pack_named(own.id, slug)
+    if kind not in {one["id"] for one in kinds_for(pack, own.level)}:
+        raise Refused("applicant-level", _l("这个通知的“%(kind)s”不由本单位申报。", kind=kind))
+    if batch not in {one["id"] for one in open_batches(pack, clock.now())}:
+        raise Refused("batch-closed", _l("这一批已经截止或还没有开始。"), remedy=_l("请选择另一批，或与主管部门联系。"))
+    with write() as session:
+        known = session.scalar(
+            select(Application).where(
+                Application.school_id == own.id,
+                Application.slug == slug,
+                Application.kind == kind,
+                Application.batch == batch,
+            )
+        )
+        if known is not None:
+            return known
+        stages = session.scalars(
+            select(SchoolStage.stage).where(SchoolStage.school_id == own.id, SchoolStage.participates.is_(True))
+        ).all()
+        made = Application(
+            id=new_id(),
+            school_id=own.id,
+            notice_id=frozen(pack).id,
+            slug=slug,
+            kind=kind,
+            batch=batch,
+            stages=sorted(stages, key=_stage_order),
+            status=pack.status("draft"),
+            created_by=actor.id,
+        )
+        session.add(made)
+        session.flush()
+        if not stations_of(made):
+            raise Refused(
+                "no-office",
+                _l("系统里还没有本单位的上级主管部门，申报送不出去。"),
+                remedy=_l("请管理员先登记上级部门。"),
+            )
+        audit(
+            actor, "begin-application", "application", made.id, notice=slug, kind=kind, batch=batch, digest=pack.digest
+        )
+    return made
+
+
+def _stage_order(stage: str) -> int:
+    return ("kindergarten", "primary", "junior", "senior").index(stage)
+
+
+def parts_of(application: Application) -> dict[str, ApplicationPart]:
+    """What was written, by key."""
+    return {
+        row.key: row
+        for row in db.session.scalars(select(ApplicationPart).where(ApplicationPart.application_id == application.id))
+    }
+
+
+def content_of(application: Application) -> Content:
+    """Values by key."""
+    return {key: row.value["value"] for key, row in parts_of(application).items()}
+
+
+def files_of(application: Application) -> list[ApplicationFile]:
+    """Files that are there, oldest first."""
+    query = select(ApplicationFile).where(
+        ApplicationFile.application_id == application.id, ApplicationFile.removed_at.is_(None)
+    )
+    return list(db.session.scalars(query.order_by(ApplicationFile.created_at)))
+
+
+def steps_of(application: Application) -> list[ApplicationStep]:
+    """The steps, oldest first."""
+    return list(
+        db.session.scalars(
+            select(ApplicationStep)
+            .where(ApplicationStep.application_id == application.id)
+            .order_by(ApplicationStep.number)
+        )
+    )
+
+
+def may_write(account: Account, found: Application, row: ApplicationPart | None) -> bool:
+    """Whether the account may write in a part now: who speaks for the applicant, or the part's owner (责任人)."""
+    if pack_of(found).status_is(found.status) not in EDITABLE or found.school_id != account.organisation_id:
+        return False
+    return manages(account, found) or (row is not None and row.owner_id == account.id)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A save: the part's new edition and its 字数."""
+
+    edition: int
+    words: WordCount
+
+
+def save_part(actor: Account, application_id: uuid.UUID, key: str, raw: Any, base: int) -> Saved:
+    """Save a part that was read at edition ``base`` (0: nothing stood there).
+
+    Raises Refused (``conflict``) with what another person saved meanwhile (facts ``theirs``, ``edition``, ``by``): people merge, nothing is lost.
+    """
+    found = application(actor, application_id)
+    pack = pack_of(found)
+    if key not in pack.keys_of(found.kind):
+        raise NotFound("part", _l("申报表里没有这一部分。"))
+    part = pack.part(key)
+    try:
+        value = values.clean(part, raw, pack.choices(part.get("choices", "")))
+    except ValueError as error:
+        raise Invalid("part-value", _l("没有保存：%(why)s。", why=str(error)), where=key) from error
+    with write() as session:
+        session.refresh(found, with_for_update=True)
+        row = session.scalar(
+            select(ApplicationPart).where(
+                ApplicationPart.school_id == found.school_id,
+                ApplicationPart.application_id == found.id,
+                ApplicationPart.key == key,
+            )
+        )
+        if not may_write(actor, found, row):
+            raise NotAllowed(
+                "part",
+                _l("您现在不能修改这一部分。"),
+                remedy=_l("已提交的申报要先撤回或被退回；别人负责的部分请找负责人。"),
+            )
+        held = row.edition if row is not None else 0
+        if row is not None and row.value["value"] == value:
+            return Saved(held, words_of(found, key))
+        if held != base:
+            assert row is not None
+            by = session.get(Account, row.saved_by) if row.saved_by else None
+            raise Refused(
+                "conflict",
+                _l("%(name)s 刚才改了同一部分，您的内容还没有保存。", name=by.display_name if by else "-"),
+                remedy=_l("请对照两份内容合并后再保存。"),
+                where=key,
+                theirs=row.value["value"],
+                edition=held,
+                by=by.display_name if by else "",
+            )
+        if row is None:
+            row = ApplicationPart(
+                id=new_id(), school_id=found.school_id, application_id=found.id, key=key, value={}, edition=0
+            )
+            session.add(row)
+        row.value, row.edition, row.saved_by, row.saved_at = {"value": value}, held + 1, actor.id, clock.now()
+        session.add(
+            ApplicationEdit(
+                id=new_id(),
+                school_id=found.school_id,
+                application_id=found.id,
+                key=key,
+                edition=row.edition,
+                value=row.value,
+                saved_by=actor.id,
+            )
+        )
+        session.flush()
+        return Saved(row.edition, words_of(found, key))
+
+
+def set_owner(actor: Account, application_id: uuid.UUID, key: str, owner_id: uuid.UUID | None) -> None:
+    """Give a part to a member of staff of the applicant (责任人), or to nobody."""
+    found = application(actor, application_id)
+    if not manages(actor, found):
+        raise NotAllowed("owner", _l("请由学校管理员（或部门负责人）分工。"))
+    owner = db.session.get(Account, owner_id) if owner_id else None
+    if owner_id and (owner is None or owner.organisation_id != found.school_id or owner.kind != "staff"):
+        raise Invalid("owner", _l("本单位没有这位教职工。"), where="owner")
+    if key not in pack_of(found).keys_of(found.kind):
+        raise NotFound("part", _l("申报表里没有这一部分。"))
+    with write() as session:
+        row = session.scalar(
+            select(ApplicationPart).where(ApplicationPart.application_id == found.id, ApplicationPart.key == key)
+        )
+        if row is None:
+            row = ApplicationPart(
+                id=new_id(),
+                school_id=found.school_id,
+                application_id=found.id,
+                key=key,
+                edition=0,
+                value={"value": values.empty(pack_of(found).part(key))},
+            )
+            session.add(row)
+        row.owner_id = owner.id if owner else None
+        audit(
+            actor, "part-owner", "application", found.id, school_id=found.school_id, part=key, owner=str(owner_id or "")
+        )
+
+
+def history_of(account: Account, application_id: uuid.UUID, key: str) -> list[tuple[ApplicationEdit, str]]:
+    """Saved states of a part with who saved them, newest first."""
+    found = application(account, application_id)
+    if found.school_id != account.organisation_id:
+        raise NotFound("application", _l("没有这份申报。"))
+    query = select(ApplicationEdit, Account.display_name).outerjoin(Account, Account.id == ApplicationEdit.saved_by)
+    rows = db.session.execute(
+        query.where(ApplicationEdit.application_id == found.id, ApplicationEdit.key == key)
+        .order_by(ApplicationEdit.edition.desc())
+        .limit(100)
+    )
+    return [(edit, name or "") for edit, name in rows]
+
+
+def words_of(found: Application, key: str, content: Mapping[str, Any] | None = None) -> WordCount:
+    """字数 of a part and the limit it stands under."""
+    return count_words(
+        pack_of(found).limit_of(key), key.split(".")[0], key, content if content is not None else content_of(found)
+    )
+
+
+def lacks_of(found: Application) -> list[Lack]:
+    """Everything that is missing or wrong; the hard ones stop the submission."""
+    pack, content = pack_of(found), content_of(found)
+    choices = pack.document.get("choices", {})
+    lacks: list[Lack] = []
+    seen: set[str] = set()
+    for key in pack.keys_of(found.kind):
+        part = pack.part(key)
+        lacks += lacks_of_part(part, key, content.get(key))
+        lacks += [
+            Lack(key, f"{part['heading'] or '封面'}：{one}") for one in values.faults(part, content.get(key), choices)
+        ]
+        lacks += _over(pack, found, key, content, seen)
+    slots = {row.slot for row in files_of(found)}
+    lacks += [
+        Lack(f"file:{one['id']}", f"缺少附件：{one['name']}")
+        for one in pack.attachments_of(found.kind)
+        if one.get("required") and one["id"] not in slots
+    ]
+    return lacks
+
+
+def _over(pack: Pack, found: Application, key: str, content: Mapping[str, Any], seen: set[str]) -> list[Lack]:
+    limit = pack.limit_of(key)
+    count = words_of(found, key, content)
+    if limit is None or count.standing != "over" or str(limit) in seen:
+        return []
+    seen.add(str(limit))
+    return [
+        Lack(
+            key,
+            f"{pack.part(key)['heading']}：{count.count} 字，超过 {count.most} 字，请删去 {count.count - count.most} 字",
+        )
+    ]

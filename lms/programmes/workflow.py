@@ -1,0 +1,318 @@
+"""The way upward (流转): submit with a receipt, return, recommend within quota, refuse, decide, appeal, withdraw, and the status ladder after."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import func, select
+
+from lms.core import clock
+from lms.core.audit import audit
+from lms.core.auth import may
+from lms.core.db import db, new_id, write
+from lms.core.errors import Invalid, NotAllowed, Refused
+from lms.core.models import Account, Organisation
+from lms.notices import service as notices
+from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.notices import due_of, pack_of, stations_of
+from lms.programmes.pack import Document, Pack
+from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
+from lms.programmes.service import application, lacks_of, manages, steps_of
+from lms.roster.models import School
+
+ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder")
+ACTION_NAMES = {
+    "submit": _l("提交"), "return": _l("退回修改"), "recommend": _l("推荐"), "grant": _l("确定"), "refuse": _l("不予推荐"),
+    "withdraw": _l("撤回"), "appeal": _l("申诉"), "ladder": _l("状态变更"),
+}  # fmt: skip
+
+
+def submit(actor: Account, application_id: uuid.UUID) -> Application:
+    """Hand in before the deadline; the receipt says when by the server's clock. Raises Refused naming everything that is missing."""
+    with write() as session:
+        found = _locked(actor, application_id)
+        pack = pack_of(found)
+        _need_manager(actor, found)
+        if pack.status_is(found.status) not in EDITABLE:
+            raise Refused("submitted", _l("这份申报已经提交。"))
+        stations, now = stations_of(found), clock.now()
+        target = 0 if found.office_id is None else station_at(stations, found.office_id) or 0
+        due = due_of(pack, found.batch, stations, target, now)
+        if due.over:
+            raise Refused(
+                "deadline",
+                _l("%(office)s 的截止日是 %(day)s，已经过了，不能提交。", office=due.office.name, day=str(due.day)),
+                remedy=_l("请与主管部门联系；写好的内容仍然保留。"),
+                clause="B9",
+            )
+        hard = [one.text for one in lacks_of(found) if one.hard]
+        if hard:
+            raise Refused(
+                "incomplete",
+                _l("还不能提交：%(first)s", first=hard[0]),
+                remedy=_l("请补齐 %(count)s 处后再提交。", count=len(hard)),
+                lacks=hard,
+            )
+        found.submitted_at = now
+        found.receipt = (
+            hashlib.sha256(f"{found.id}/{found.edition}/{now.isoformat()}".encode()).hexdigest()[:12].upper()
+        )
+        _step(actor, found, "submit", stations[target].status, to=stations[target].office.id, receipt=found.receipt)
+        session.flush()
+    return found
+
+
+def withdraw(actor: Account, application_id: uuid.UUID) -> Application:
+    """The applicant takes it back while nobody has decided; it may be handed in again before the deadline."""
+    with write():
+        found = _locked(actor, application_id)
+        pack = pack_of(found)
+        _need_manager(actor, found)
+        if pack.status_is(found.status) != "waiting":
+            raise Refused("withdraw", _l("现在不能撤回。"))
+        first = stations_of(found)[0].office.id
+        status = pack.status("draft") if found.office_id == first else pack.status("withdrawn")
+        found.office_id = None
+        _step(actor, found, "withdraw", status)
+    return found
+
+
+def appeal(actor: Account, application_id: uuid.UUID, remark: str) -> Application:
+    """The applicant asks the office that refused to look again, within the notice's days, once."""
+    with write():
+        found = _locked(actor, application_id)
+        pack = pack_of(found)
+        _need_manager(actor, found)
+        again = any(step.action == "appeal" for step in steps_of(found))
+        if (
+            pack.status_is(found.status) != "refused"
+            or again
+            or not may_appeal(pack.kind(found.kind), found.refused_at, clock.now())
+        ):
+            raise Refused("appeal", _l("现在不能申诉：不在申诉期内，或已经申诉过一次。"))
+        stations = stations_of(found)
+        station = stations[station_at(stations, found.refused_by) or 0]
+        _step(actor, found, "appeal", station.status, to=station.office.id, remark=_need_remark(remark))
+    return found
+
+
+def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = "") -> Application:
+    """An office acts on what lies with it: ``recommend`` (or ``grant`` at the last station), ``return``, ``refuse``."""
+    with write() as session:
+        _lock_office(actor)
+        found = _locked(actor, application_id)
+        pack = pack_of(found)
+        stations = stations_of(found)
+        number = station_at(stations, actor.organisation_id)
+        if number is None or found.office_id != actor.organisation_id or pack.status_is(found.status) != "waiting":
+            raise Refused("not-here", _l("这份申报现在不在本单位。"), remedy=_l("请刷新收件箱。"))
+        here = stations[number]
+        if action == "return":
+            _step(
+                actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True
+            )
+        elif action == "refuse":
+            found.refused_by, found.refused_at = actor.organisation_id, clock.now()
+            _step(actor, found, "refuse", pack.status("refused"), by=here, remark=_need_remark(remark))
+        elif action == "recommend":
+            _need_place(pack, found, actor.organisation_id, here)
+            if here.last:
+                _step(actor, found, "grant", pack.kind(found.kind)["granted"], by=here, remark=remark)
+            else:
+                following = stations[number + 1]
+                due = due_of(pack, found.batch, stations, number + 1, clock.now())
+                if due.over:
+                    raise Refused(
+                        "deadline",
+                        _l("%(office)s 的截止日是 %(day)s，已经过了。", office=due.office.name, day=str(due.day)),
+                        clause="B9",
+                    )
+                _step(actor, found, "recommend", following.status, by=here, to=following.office.id, remark=remark)
+        else:
+            raise Invalid("action", _l("没有这种操作。"), where="action")
+        session.flush()
+    return found
+
+
+def climb(actor: Account, application_id: uuid.UUID, to: str, remark: str) -> Application:
+    """An office moves a granted status along the notice's own ladder: plaque, warning, rectified, accepted, exit …"""
+    with write():
+        found = _locked(actor, application_id)
+        office = db.session.get_one(Organisation, actor.organisation_id)
+        step = next((one for one in rungs(found, office.level) if one["to"] == to), None)
+        stations = stations_of(found)
+        number = station_at(stations, actor.organisation_id)
+        if step is None or number is None:
+            raise Refused("ladder", _l("本单位现在不能作这一步。"))
+        _step(actor, found, "ladder", to, by=stations[number], remark=_need_remark(remark))
+    return found
+
+
+def rungs(found: Application, level: str) -> list[Document]:
+    """Steps of the ladder that an office of that level may take now."""
+    ladder = pack_of(found).kind(found.kind).get("ladder", ())
+    return [one for one in ladder if found.status in one["from"] and level in one["by"]]
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of this office: how many places, how many are used."""
+
+    name: str
+    most: int
+    used: int
+    clause: str
+
+
+def quotas_of(found: Application, office_id: uuid.UUID) -> list[Quota]:
+    """Quotas that recommending it would use up, with what is used."""
+    office = db.session.get_one(Organisation, office_id)
+    pack = pack_of(found)
+    return [
+        Quota(one["name"], one["most"], used(pack, one, found.batch, office_id), one["clause"])
+        for one in quotas_for(pack.document, office.level, found.kind, found.batch, found.stages)
+    ]
+
+
+def used(pack: Pack, quota: Any, batch: str, office_id: uuid.UUID) -> int:
+    """Places of a quota that the office has given: recommended or granted by it and not taken back since."""
+    latest = select(ApplicationStep.application_id, func.max(ApplicationStep.number).label("number")).where(
+        ApplicationStep.by_office_id == office_id, ApplicationStep.action.in_(("recommend", "grant"))
+    )
+    given = latest.group_by(ApplicationStep.application_id).subquery()
+    query = (
+        select(Application)
+        .join(given, given.c.application_id == Application.id)
+        .where(Application.slug == pack.slug, Application.batch == batch, Application.kind.in_(quota["kinds"]))
+    )
+    rows = [row for row in db.session.scalars(query) if _takes_place(pack, row, office_id)]
+    return sum("stages" not in quota or bool(set(quota["stages"]) & set(row.stages)) for row in rows)
+
+
+def _takes_place(pack: Pack, row: Application, office_id: uuid.UUID) -> bool:
+    """What a higher office returns or refuses was handed up all the same; what this office took back, or the applicant withdrew, was not."""
+    meaning = pack.status_is(row.status)
+    return (
+        row.office_id != office_id
+        and meaning not in ("draft", "withdrawn")
+        and not (meaning == "refused" and row.refused_by == office_id)
+    )
+
+
+def localities(found: Application, quota: Any) -> dict[str, int]:
+    """How the places of a quota are spread over 城区, 镇区 and 乡村 (兼顾城市与农村)."""
+    query = (
+        select(School.locality, func.count())
+        .join(Application, Application.school_id == School.id)
+        .where(Application.slug == found.slug, Application.batch == found.batch, Application.kind.in_(quota["kinds"]))
+    )
+    return {row[0]: row[1] for row in db.session.execute(query.group_by(School.locality))}
+
+
+def inbox(office_id: uuid.UUID) -> list[Application]:
+    """Everything that came to the office, what waits there first, then by submission."""
+    seen = select(ApplicationStep.application_id).where(ApplicationStep.to_office_id == office_id)
+    rows = db.session.scalars(select(Application).where(Application.id.in_(seen))).all()
+    return sorted(rows, key=lambda row: (row.office_id != office_id, row.submitted_at or row.created_at))
+
+
+def _locked(actor: Account, application_id: uuid.UUID) -> Application:
+    found = application(actor, application_id)
+    db.session.refresh(found, with_for_update=True)
+    return found
+
+
+def _lock_office(actor: Account) -> None:
+    """One decision of an office after another: its quota is counted under this lock."""
+    if not may(actor, ("officer",)):
+        raise NotAllowed("officer", _l("只有主管部门的经办人可以办理。"))
+    db.session.execute(select(Organisation.id).where(Organisation.id == actor.organisation_id).with_for_update())
+
+
+def _need_place(pack: Pack, found: Application, office_id: uuid.UUID, here: Station) -> None:
+    for one in quotas_for(pack.document, here.office.level, found.kind, found.batch, found.stages):
+        if used(pack, one, found.batch, office_id) >= one["most"]:
+            raise Refused(
+                "quota",
+                _l("名额已满：%(name)s（%(most)s）。", name=one["name"], most=one["most"]),
+                remedy=_l("请先退回或撤下一份已推荐的申报。"),
+                clause=one["clause"],
+            )
+
+
+def _need_manager(actor: Account, found: Application) -> None:
+    if not manages(actor, found):
+        raise NotAllowed("applicant", _l("请由申报单位的管理员办理。"))
+
+
+def _need_remark(remark: str) -> str:
+    if not remark.strip():
+        raise Invalid("remark", _l("请写明理由，对方会看到。"), where="remark")
+    return remark.strip()[:2000]
+
+
+def _step(
+    actor: Account,
+    found: Application,
+    action: str,
+    status: str,
+    *,
+    by: Station | None = None,
+    to: uuid.UUID | None = None,
+    remark: str = "",
+    keep_office: bool = False,
+    **detail: Any,
+) -> None:
+    number = (
+        db.session.scalar(select(func.max(ApplicationStep.number)).where(ApplicationStep.application_id == found.id))
+        or 0
+    ) + 1
+    before, office = found.status, by.office.id if by else None
+    db.session.add(
+        ApplicationStep(
+            id=new_id(), school_id=found.school_id, application_id=found.id, number=number, action=action, from_status=before,
+            to_status=status, by_office_id=office, to_office_id=to, remark=remark.strip()[:2000], by_id=actor.id,
+        )
+    )  # fmt: skip
+    found.status = status
+    found.edition += 1
+    if not keep_office:
+        found.office_id = to
+    audit(
+        actor,
+        f"application-{action}",
+        "application",
+        found.id,
+        school_id=found.school_id,
+        status=status,
+        was=before,
+        **detail,
+    )
+    _tell(found, action, to, number)
+
+
+def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) -> None:
+    """Tell who must act now; whoever was asked before is reminded no more."""
+    pack, name = pack_of(found), db.session.get_one(Organisation, found.school_id).name
+    link = f"/programmes/{found.id}"
+    for office in (one.office.id for one in stations_of(found)):
+        notices.end(office, f"application/{found.id}/inbox/{number - 1}")
+    notices.end(found.school_id, f"application/{found.id}/back/{number - 1}")
+    if action == "submit":
+        notices.end(found.school_id, f"application/{found.id}/due")
+    title = f"{name}：{pack.status_name(found.status)}"
+    if to is not None:
+        notices.tell(
+            to,
+            notices.holders(to, "officer"),
+            notices.Matter(f"application/{found.id}/inbox/{number}", title, pack.title, link),
+        )
+    elif action in ("return", "refuse", "grant", "ladder"):
+        own = {*notices.holders(found.school_id, "school_admin"), *notices.holders(found.school_id, "officer")}
+        notices.tell(
+            found.school_id, own, notices.Matter(f"application/{found.id}/back/{number}", title, pack.title, link)
+        )
