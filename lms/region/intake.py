@@ -27,7 +27,7 @@ from lms.core.models import Account
 from lms.region import archive, rules
 from lms.region.archive import batch_path, store
 from lms.region.batches import Batch, Signed, fingerprint, read, sign_document, unzipped
-from lms.region.judging import judge, keep_records, keep_results
+from lms.region.judging import held_of, judge, keep_records, keep_results
 from lms.region.models import HandedBatch, HandedRecord, Subordinate
 from lms.region.office import need_office, own_fingerprint, place
 from lms.region.trust import INNER, refuse_foreign_origin, refuse_key, sender, vouched
@@ -138,7 +138,9 @@ def _take(batch: Batch, subordinate_id: uuid.UUID) -> Outcome | None:
     elif batch.last_seq < known.seq:
         return _outcome(found, batch, "known", _newest_receipt(school_id))
     known = dataclasses.replace(known, trusted=(batch.public_key,) if trusted else ())
-    segment = rules.check_segment(known, batch.links, batch.hashes, batch.first_seq, batch.roots)
+    segment = rules.check_segment(
+        known, batch.links, batch.hashes, batch.first_seq, batch.roots, held_of(school_id, known.seq)
+    )
     if isinstance(segment, rules.Fault):
         raise refusal_of(segment)
     if batch.wrong_members:

@@ -81,6 +81,18 @@ def _in_force(
     return held
 
 
+def held_of(school_id: uuid.UUID, until: int) -> rules.Held:
+    """What new records of a school are held against: those until the link ``until``."""
+    query = select(HandedRecord.record_id, HandedRecord.facts).where(
+        HandedRecord.school_id == school_id, HandedRecord.seq <= until
+    )
+    rows = [(row.record_id, row.facts) for row in db.session.execute(query)]
+    lessons = frozenset(
+        (facts["lesson"], facts["class"]) for _key, facts in rows if facts["lesson"] and not facts["corrects"]
+    )
+    return rules.Held(frozenset(key for key, _facts in rows), lessons)
+
+
 def keep_records(school_id: uuid.UUID, records: list[tuple[int, Mapping[str, Any]]]) -> None:
     """Keep new records; those that they correct are out of force; in the open write."""
     for seq, record in records:

@@ -57,10 +57,22 @@ class Segment:
     roots: tuple[Mapping[str, Any], ...]
 
 
+@dataclass(frozen=True)
+class Held:
+    """What later links are held against: ids of the records that are held, and (lesson, class) of each."""
+
+    records: frozenset[str] = frozenset()
+    lessons: frozenset[tuple[str, str]] = frozenset()
+
+
 class _Walk(verify.Walk):
-    """The verifier's walk over a part of a chain: order, form and keys; what the links tell is for who has the whole chain."""
+    """The verifier's walk over a part of a chain: order, form, keys, and each record by itself (back-dated, twice, corrected by one person).
+
+    What links tell of plans entered before is for who has the whole chain. ``held`` None: the links were checked when they came.
+    """
 
     trusted: tuple[bytes, ...] = ()
+    held: Held | None = None
 
     def _take(self, body: Mapping[str, Any]) -> None:
         self.times.append(body["at"])
@@ -71,6 +83,8 @@ class _Walk(verify.Walk):
                 self.keys[body["key_id"]], self.key_since[body["key_id"]] = public, self.seq
                 return
         self._key(self.seq, body)
+        if self.held is not None and body["type"] in verify.RECORDS:
+            self.story._record(self.seq, body, {**payload, "plan": None})
 
 
 def departs(held: Mapping[int, str], first: int, hashes: Sequence[str], prev: str) -> int | None:
@@ -172,14 +186,22 @@ def check_inside(hashes: Sequence[str], links: Sequence[str], first: int, prev: 
 
 
 def check_segment(
-    known: Known, links: Sequence[str], hashes: Sequence[str], first: int, roots: Iterable[Mapping[str, Any]]
+    known: Known,
+    links: Sequence[str],
+    hashes: Sequence[str],
+    first: int,
+    roots: Iterable[Mapping[str, Any]],
+    held: Held | None = None,
 ) -> Segment | Fault:
     """Walk the links after ``known`` (those before are skipped) and the roots that end in them; the first fault, with its record."""
     skip = known.seq + 1 - first
     walk = _Walk(known.school, known.seq, known.hash)
-    walk.trusted = known.trusted
+    walk.trusted, walk.held = known.trusted, held
     walk.keys = {key: public for key, (public, _) in known.keys.items()}
     walk.key_since = {key: since for key, (_, since) in known.keys.items()}
+    if held is not None:
+        walk.story.records = {key: {} for key in held.records}
+        walk.story.lessons = set(held.lessons)
     bodies = []
     for offset in range(skip, len(links)):
         body = walk.feed(links[offset], hashes[offset] if offset < len(hashes) else "")

@@ -36,7 +36,6 @@ from lms.core.stages import STAGE_NAMES
 from lms.core.web import csrf
 from lms.region import forwarding, intake, office, questions, service, uplink
 from lms.region import rules as rules_of_hand_up
-from lms.region.closures.views import bp as closures
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, Subordinate
 from lms.usage import policies
@@ -45,7 +44,6 @@ from lms.usage.rulebook import service as rulebook
 from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("region", __name__, template_folder="templates")
-bp.register_blueprint(closures)
 OFFICER = ("officer",)
 HANDS_UP = ("school_admin", "officer")
 DEFAULT_RULE = "fortnightly"

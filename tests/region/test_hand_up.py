@@ -467,3 +467,27 @@ def test_the_clock_hands_up_and_spreads_the_night(here: Place, below: Place, fix
         service.hand_up_due(force=True)  # the office is away: said on the page, nothing breaks
         assert "暂时连不上" in uplink.need_uplink(school_id).trouble
     assert count(here, HandedRecord) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [({"ended_at": "2026-09-01T03:00:00Z"}, "backdated"), ({"id": "another"}, "record-twice")]
+)
+def test_a_record_that_no_lesson_can_leave_is_refused(
+    here: Place, below: Place, fixed_clock: clock.FixedClock, change: dict[str, str], code: str
+) -> None:
+    """Who owns the school's database and key writes a link of his own: well formed and signed, but impossible."""
+    teach(below, fixed_clock, AUTUMN, [1])
+    enrol_by_key(here, below, below.ids["school"])
+    give_back(below, bring(here, file_of(below)))
+    with below.inside():
+        newest = (
+            select(EvidenceEvent.body).where(EvidenceEvent.type == "usage-record").order_by(EvidenceEvent.seq.desc())
+        )
+        payload = json.loads(db.session.scalars(newest.limit(1)).one())["payload"]
+        lesson = {} if code == "record-twice" else {"lesson": "another", "id": "another"}
+        payload["record"] |= {**lesson, **change}
+        append_event(below.ids["school"], "usage-record", payload, (), fixed_clock.at)
+    with pytest.raises(Refused, match=code) as refused:
+        bring(here, file_of(below))
+    assert refused.value.where == "another"
+    assert count(here, HandedRecord) == 4
