@@ -6,8 +6,9 @@ import hashlib
 import random
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from lms.core import clock
@@ -58,6 +59,17 @@ def record_past(
             clock.set_clock(clock.FixedClock(facts.ended_at + timedelta(minutes=10)))
             usage.record_lesson(facts, None)
             yield count
+    finally:
+        clock.set_clock(before)
+
+
+@contextmanager
+def before_term(plan: DemoCalendar, zone: str) -> Iterator[None]:
+    """Enter calendar and timetable with the clock of the term's first morning, as a school does: they are committed before the lessons."""
+    before = clock.get_clock()
+    clock.set_clock(clock.FixedClock(datetime.combine(plan.starts_on, time(6), ZoneInfo(zone)).astimezone(UTC)))
+    try:
+        yield
     finally:
         clock.set_clock(before)
 

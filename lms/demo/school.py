@@ -18,7 +18,7 @@ from lms.core.stages import entry_year_of, school_year, stage_of_grade
 from lms.courses import service as courses
 from lms.courses.models import PackageVersion
 from lms.demo import lab
-from lms.demo.history import past_lessons, record_past
+from lms.demo.history import before_term, past_lessons, record_past
 from lms.demo.plan import DemoCalendar, demo_bells, demo_calendar, demo_zone
 from lms.roster import rules as roster_rules
 from lms.roster import service as roster
@@ -69,12 +69,14 @@ def make_school(extra_minutes: int, say: Callable[[str], None]) -> DemoSchool:
     usage.set_course(None, school.id, COURSE)
     for stage, configuration in CONFIGURATION.items():
         roster.add_stage(None, school.id, stage, solution_config=configuration, admitted_on=plan.starts_on)
-    term = roster.add_term(None, school.id, school_year(plan.today), 1 if plan.today.month >= 8 or plan.today.month == 1 else 2, plan.starts_on, plan.ends_on)
-    roster.set_day(None, school.id, plan.today, is_school=True, follows=plan.make_up, reason="演示上课日")
+    with before_term(plan, zone):
+        term = roster.add_term(None, school.id, school_year(plan.today), 1 if plan.today.month >= 8 or plan.today.month == 1 else 2, plan.starts_on, plan.ends_on)
+        roster.set_day(None, school.id, plan.today, is_school=True, follows=plan.make_up, reason="演示上课日")
     _set_bells(school, now, extra_minutes)
     room = _lab(school)
     classes = _classes(school, plan)
-    _import(school, say)
+    with before_term(plan, zone):
+        _import(school, say)
     password = new_password()
     admin = roster.create_staff(None, school.id, "教务主任", username=ADMIN, roles=("school_admin",), password=password)
     teacher = roster.create_staff(None, school.id, "王老师", username=TEACHER, roles=("teacher",), password=password)
@@ -85,7 +87,8 @@ def make_school(extra_minutes: int, say: Callable[[str], None]) -> DemoSchool:
     say("正在安装课程包 …")
     packages = _install(school, classes)
     units = {stage: [f"{COURSE}:{unit.code}" for unit in courses.units(school.id, COURSE) if unit.volume in volumes] for stage, volumes in VOLUMES.items()}
-    _slot_now(school, term, classes[0], teacher, room, plan, now)
+    with before_term(plan, zone):
+        _slot_now(school, term, classes[0], teacher, room, plan, now)
     calendar = roster.school_calendar(school.id, term)
     past = past_lessons(plan, calendar, GRADES)
     for count in record_past(school, past, classes, teacher, room, units):
