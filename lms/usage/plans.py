@@ -173,7 +173,10 @@ def _commit_calendar(school: School, now: datetime) -> int:
     for day in db.session.scalars(
         select(CalendarDay).where(CalendarDay.school_id == school.id, CalendarDay.withdrawn_at.is_(None))
     ):
-        rows[str(day.id)] = _closed(day, day.day, "day", day.is_school) | {"follows": day.follows, "source": day.source}
+        rows[str(day.id)] = _closed(day, day.day, "day", day.is_school) | {
+            "follows": day.follows,
+            "source": day.source if day.entered_by is None else "school",  # a holiday entered here is a closure
+        }
     change = _difference(replay(school.id, (CALENDAR,)), rows)
     if not (change["set"] or change["removed"]):
         return 0
