@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from labkit.errors import BadDocument, LabkitError, Malformed
 from labkit.lab import load_lab
+from labkit.model import Profile
 
 _WORDS = re.compile(r"[a-z0-9]+")
 
@@ -25,14 +27,14 @@ def entry(device_id: str, profile: str, url: str, sticker: str) -> str:
     return "{" + ", ".join(f"{key}: {json.dumps(v, ensure_ascii=False)}" for key, v in fields.items() if v) + "}"
 
 
-def append(lab_file: Path, line: str, device_id: str) -> None:
+def append(lab_file: Path, line: str, device_id: str, profiles: Mapping[str, Profile] | None = None) -> None:
     """Add a line behind the last of the lab file's devices; raises LabkitError, and leaves the file as it was, when that is not good."""
     before = lab_file.read_text(encoding="utf-8")
-    known = load_lab(lab_file)
+    known = load_lab(lab_file, profiles)
     draft = lab_file.with_suffix(".draft.yaml")
     draft.write_text(_with(before, line), encoding="utf-8")
     try:
-        after = load_lab(draft)
+        after = load_lab(draft, profiles)
         if [d.id for d in after.devices] != [*(d.id for d in known.devices), device_id]:
             raise Malformed("devices 不是一行一台的列表", "devices are no list with a line each")
         draft.replace(lab_file)

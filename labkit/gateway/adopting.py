@@ -8,13 +8,14 @@ row is taken from the message, so that no sender can invent an address.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from dataclasses import replace
 
 from labkit import adoption, homie
 from labkit.binding import PortBook
-from labkit.errors import LabkitError
+from labkit.errors import BadDocument, LabkitError
 from labkit.gateway.board import Board
 from labkit.gateway.foreign_router import ForeignRouter
 from labkit.gateway.worker import log, to_json
@@ -40,16 +41,39 @@ class Adopting:
     ) -> None:
         self._lab, self._book, self._board, self._foreign, self._grow = lab, book, board, foreign, grow
         self._look_at = 0.0
+        self._orders: list[dict[str, str]] = []
+        self._profiles: Mapping[str, Profile] = {}
+        self._reader: threading.Thread | None = None
 
     def tick(self) -> None:
-        """Look every 2 s for boards that were plugged in and are no device's."""
+        """Look every 2 s for boards that were plugged in and are no device's, and carry out what was ordered."""
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY_S
-            self._foreign.plugged([self._row(port) for port in self._book.free()])
+            free = self._book.free()
+            if not free or self._ready():
+                self._foreign.plugged([self._row(port) for port in free])
+        if self._orders and self._ready():
+            self._carry_out(self._orders.pop(0))
 
     def take(self, payload: bytes) -> None:
-        """Adopt, or say why not; raises Malformed for what is no order."""
-        order = {key: str(value) for key, value in homie.parse_json_object(payload).items()}
+        """Adopt soon, or say why not; raises Malformed for what is no order."""
+        self._orders.append({key: str(value) for key, value in homie.parse_json_object(payload).items()})
+
+    def _ready(self) -> bool:
+        """Whether the profiles are read: that takes seconds, so it is done beside the router, for a stop must not wait for it."""
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._read, name="profiles", daemon=True)
+            self._reader.start()
+        return bool(self._profiles)
+
+    def _read(self) -> None:
+        try:
+            self._profiles = load_profiles()
+        except BadDocument as error:
+            log.error("only the profiles of this lab can be adopted: %s", error.en)
+            self._profiles = {one.profile.id: one.profile for one in self._lab.devices}
+
+    def _carry_out(self, order: Mapping[str, str]) -> None:
         stranger = order.get("id", "")
         try:
             device = self._adopt(order, self._foreign.stranger(stranger))
@@ -82,16 +106,21 @@ class Adopting:
         )
         if not homie.is_id(name):
             raise LabkitError("bad_id", f"代号 {name} 应为小写字母、数字、连字符", f"{name} is no id")
+        if self._lab.device(name) is not None:
+            zh = f"代号 {name} 正在用：请换一个，或先重启网关"
+            raise LabkitError("bad_id", zh, f"{name} is in use: choose another one, or start the gateway anew first")
         try:
-            adoption.append(self._lab.path, adoption.entry(name, profile, str(row["url"]), sticker), name)
+            line = adoption.entry(name, profile, str(row["url"]), sticker)
+            adoption.append(self._lab.path, line, name, self._profiles)
         except OSError as error:
             zh = f"写不了 {self._lab.path}：{error.strerror}；请检查网关电脑上这个文件的权限"
             raise LabkitError("not_adopted", zh, f"cannot write {self._lab.path}: {error.strerror}") from error
-        lab = load_lab(self._lab.path)
-        device = lab.device(name)
-        assert device
-        self._lab = lab
-        self._grow(lab, device)
+        found = load_lab(self._lab.path, self._profiles).device(name)
+        assert found
+        # What else was changed in the file meanwhile begins with the next start: nothing that runs may lose its place.
+        device = replace(found, room=self._lab.room)
+        self._lab = replace(self._lab, devices=(*self._lab.devices, device))
+        self._grow(self._lab, device)
         return device
 
     def _row(self, port: SerialPort) -> dict[str, object]:
@@ -104,7 +133,3 @@ class Adopting:
 
     def _tell(self, answer: Mapping[str, object]) -> None:
         self._board.event(f"zhike/gateway/{self._lab.name}/adopted", to_json(answer))
-
-    @cached_property
-    def _profiles(self) -> Mapping[str, Profile]:
-        return load_profiles()

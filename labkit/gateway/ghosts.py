@@ -36,6 +36,10 @@ class Ghosts:
         self._adopt = adopt
         self._adoptable = {d.id for d in lab.devices}
 
+    def know(self, device_id: str) -> None:
+        """One kit of ours more (called by the router; the network thread goes through the old set meanwhile)."""
+        self._own = self._own | {device_id}
+
     def subscribe(self) -> None:
         """Descriptions of all, and everything below our own kits."""
         self._broker.subscribe("homie/5/+/$description")

@@ -147,6 +147,8 @@ class Gateway:
         self._boards = frozenset(one.id for one in lab.devices if not one.bridged)
         self._book.add(device)
         self._foreign.know(lab)
+        if device.bridged:
+            self._ghosts.know(device.id)
         self._describe()
         self._begin(device)
         self._foreign.listen(device)

@@ -1,17 +1,24 @@
-"""Nothing moves that nobody watches: after a worker's end, after a stop, after the lab file was changed; no broker, no process."""
+"""Nothing moves that nobody watches: after a worker's end, and while devices are adopted at run time; no broker, no process."""
 
 from __future__ import annotations
 
+import json
+import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 from labkit import homie
-from labkit.gateway import face
+from labkit.binding import PortBook
+from labkit.gateway import Gateway, face
+from labkit.gateway.adopting import Adopting
 from labkit.gateway.board import Board
+from labkit.gateway.foreign_router import ForeignRouter
 from labkit.gateway.mailbox import DriveOrder, EndOrder, Heard
 from labkit.gateway.mqtt_kit import MqttKit
-from labkit.lab import load_lab
-from labkit.links import Broker
+from labkit.lab import Lab, LabDevice, load_lab
+from labkit.links import Broker, BrokerAddress, Message
 from labkit.simulate.mqtt_car import described
 from tests.labkit.foreign.bench import Wall
 
@@ -40,3 +47,79 @@ def test_a_board_is_not_driven_after_its_workers_end(tmp_path: Path) -> None:
     wall.events.clear()
     kit.mailbox.put(DriveOrder(0.3, 0.0, 500, "t-1", 1))
     assert not [one for one in wall.events if one[0].endswith("/set")]
+
+
+MBOT = '{{id: {0}, profile: makeblock-mbot, settle_ms: 0, url: "sim://pty"}}'
+NOBODY = BrokerAddress("127.0.0.1", 9)
+
+
+def lab_of(folder: Path, *devices: str) -> Lab:
+    file = folder / "lab.yaml"
+    file.write_text("name: gw-x\nroom: lab1\ndevices:\n" + "".join(f"  - {MBOT.format(name)}\n" for name in devices))
+    return load_lab(file)
+
+
+def test_an_adopted_kit_is_no_ghost_after_a_reconnect(tmp_path: Path) -> None:
+    """Its description names this gateway as root: it must not be taken for one that an earlier process left."""
+    lab = lab_of(tmp_path, "mbot-1")
+    gateway = Gateway(lab, NOBODY, tmp_path)
+    cleared: list[str] = []
+    broker = SimpleNamespace(
+        publish=lambda topic, payload, **_: cleared.append(topic),
+        subscribe=lambda *_: None,
+        unsubscribe=lambda *_: None,
+    )
+    gateway._ghosts._broker = cast(Broker, broker)
+    adopted = replace(lab.devices[0], id="kit-08")
+    gateway._grow(replace(lab, devices=(*lab.devices, adopted)), adopted)
+    shown = homie.describe(face.kit_device(adopted, lab.name, 1))
+    gateway._ghosts.connected()
+    gateway._ghosts.hear(Message(homie.description_topic(adopted.id), shown, True))
+    worker = gateway.workers[adopted.id]
+    worker.mailbox.put(EndOrder())
+    worker.join(5)
+    assert cleared == []
+
+
+def adopting(lab: Lab, folder: Path, grown: list[Lab], board: Any) -> Adopting:
+    row = {"id": "usb-1", "convention": "usb", "profile": "makeblock-mbot", "url": "hub:1-1.2"}
+    foreign = SimpleNamespace(stranger=lambda _id: row, plugged=lambda _rows: None)
+
+    def grow(lab: Lab, _device: LabDevice) -> None:
+        grown.append(lab)
+
+    return Adopting(lab, PortBook(lab, folder), board, cast(ForeignRouter, foreign), grow)
+
+
+class Answers(Board):
+    """Keeps what is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[dict[str, Any]] = []
+
+    def event(self, topic: str, payload: bytes) -> None:
+        self.said.append(json.loads(payload))
+
+
+def test_adopting_takes_nothing_of_what_runs_away(tmp_path: Path) -> None:
+    """Somebody has edited the lab file meanwhile: a running kit keeps its place and its name until the next start."""
+    lab, grown, board = lab_of(tmp_path, "mbot-1", "mbot-2"), list[Lab](), Answers()
+    desk = adopting(lab, tmp_path, grown, board)
+    lab_of(tmp_path, "mbot-2")
+
+    def order(name: str) -> dict[str, Any]:
+        asked = len(board.said)
+        desk.take(json.dumps({"id": "usb-1", "device": name}).encode())
+        pause = threading.Event()
+        for _ in range(1000):
+            desk.tick()
+            if len(board.said) > asked:
+                return board.said[-1]
+            pause.wait(0.02)
+        raise AssertionError("no answer")
+
+    assert order("mbot-1")["ok"] is False
+    assert grown == []
+    assert order("mbot-9")["ok"] is True
+    assert [one.id for one in grown[-1].devices] == ["mbot-1", "mbot-2", "mbot-9"]

@@ -66,6 +66,13 @@ def test_a_newly_plugged_board_becomes_a_device_at_once(rig: Rig, bench: Bench) 
     rig.wait(lambda: not bench.bodies["two"].moving, "it does not stop")
 
 
+def test_a_stop_does_not_wait_for_an_adoption(rig: Rig) -> None:
+    order = {"id": "usb-1-1-2", "profile": "makeblock-mbot", "sticker": "08"}
+    rig.console.publish(f"zhike/gateway/{NAME}/adopt", json.dumps(order))
+    assert "mbot-7" in rig.room_stop()["confirmed"]
+    rig.ready("kit-08")
+
+
 def test_what_cannot_be_adopted_is_said_and_changes_nothing(rig: Rig) -> None:
     before = rig.lab.read_text()
     orders = [
