@@ -79,6 +79,19 @@ def found(level: str, name: str, officer: str, username: str, password: str) -> 
     click.echo(f"已建立：{name}，用户名 {username}")
 
 
+@region.command("officer")
+@click.option("--name", required=True, help="The officer's own name.")
+@click.option("--username", required=True)
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="ZHIKE_OFFICER_PASSWORD")
+def officer(name: str, username: str, password: str) -> None:
+    """Add one more officer to this office (增加人员)."""
+    with _app():
+        from lms.region.office import add_officer
+
+        add_officer(name, username, password)
+    click.echo(f"已增加：{name}，用户名 {username}，首次登录须修改密码")
+
+
 @region.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

@@ -68,23 +68,43 @@ def found_office(level: str, name: str, admin_name: str, username: str, password
     with write() as session:
         made = Organisation(id=new_id(), parent_id=None, level=level, name=name.strip(), path="")
         made.path = f"{made.id.hex}/"
-        account = Account(
-            id=new_id(),
-            organisation_id=made.id,
-            kind="staff",
-            username=username.strip(),
-            display_name=admin_name.strip(),
-            password_hash=hash_password(password),
-        )
         session.add(made)
         session.flush()
-        session.add(account)
         session.add(InstanceState(key=_STATE, value=str(made.id)))
-        session.flush()
-        session.add_all(
-            RoleGrant(account_id=account.id, role=role, organisation_id=made.id) for role in ("officer", "sec_admin")
-        )
+        account = _account(made.id, admin_name, username, password, ("officer", "sec_admin"))
         audit(None, "found-office", "organisation", made.id, level=level)
+    return account
+
+
+def add_officer(name: str, username: str, password: str) -> Account:
+    """One more officer of this office, who chooses another password at the first sign-in; raises Invalid, Refused (``username``)."""
+    here = need_office()
+    if not name.strip() or not username.strip():
+        raise Invalid("office-name", _l("请填写名称、姓名和用户名。"), where="name")
+    check_password(password, username)
+    if db.session.scalar(
+        select(Account.id).where(Account.organisation_id == here.id, Account.username == username.strip())
+    ):
+        raise Refused("username", _l("用户名 %(name)s 已经有人用了。", name=username.strip()), where="username")
+    with write():
+        account = _account(here.id, name, username, password, ("officer",))
+        account.must_change = True
+        audit(None, "add-officer", "account", account.id, school_id=here.id)
+    return account
+
+
+def _account(organisation_id: uuid.UUID, name: str, username: str, password: str, roles: Sequence[str]) -> Account:
+    account = Account(
+        id=new_id(),
+        organisation_id=organisation_id,
+        kind="staff",
+        username=username.strip(),
+        display_name=name.strip(),
+        password_hash=hash_password(password),
+    )
+    db.session.add(account)
+    db.session.flush()
+    db.session.add_all(RoleGrant(account_id=account.id, role=role, organisation_id=organisation_id) for role in roles)
     return account
 
 

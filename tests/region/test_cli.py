@@ -15,7 +15,7 @@ from lms.core import clock
 from lms.core.db import db
 from lms.region import uplink
 from lms.region.models import HandedRecord
-from tests.region.places import Place, enrol_by_key, teach
+from tests.region.places import PASSWORD, Place, enrol_by_key, teach
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +45,10 @@ def test_a_stick_goes_there_and_a_receipt_comes_back(
     with below.inside():
         assert uplink.waiting_links(below.ids["school"]) == 0
     assert "真实数据的系统不能放入模拟学校" in lms(here, "region", "synthesize", "--schools", "2")
+    assert "已增加" in lms(here, "region", "officer", "--name", "王芳", "--username", "wang", "--password", PASSWORD)
+    assert "已经有人用了" in lms(
+        here, "region", "officer", "--name", "王芳", "--username", "wang", "--password", PASSWORD
+    )
     damaged = tmp_path / "damaged.zip"
     damaged.write_bytes(stick.read_bytes()[:-50])
     assert "Error" in lms(here, "region", "import", str(damaged))
