@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from labkit.broker import BrokerConfig
 from lms.config import Settings
 from lms.core.db import db, write
 from lms.core.sessions import PLAIN
@@ -102,10 +100,7 @@ def console(chrome: Browser, url: str, scene: Scene, lesson: LessonSession) -> P
 @pytest.fixture
 def broker(app: Flask, tmp_path: Path) -> Iterator[Broker]:
     settings = app.config["ZHIKE"]
-    made = Broker(tmp_path / "broker", "embedded", admin_password_file(settings.data_dir))
-    config = {name: getattr(made.config, name) for name in made.config.__dataclass_fields__}
-    made.config = BrokerConfig(**{**config, "ws_port": settings.mqtt_ws_port})
-    made.file.write_text(json.dumps(made.config.to_json()))
+    made = Broker(tmp_path / "broker", "embedded", admin_password_file(settings.data_dir), settings.mqtt_ws_port)
     made.start()
     yield made
     made.kill()
@@ -179,8 +174,10 @@ def test_the_administrator_sets_it_up_and_tests_it(app: Flask, url: str, chrome:
         page.locator("form", has=page.get_by_label("座位 01 的地址")).get_by_role("button", name="保存").click()
         expect(page.get_by_label("座位 01 的 MAC 地址")).to_have_value("00:1a:2b:3c:4d:5e")
         page.get_by_role("button", name="测试连接").click()
+        page.fill("#name", "typed meanwhile")
         expect(page.locator("#verdict")).to_have_text("1 / 6 台电脑能管理。")
         expect(page.locator("#test")).to_contain_text("电脑不认这把密钥或密码")
+        expect(page.locator("#name")).to_have_value("typed meanwhile")
         shot(page, "settings")
 
 

@@ -70,7 +70,7 @@ def _pcs(room: Room, given: Mapping[str, str] | None = None) -> list[dict[str, A
 @bp.get("/labs/veyon/<room_code>")
 @require("school_admin")
 def settings(room_code: str) -> str:
-    """Address, key and PCs; ``?run=`` names a test that was begun, the page loads itself anew until it is done."""
+    """Address, key and PCs; ``?run=`` names a test that was begun, its part of the page is fetched anew until it is done."""
     room = _room(room_code)
     return _page(room, _values(service.settings_of(room.id)), _pcs(room))
 
