@@ -22,10 +22,11 @@ PATIENCE_S = 1.6
 
 @dataclass(frozen=True)
 class RoomStop:
-    """One stop: its id and the robots, and whatever else must be switched off, that it is for."""
+    """One stop: its id and the robots, and whatever else must be switched off, that it is for; ``named``: it names its devices."""
 
     id: str
     robots: tuple[Worker, ...]
+    named: bool = False
 
     @classmethod
     def read(cls, payload: bytes, robots: Sequence[Worker]) -> RoomStop:
@@ -41,7 +42,7 @@ class RoomStop:
         named = data.get("devices")
         if not isinstance(named, list):
             return cls(str(data.get("id", "")), tuple(robots))
-        return cls(str(data.get("id", "")), tuple(r for r in robots if r.device.id in named))
+        return cls(str(data.get("id", "")), tuple(r for r in robots if r.device.id in named), True)
 
     def carry_out(self, report: Callable[[dict[str, object]], None]) -> None:
         """Tell every robot now; ``report`` gets the outcome from a thread of its own, at the latest after 1.6 s."""

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,8 @@ log = logging.getLogger("labkit.gateway")
 ROUTER_TICK_S = 0.1
 END_WAIT_S = 1.5
 WISH_NODE, WISH_PROPERTY = "wish", "drive"
+MOST_WAITING = 5000
+NUDGE = Message("", b"", False)
 
 
 class Gateway:
@@ -77,10 +80,9 @@ class Gateway:
         self._book = PortBook(lab, run_dir, ports)
         self._mirror = Mirror(lab.name, self._board)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._stops: deque[Message] = deque()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
-        self._broker = Broker(
-            address, f"pc-{lab.name}" if lab.seated else lab.name, self._inbox.put, self._connected, will
-        )
+        self._broker = Broker(address, f"pc-{lab.name}" if lab.seated else lab.name, self._heard, self._connected, will)
         self._foreign = ForeignRouter(lab, self._broker, self._board)
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._adopting = Adopting(lab, self._book, self._board, self._foreign, self._grow)
@@ -113,16 +115,17 @@ class Gateway:
     def stop(self) -> None:
         """Stop all robots, say goodbye, end."""
         self._ending.set()
-        robots = [w for w in self.workers.values() if isinstance(w, Robot)]
+        robots = [w for w in list(self.workers.values()) if isinstance(w, Robot)]
         orders = [StopOrder("the gateway ends") for _ in robots]
         for robot, order in zip(robots, orders, strict=True):
             robot.mailbox.put(order)
         deadline = time.monotonic() + END_WAIT_S
         for order in orders:
             order.done.wait(max(0.0, deadline - time.monotonic()))
-        for worker in self.workers.values():
+        workers = list(self.workers.values())
+        for worker in workers:
             worker.mailbox.put(EndOrder())
-        for worker in self.workers.values():
+        for worker in workers:
             worker.join(END_WAIT_S * 2)
         self._pushes.close()
         self._inbox.put(None)
@@ -231,6 +234,20 @@ class Gateway:
 
     # Routing.
 
+    def _heard(self, message: Message) -> None:
+        """From the network thread: a room's stop overtakes what waits for the router; a flood of wishes is cut off, stops are not."""
+        levels = message.topic.split("/")
+        if len(levels) == 4 and levels[1] == "room" and levels[3] == "stop":
+            self._stops.append(message)
+            message = NUDGE
+        elif (
+            levels[-2:] == [WISH_NODE, WISH_PROPERTY]
+            and self._inbox.qsize() >= MOST_WAITING
+            and b'"stop"' not in message.payload
+        ):
+            return
+        self._inbox.put(message)
+
     def _route(self) -> None:
         try:
             while True:
@@ -241,10 +258,10 @@ class Gateway:
                     continue
                 if message is None:
                     return
-                try:
-                    self._take(message)
-                except Malformed as error:
-                    log.warning("refused %s: %s", message.topic[:120], error.en)
+                while self._stops:
+                    self._try(self._stops.popleft())
+                if message is not NUDGE:
+                    self._try(message)
                 self._tick()
         except Exception as error:
             # A fault of the router itself: the process must end, so that guards stop the kits and the supervisor starts anew.
@@ -252,6 +269,12 @@ class Gateway:
             log.exception("the router failed")
             self.failed.set()
             raise
+
+    def _try(self, message: Message) -> None:
+        try:
+            self._take(message)
+        except Malformed as error:
+            log.warning("refused %s: %s", message.topic[:120], error.en)
 
     def _tick(self) -> None:
         """What is due by time; between messages at most every 0.1 s, for a busy room brings a thousand of them in a second."""
@@ -264,7 +287,8 @@ class Gateway:
             self._recordings.sweep(now)
         self._ghosts.tick()
         self._foreign.tick()
-        self._adopting.tick()
+        if not self._ending.is_set():
+            self._adopting.tick()
         for device_id, wheel in self._wheels.items():
             if lease.expired(wheel, now):
                 log.info("%s: its lease is over", device_id)
@@ -415,6 +439,8 @@ class Gateway:
             if w.device.room == room and (isinstance(w, Robot) or (isinstance(w, ForeignKit) and w.stoppable))
         ]
         stop = RoomStop.read(message.payload, robots)
+        if stop.named and not stop.robots:
+            return  # another gateway's devices: whoever answers is heard as theirs
         now = self._now()
         for robot in (r for r in stop.robots if r.device.id in self._wheels):
             self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)

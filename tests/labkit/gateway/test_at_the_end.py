@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from labkit.gateway import Gateway, face
 from labkit.gateway.adopting import Adopting
 from labkit.gateway.board import Board
 from labkit.gateway.foreign_router import ForeignRouter
-from labkit.gateway.mailbox import DriveOrder, EndOrder, Heard
+from labkit.gateway.mailbox import DriveOrder, EndOrder, Heard, Item, StopOrder
 from labkit.gateway.mqtt_kit import MqttKit
 from labkit.lab import Lab, LabDevice, load_lab
 from labkit.links import Broker, BrokerAddress, Message
@@ -123,3 +124,41 @@ def test_adopting_takes_nothing_of_what_runs_away(tmp_path: Path) -> None:
     assert grown == []
     assert order("mbot-9")["ok"] is True
     assert [one.id for one in grown[-1].devices] == ["mbot-1", "mbot-2", "mbot-9"]
+
+
+def test_a_stop_overtakes_a_flood_of_wishes_before_the_router(tmp_path: Path) -> None:
+    gateway = Gateway(lab_of(tmp_path, "mbot-1"), NOBODY, tmp_path)
+    gateway._describe()
+    worker = gateway._worker(gateway.lab.devices[0])
+    gateway.workers["mbot-1"] = worker
+    heard: list[float] = []
+    first = threading.Event()
+
+    def put(item: Item) -> bool:
+        if isinstance(item, StopOrder):
+            heard.append(time.monotonic())
+            item.settle("")
+            first.set()
+        return True
+
+    worker.is_alive = lambda: True  # type: ignore[method-assign]  # it is not started
+    worker.mailbox.put = put  # type: ignore[method-assign]
+    wish = Message("homie/5/t-lab1-01/wish/drive", b'{"seq": 1, "linear_x": 0.2}', False)
+    for _ in range(40_000):
+        gateway._heard(wish)
+    gateway._heard(Message("zhike/room/lab1/stop", b'{"id": "s-1"}', False))
+    began = time.monotonic()
+    gateway._router.start()
+    assert first.wait(30)
+    gateway._inbox.put(None)
+    assert heard[0] - began < 0.2
+
+
+def test_a_gateway_does_not_answer_for_devices_of_another(tmp_path: Path) -> None:
+    """With its answer the stop would count as heard, and not be said again to the gateway that was away."""
+    gateway, answered = Gateway(lab_of(tmp_path, "mbot-1"), NOBODY, tmp_path), threading.Event()
+    gateway._stopped = lambda *_: answered.set()  # type: ignore[method-assign]
+    gateway._room_stop("lab1", Message("", b'{"id": "s-1", "devices": ["car-9"]}', False))
+    assert not answered.wait(0.5)
+    gateway._room_stop("lab1", Message("", b'{"id": "s-2"}', False))
+    assert answered.wait(5)
