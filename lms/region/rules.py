@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 STALE_DAYS = 35
 CLOSURE_ENTRY = timedelta(days=3)
+FREE_FLAGS = 4
 RECORD_FIELDS = ("class", "lesson_on", "minutes", "class_hours", "kind", "present", "on_leave")
 
 
@@ -128,14 +130,26 @@ def calendar_after(
 
 
 def late_entries(calendar: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(id, row) of closures and flagged weeks that count only with the office's countersignature (B1), by day."""
-    late = []
-    for key, row in calendar.items():
+    """(id, row) of closures and flagged weeks that count only with the office's countersignature (B1), by day.
+
+    Those entered too late, those countersigned already, and in each half-year the flagged weeks of a grade after the first FREE_FLAGS.
+    """
+    found, used = [], Counter[tuple[str, int]]()
+    for key, row in sorted(calendar.items(), key=lambda pair: (pair[1]["on"], pair[0])):
+        if row["school"] or row["source"] == "national":
+            continue
         on, entered = date.fromisoformat(row["on"]), date.fromisoformat(row["entered"])
-        in_time = entered < on if row["kind"] == "week" else entered <= on + CLOSURE_ENTRY
-        if not row["school"] and row["source"] != "national" and not in_time:
-            late.append((key, row))
-    return sorted(late, key=lambda pair: pair[1]["on"])
+        needs = bool(row["countersigned"])
+        if row["kind"] == "day":
+            needs = needs or entered > on + CLOSURE_ENTRY
+        elif not needs:
+            half = f"{on.year}-{on.month // 7}" if on.month > 1 else f"{on.year - 1}-1"  # January ends the autumn term
+            grades = [(half, grade) for grade in row["grades"] or range(1, 13)]
+            needs = entered >= on or any(used[one] >= FREE_FLAGS for one in grades)
+            used.update(() if needs else grades)
+        if needs:
+            found.append((key, row))
+    return found
 
 
 def countersigned(calendar: Mapping[str, Mapping[str, Any]]) -> list[str]:
