@@ -2,6 +2,7 @@
 const form = document.querySelector("#part-form");
 const kind = form.dataset.type;
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{20000}-\u{3fffd}“”‘’…—·‖′″℃№①②③④⑤⑥⑦⑧⑨⑩]/u;
+const MARK = new RegExp("\\p{Mn}", "u"); // its table follows the browser
 
 function words(text) {
   let found = 0;
@@ -9,7 +10,7 @@ function words(text) {
   for (const one of text) {
     if (/[\s\u200b\ufeff]/u.test(one)) inRun = false;
     else if (WIDE.test(one)) { found += 1; inRun = false; }
-    else if (!/\p{Mn}/u.test(one)) { if (!inRun) found += 1; inRun = true; }
+    else if (!MARK.test(one)) { if (!inRun) found += 1; inRun = true; }
   }
   return found;
 }
