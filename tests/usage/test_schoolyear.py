@@ -71,7 +71,7 @@ def officer_of(school: School) -> Account:
 
 
 def sheet_of(school: School, term: Term) -> rules.TermSheet:
-    return rules.term_sheet(service.facts_of(school, term), service.grades_of(school), service.parameters())
+    return rules.term_sheet(service.facts_of(school, term), service.grades_of(school), service.parameters(school.id, term.ends_on))
 
 
 def post(client: FlaskClient, path: str, **data: object) -> str:
@@ -162,7 +162,7 @@ def test_a_holiday_that_the_school_enters_itself_is_judged_as_a_closure(school: 
     admin = account(make_admin(school))
     table = {"holidays": [{"name": "校方假", "from": "2026-11-03", "to": "2026-11-03"}], "workdays": []}
     roster.set_table(admin, school.id, 2026, "announced", "某通知", table)
-    calendar = grade_calendar(service.facts_of(school, term), 5, service.parameters())
+    calendar = grade_calendar(service.facts_of(school, term), 5, service.parameters(school.id, term.ends_on))
     assert date(2026, 11, 3) in calendar.days  # entered three weeks after the day
     assert date(2026, 10, 1) in calendar.days  # the table it replaced is no more
     assert [one.row.reason for one in service.pending_of(school, term)] == ["校方假"]

@@ -20,13 +20,13 @@ from lms.core.models import Account, Organisation
 from lms.core.stages import first_grade, last_grade
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, FlaggedWeek, School, Term
-from lms.usage import policies
 from lms.usage.calendar import CalendarParameters
 from lms.usage.evidence import Sealed
 from lms.usage.facts import Facts, SchoolFact
 from lms.usage.gathering import day_facts, flag_facts
 from lms.usage.ledger import append_event
 from lms.usage.reasons import Reason
+from lms.usage.rulebook import service as rulebook
 from lms.usage.schoolyear import rules
 from lms.usage.schoolyear.planned import Planned, judge, says
 
@@ -34,9 +34,9 @@ Entry = CalendarDay | FlaggedWeek
 RULE = "fortnightly"
 
 
-def parameters() -> CalendarParameters:
-    """B1 as the pilot's pack has it."""
-    found: CalendarParameters = policies.policy(RULE).parameters.calendar
+def parameters(school_id: uuid.UUID, on: date) -> CalendarParameters:
+    """B1 with the numbers that hold for the school."""
+    found: CalendarParameters = rulebook.policy_for(school_id, RULE, on).parameters.calendar
     return found
 
 
@@ -88,7 +88,7 @@ class Pending:
 
 def pending_of(school: School, term: Term) -> list[Pending]:
     """Entries of a term that wait for the county; declined ones are not asked again."""
-    wanted = rules.needs_county(facts_of(school, term), grades_of(school), parameters())
+    wanted = rules.needs_county(facts_of(school, term), grades_of(school), parameters(school.id, term.ends_on))
     found = []
     rows: list[Entry] = [
         *roster.entries_between(school.id, term.starts_on, term.ends_on),

@@ -54,7 +54,7 @@ def _term(school: School, chosen: str = "") -> Term:
 
 def _sheet(school: School, term: Term, grades: list[int] | None = None) -> rules.TermSheet:
     facts = service.facts_of(school, term)
-    return rules.term_sheet(facts, grades or service.grades_of(school), service.parameters())
+    return rules.term_sheet(facts, grades or service.grades_of(school), service.parameters(school.id, term.ends_on))
 
 
 @bp.get("")
