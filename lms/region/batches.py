@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from lms.usage.verifier import verify
 VERSION = 1
 KIND = "hand-up"
 MOST_BYTES = 64 * 1024 * 1024
+MOST_OF_A_FILE = 16 * MOST_BYTES
 MEMBERS = ("chain.jsonl", "hashes.json", "roots.json", "results.json")
 GROUP = 5
 FINGERPRINT_GROUPS = 3
@@ -117,6 +119,7 @@ def read(data: bytes, where: str = "") -> Batch:
         ):
             if not isinstance(manifest[name], kind):
                 raise TypeError(name)
+        uuid.UUID(manifest["school"])
         wrong = [name for name in MEMBERS if verify.digest(members[name]) != manifest["files"].get(name)]
         return Batch(
             name=verify.digest(verify.canonical(manifest)),
@@ -134,11 +137,11 @@ def read(data: bytes, where: str = "") -> Batch:
         raise _unreadable(where, repr(error)) from error
 
 
-def unzipped(data: bytes, where: str = "") -> dict[str, bytes]:
-    """Members of a zip by name; raises Invalid where it is none, damaged, or larger than MOST_BYTES unpacked."""
+def unzipped(data: bytes, where: str = "", most: int = MOST_BYTES) -> dict[str, bytes]:
+    """Members of a zip by name; raises Invalid where it is none, damaged, or larger than ``most`` bytes unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(one.file_size for one in archive.infolist()) > MOST_BYTES * 4:
+            if sum(one.file_size for one in archive.infolist()) > most:
                 raise _unreadable(where, "too large")
             return {one.filename: archive.read(one) for one in archive.infolist()}
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:

@@ -26,7 +26,7 @@ from lms.core.jobs import later
 from lms.core.models import Account
 from lms.region import archive, rules
 from lms.region.archive import batch_path, store
-from lms.region.batches import Batch, Signed, fingerprint, read, sign_document, unzipped
+from lms.region.batches import MOST_OF_A_FILE, Batch, Signed, fingerprint, read, sign_document, unzipped
 from lms.region.judging import held_of, judge, keep_records, keep_results
 from lms.region.models import HandedBatch, HandedRecord, Subordinate
 from lms.region.office import need_office, own_fingerprint, place
@@ -76,7 +76,7 @@ def take_file(actor: Account | None, data: bytes, where: str = "") -> list[Outco
 
     What came before it is kept: importing the same file again goes on from there.
     """
-    members = unzipped(data, where)
+    members = unzipped(data, where, MOST_OF_A_FILE)
     if "manifest.json" in members or INNER in members:
         outcomes = [take(data, where)]
     else:

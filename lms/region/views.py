@@ -47,6 +47,7 @@ bp = Blueprint("region", __name__, template_folder="templates")
 OFFICER = ("officer",)
 HANDS_UP = ("school_admin", "officer")
 DEFAULT_RULE = "fortnightly"
+MOST_ON_THE_LINE = 16 * 1024 * 1024
 PERIODS = {"": _l("整个学期"), "4": _l("近 4 周"), "8": _l("近 8 周")}
 SHOW_NAMES = {
     "all": _l("全部学校"),
@@ -91,6 +92,7 @@ def enrol() -> Response:
 def batches() -> Response:
     """Take a batch; its signature says whose it is."""
     office.need_office()
+    request.max_content_length = MOST_ON_THE_LINE
     return jsonify(service.take(request.get_data(cache=False)).plain())
 
 

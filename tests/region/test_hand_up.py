@@ -491,3 +491,23 @@ def test_a_record_that_no_lesson_can_leave_is_refused(
         bring(here, file_of(below))
     assert refused.value.where == "another"
     assert count(here, HandedRecord) == 4
+
+
+def test_the_line_takes_no_rubbish(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    client = here.app.test_client()
+    with here.inside():
+        for path in ("/api/region/batches", "/api/region/enrolments"):
+            answer = client.post(
+                path, data=b"rubbish", content_type="application/zip", headers={"Accept": "application/json"}
+            )
+            assert answer.status_code == 422, answer.text
+            assert answer.get_json()["title"]
+        huge = batches.zipped({"chain.jsonl": b" " * (batches.MOST_BYTES + 1)})
+        assert len(huge) < 1_000_000
+        assert client.post("/api/region/batches", data=huge).status_code == 422
+        assert client.post("/api/region/batches", data=b"x" * (17 * 1024 * 1024)).status_code == 413
+    with below.inside():
+        assert (
+            below.app.test_client().post("/api/region/batches", data=huge).status_code == 404
+        )  # a school is no office
+        assert below.app.test_client().get("/api/region/identity").status_code == 404
