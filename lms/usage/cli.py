@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from lms.core.errors import ZhikeError
-from lms.usage.evidence_cli import COMMANDS
 from lms.usage.policies import Policy, evaluate, policy, rules
 from lms.usage.reading import facts_schema, from_json
 from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult, UnitResult
+from lms.usage.verifier.cli import COMMANDS
 
 
 def register(main: click.Group) -> None:
