@@ -62,21 +62,24 @@ def write_line(document: Document, text: str, face: str = FANGSONG, size: float 
 def write_table(
     document: Document, head: Sequence[str], rows: Sequence[Sequence[str]], widths_mm: Sequence[float]
 ) -> None:
-    """A table with lines; head 黑体, cells 五号; the head comes again on each page."""
+    """A table with lines; head 黑体, cells 五号; the head comes again on each page. Without ``head`` the first cell of a row is its head."""
     from docx.oxml import OxmlElement
     from docx.shared import Mm, Pt
 
-    table = document.add_table(rows=0, cols=len(head))
+    table = document.add_table(rows=0, cols=len(widths_mm))
     table.style = "Table Grid"
     table.autofit = False
-    for number, row in enumerate([head, *rows]):
+    for number, row in enumerate([head, *rows] if head else rows):
         cells = table.add_row().cells
-        for cell, text, width in zip(cells, row, widths_mm, strict=True):
+        for place, (cell, text, width) in enumerate(zip(cells, row, widths_mm, strict=True)):
             cell.width = Mm(width)
-            paragraph = cell.paragraphs[0]
-            paragraph.paragraph_format.line_spacing = Pt(16)
-            _run(paragraph, text, FANGSONG if number else HEI, SIZE_5)
-    table.rows[0]._tr.get_or_add_trPr().append(OxmlElement("w:tblHeader"))
+            heads = number == 0 if head else place == 0
+            for line, part in enumerate(text.split("\n")):
+                paragraph = cell.paragraphs[0] if line == 0 else cell.add_paragraph()
+                paragraph.paragraph_format.line_spacing = Pt(16)
+                _run(paragraph, part, HEI if heads else FANGSONG, SIZE_5)
+    if head:
+        table.rows[0]._tr.get_or_add_trPr().append(OxmlElement("w:tblHeader"))
 
 
 def new_page(document: Document) -> None:

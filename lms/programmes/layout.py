@@ -13,7 +13,7 @@ BlockKind = Literal["mark", "title", "cover", "heading", "sub", "text", "table",
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns as the form names them, rows of text, widths in mm; ``title`` names the sheet."""
+    """A table: its columns as the form names them (none: the first cell of each row is its head), rows of text, widths in mm."""
 
     title: str
     columns: tuple[str, ...]
@@ -69,10 +69,14 @@ def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Seque
     if form.get("footer"):
         blocks.append(Block("note", form["footer"]))
     blocks.append(Block("break"))
-    for part in form["parts"]:
-        blocks += _part(form["form"], part, filler, choices)
+    printed = [part for part in form["parts"] if not part.get("inner")]
+    if form.get("rows"):
+        blocks.append(Block("table", table=_as_rows(form, printed, filler, choices)))
+    else:
+        for part in printed:
+            blocks += _part(form["form"], part, filler, choices)
     blocks += _lines(form, "foot", filler)
-    wide = any(len(one.get("columns", ())) > 6 for one in form["parts"])
+    wide = any(len(one.get("columns", ())) > 6 for one in printed)
     return Paper(form["title"], tuple(blocks), wide)
 
 
@@ -122,6 +126,22 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
     if part.get("note"):
         blocks.append(Block("note", f"注：{part['note']}"))
     return blocks
+
+
+def ticked(chosen: Sequence[str], all_of: Sequence[str]) -> str:
+    """Check boxes as the form prints them: □幼儿园 □小学 …"""
+    return " ".join(f"{'☑' if one in chosen else '□'}{one}" for one in all_of)
+
+
+def _as_rows(
+    form: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], filler: Filler, choices: Mapping[str, Sequence[str]]
+) -> Table:
+    rows = []
+    for part in parts:
+        value = filler.content.get(f"{form['form']}.{part['id']}")
+        text = ticked(value or [], choices.get(part["choices"], ())) if part["type"] == "choices" else str(value or "")
+        rows.append((part["heading"], text))
+    return Table(form["title"], (), tuple(rows), (30, 126))
 
 
 def table_of(part: Mapping[str, Any], key: str, filler: Filler) -> Table:

@@ -175,13 +175,14 @@ def _batch(pack: Pack, name: str) -> Document:
 
 
 def open_batches(pack: Pack, now: datetime) -> list[Document]:
-    """Batches whose last day has not passed and that have opened."""
+    """Batches that have opened and whose last day has not passed; one without a day is open until its outcome is known (``kept``)."""
     today = now.astimezone(ZONE).date()
-    return [
-        one
-        for one in pack.document["batches"]
-        if max(day_of(day) for day in one["due"].values()) >= today and day_of(one.get("opens", "2000-01-01")) <= today
-    ]
+    return [one for one in pack.document["batches"] if _is_open(one, today)]
+
+
+def _is_open(batch: Document, today: date) -> bool:
+    last = max((day_of(day) for day in batch["due"].values()), default=None)
+    return day_of(batch.get("opens", "2000-01-01")) <= today and (last >= today if last else "kept" not in batch)
 
 
 def kinds_for(pack: Pack, level: str) -> list[dict[str, Any]]:

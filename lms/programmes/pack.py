@@ -325,7 +325,35 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
         for name in row.get("evidence", ()):
             if all(name != one["id"] for one in pack.get("attachments", ())):
                 yield ("criteria", number, "evidence"), f"没有附件 {name}"
+    yield from _reference_problems(pack, forms)
     yield from _paper_problems(pack, forms, kinds)
+
+
+def _reference_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Finding]:
+    """Parts that criteria read and summary tables collect exist."""
+    known = {f"{name}.{part['id']}" for name, form in forms.items() for part in form["parts"]} | {
+        f"{name}.cover" for name in forms
+    }
+    for number, row in enumerate(pack["criteria"]):
+        given = row.get("with", {})
+        for name in [*filter(None, [given.get("part")]), *given.get("parts", ())]:
+            if name not in known:
+                yield ("criteria", number, "with"), f"表单里没有“{name}”这一部分"
+        for name in given.get("files", ()):
+            if all(name != one["id"] for one in pack.get("attachments", ())):
+                yield ("criteria", number, "with"), f"没有附件 {name}"
+    tails = {name.split(".")[1] for name in known}
+    for name, form in forms.items():
+        for part in form["parts"]:
+            for column in part.get("columns", ()) if "collect" in part else ():
+                source, dot, _field = column.get("from", "").partition(".")
+                if (dot and source not in (*tails, "row")) or (
+                    not dot and source not in (*PLACES, "county-full", "head", "number", "stages")
+                ):
+                    yield (
+                        ("documents",),
+                        f"forms/{name}.yaml：{part['id']} 的“{column['label']}”不知道从哪里汇总（from: {column.get('from', '')}）",
+                    )
 
 
 def _kind_problems(pack: Document, forms: Mapping[str, Document], statuses: set[str]) -> Iterator[Finding]:

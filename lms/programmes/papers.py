@@ -33,6 +33,7 @@ def places_of(found: Application) -> dict[str, str]:
     rows = {row.id: row for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
     names = {row.level: row.name for row in rows.values()}
     year = str(found.created_at.year)
+    names["county-full"] = names.get("city", "") + names.get("county", "")
     return (
         {"province": "", "city": "", "county": "", "school": ""}
         | names
@@ -155,6 +156,8 @@ def _field(content: dict[str, Any], part: str, field: str) -> str:
     for key, value in content.items():
         if key.endswith(f".{part}") and isinstance(value, dict) and value.get(field):
             return str(value[field])
+        if key.endswith(f".{part}") and field == "all" and isinstance(value, list):
+            return "、".join(map(str, value))
     return ""
 
 

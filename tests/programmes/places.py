@@ -19,7 +19,9 @@ PDF = b"%PDF-1.4\n% made up\n%%EOF\n"
 
 def organisation(level: str, name: str, above: Organisation | None = None, code: str = "") -> Organisation:
     with write():
-        made = Organisation(id=new_id(), parent_id=above.id if above else None, level=level, name=name, code=code, path="")
+        made = Organisation(
+            id=new_id(), parent_id=above.id if above else None, level=level, name=name, code=code, path=""
+        )
         made.path = f"{above.path if above else ''}{made.id.hex}/"
         db.session.add(made)
         db.session.flush()
@@ -31,14 +33,23 @@ def school(name: str, above: Organisation, stages: tuple[str, ...] = ("primary",
     with write():
         db.session.add(School(id=made.id, school_type="小学"))
         db.session.flush()
-        db.session.add_all(SchoolStage(school_id=made.id, stage=one, class_hour_minutes=40, solution_config=2) for one in stages)
+        db.session.add_all(
+            SchoolStage(school_id=made.id, stage=one, class_hour_minutes=40, solution_config=2) for one in stages
+        )
     return made
 
 
 def person(where: Organisation, role: str = "", name: str = "") -> Account:
     role = role or ("school_admin" if where.level == "school" else "officer")
     with write():
-        made = Account(id=new_id(), organisation_id=where.id, kind="staff", username=f"{role}-{uuid.uuid4().hex[:8]}", display_name=name or f"{where.name}经办人", password_hash=hash_password(PASSWORD))
+        made = Account(
+            id=new_id(),
+            organisation_id=where.id,
+            kind="staff",
+            username=f"{role}-{uuid.uuid4().hex[:8]}",
+            display_name=name or f"{where.name}经办人",
+            password_hash=hash_password(PASSWORD),
+        )
         db.session.add(made)
         db.session.flush()
         db.session.add(RoleGrant(account_id=made.id, role=role, organisation_id=where.id))
@@ -82,14 +93,27 @@ def some(part: Document, document: Document) -> Any:
         return {name: "已具备。" for name in part["criteria"]}
     if kind == "choices":
         themes = part.get("themes")
-        return [themes["needs"], *[one for one in document["choices"][part["choices"]] if one != themes["needs"]][:1]] if themes else document["choices"][part["choices"]][:1]
+        return (
+            [themes["needs"], *[one for one in document["choices"][part["choices"]] if one != themes["needs"]][:1]]
+            if themes
+            else document["choices"][part["choices"]][:1]
+        )
     if kind == "fields":
         return {one["id"]: _cell(one, document) for one in part["fields"] if not one.get("by_hand")}
-    return [{one["id"]: _cell(one, document) for one in part["columns"]} for _number in range(part.get("rows", {}).get("least", 1))]
+    return [
+        {one["id"]: _cell(one, document) for one in part["columns"]}
+        for _number in range(part.get("rows", {}).get("least", 1))
+    ]
 
 
 def _cell(field: Document, document: Document) -> str:
     if "choices" in field:
         return str(document["choices"][field["choices"]][0])
-    samples = {"phone": "13800000000", "email": "a@example.cn", "date": "2026-11-20", "number": "3", "credit-code": "91350100M000100Y43"}
+    samples = {
+        "phone": "13800000000",
+        "email": "a@example.cn",
+        "date": "2026-11-20",
+        "number": "3",
+        "credit-code": "91350100M000100Y43",
+    }
     return samples.get(field.get("type", ""), f"某{field['label'][:4]}" if field["id"] != "title" else "高级教师")

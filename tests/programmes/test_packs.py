@@ -1,0 +1,221 @@
+"""The four notices as data; what a wrong pack is told; the county's notice that needs no code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lms.cli import main
+from lms.programmes.pack import SHIPPED, check_folder, file_name, read_pack, shipped
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNTY = ROOT / "docs" / "how-to" / "notice-county"
+
+
+def labels(slug: str, form: str, part: str) -> list[str]:
+    return [one["label"] for one in shipped()[slug].part(f"{form}.{part}")["columns"]]
+
+
+@pytest.mark.parametrize(
+    ("slug", "short", "last"),
+    [
+        ("ncet-pilot", "GS", 33),
+        ("hunan-baixiao", "HN", 28),
+        ("henan-experiment", "HA", 16),
+        ("smart-training", "ZN", 20),
+    ],
+)
+def test_every_clause_of_the_notice_is_served(slug: str, short: str, last: int) -> None:
+    wanted = [f"{short}-{number:02d}" for number in range(1, last + 1)]
+    assert list(shipped()[slug].document["clauses"]) == wanted
+    text = "".join(path.read_text("utf-8") for path in sorted((SHIPPED / slug).rglob("*.yaml")))
+    assert [one for one in wanted if len(re.findall(rf"\b{one}\b", text)) < 1] == []
+
+
+def test_columns_of_the_pilot_notice_verbatim() -> None:
+    assert labels("ncet-pilot", "information", "contact") == [
+        "姓名",
+        "单位（到内设部门）",
+        "职务",
+        "办公电话",
+        "手机号",
+        "微信号",
+    ]  # GS-26
+    assert labels("ncet-pilot", "information", "experts") == [
+        "姓名",
+        "单位",
+        "职称",
+        "手机号",
+        "E-mail",
+        "微信号",
+    ]  # GS-27
+    assert labels("ncet-pilot", "information", "areas") == [
+        "",
+        "单位名称",
+        "“央馆人工智能课程”应用学段",
+        "联系人",
+        "职务/职称",
+        "手机号",
+        "E-mail",
+        "微信号",
+    ]  # GS-28
+    assert labels("ncet-pilot", "information", "teams") == [
+        "试点区",
+        "学段",
+        "角色",
+        "姓名",
+        "单位",
+        "职称",
+        "手机号",
+        "E-mail",
+        "微信号",
+    ]  # GS-29
+
+
+def test_limits_of_the_notices() -> None:
+    ncet, hunan = shipped()["ncet-pilot"], shipped()["hunan-baixiao"]
+    assert [(one["parts"], one["most"]) for one in ncet.form("area-statement")["limits"]] == [
+        (["basics"], 1000),
+        (["check"], 1000),
+        (["plan"], 3000),
+    ]
+    assert [(one["parts"], one["most"]) for one in ncet.form("school-statement")["limits"]] == [
+        (["basics"], 500),
+        (["check"], 1000),
+        (["plan", "lessons"], 2000),
+    ]
+    assert [(one["parts"], one["most"]) for one in hunan.form("application")["limits"]] == [
+        (["conditions"], 1000),
+        (["plan"], 3000),
+    ]
+
+
+def test_dates_and_quotas_of_the_notices() -> None:
+    packs = shipped()
+    assert packs["ncet-pilot"].batch("2022")["due"] == {"province": "2022-06-10", "nation": "2022-06-30"}
+    assert [packs["hunan-baixiao"].batch(one)["due"]["province"] for one in "123"] == [
+        "2024-06-30",
+        "2024-12-30",
+        "2025-06-30",
+    ]
+    assert packs["hunan-baixiao"].batch("1")["local"][0]["due"] == "2024-06-20"
+    assert packs["smart-training"].batch("2021")["due"] == {"nation": "2021-04-20"}
+    most = {one["id"]: one["most"] for one in packs["henan-experiment"].document["quotas"]}
+    assert (most["areas"], most["primary"], most["middle"], most["areas-2"], most["schools-2"]) == (
+        10,
+        300,
+        200,
+        20,
+        300,
+    )
+    assert packs["ncet-pilot"].document["quotas"][0]["most"] == 5
+
+
+def test_only_hunan_gives_a_plaque() -> None:
+    plaques = {
+        slug
+        for slug, pack in shipped().items()
+        for kind in pack.document["kinds"]
+        if pack.document["statuses"][kind["granted"]].get("plaque")
+    }
+    assert plaques == {"hunan-baixiao"}
+
+
+def test_forms_that_the_text_lacks_are_marked() -> None:
+    for slug, pack in shipped().items():
+        marked = [form.get("unofficial", False) for form in pack.document["forms"].values()]
+        assert all(marked) if slug in ("henan-experiment", "smart-training") else not any(marked)
+        assert bool(pack.document.get("unofficial")) == all(marked)
+
+
+def test_file_names_of_the_training_platform_to_the_character() -> None:
+    pack = shipped()["smart-training"]
+    places = {"province": "甘肃省", "city": "兰州市", "county": "安宁区", "school": "兰州市第一小学", "applicant": ""}
+    names = {
+        one["id"]: file_name(one["file"], places) for one in (*pack.document["documents"], *pack.document["bundles"])
+    }
+    assert file_name(pack.documents_of("area")[0]["file"], places) == "智能研修平台应用试验区申报表-甘肃省兰州市安宁区"
+    assert (
+        file_name(pack.documents_of("school")[0]["file"], places)
+        == "智能研修平台试验校申报表-甘肃省兰州市安宁区兰州市第一小学"
+    )
+    assert names["province"] == "甘肃省智能研修平台应用试验区（校）申报材料"
+
+
+def test_a_name_cannot_leave_its_folder() -> None:
+    assert "/" not in file_name("表-{school}", {"school": "../../a:b"})
+
+
+def test_the_command_names_what_is_right() -> None:
+    done = CliRunner().invoke(main, ["programmes", "check"])
+    assert done.exit_code == 0 and done.output.count("✓") == 4
+    assert CliRunner().invoke(main, ["programmes", "check", str(COUNTY)]).exit_code == 0
+    assert "没有通知包" in CliRunner().invoke(main, ["programmes", "check", "nowhere"]).output
+
+
+WRONG: list[tuple[str, Callable[[str], str], str]] = [
+    ("pack.yaml", lambda text: text.replace('version: "2026.1"', "version: new"), "version"),
+    (
+        "pack.yaml",
+        lambda text: text.replace("forms: [application]", "forms: [applicatio]"),
+        "没有 forms/applicatio.yaml",
+    ),
+    ("pack.yaml", lambda text: text.replace("granted: model", "granted: modell"), "statuses 里没有 modell"),
+    (
+        "pack.yaml",
+        lambda text: text.replace("rule: twice-a-month", "rules: twice-a-month"),
+        "usage 还要在 with 里写 rule",
+    ),
+    (
+        "pack.yaml",
+        lambda text: text.replace("due: {county: 2026-12-15}", "due: {county: 2026-12-15, city: 2026-12-01}"),
+        "B9",
+    ),
+    ("pack.yaml", lambda text: text.replace("due: {county: 2026-12-15}", "due: {county: 2026-02-30}"), "2026-02-30"),
+    ("pack.yaml", lambda text: text.replace('（{school}）", formats', '（{shcool}）", formats'), "不认识 {shcool}"),
+    ("pack.yaml", lambda text: text.replace("most: 3", "most: three"), "类型应为 integer"),
+    ("pack.yaml", lambda text: text + "\nnotice: again\n", "键重复"),
+    ("forms/application.yaml", lambda text: text.replace("parts: [story]", "parts: [storey]"), "没有“storey”这一部分"),
+    (
+        "forms/application.yaml",
+        lambda text: text.replace("choices: subject}", "choices: subjects}"),
+        "没有选项 subjects",
+    ),
+    ("forms/application.yaml", lambda text: text.replace("label: 课时", "label: 班级"), "列名重复：班级"),
+    ("forms/application.yaml", lambda text: text.replace("most: 600", "most: 600, nonsense: 1"), "不认识的项 nonsense"),
+]
+
+
+@pytest.mark.parametrize(("file", "spoil", "cause"), WRONG)
+def test_a_wrong_pack_is_told_file_line_and_cause(
+    tmp_path: Path, file: str, spoil: Callable[[str], str], cause: str
+) -> None:
+    folder = tmp_path / "notice"
+    shutil.copytree(COUNTY, folder)
+    before = (folder / file).read_text("utf-8")
+    after = spoil(before)
+    assert after != before
+    (folder / file).write_text(after, "utf-8")
+    _pack, problems = check_folder(folder)
+    assert any(cause in one.cause and one.file == file for one in problems), problems
+    found = next(one for one in problems if cause in one.cause)
+    changed = next(
+        (
+            number
+            for number, (old, new) in enumerate(zip(before.split("\n"), after.split("\n"), strict=False), 1)
+            if old != new
+        ),
+        None,
+    )
+    assert found.line == changed or changed is None or cause == "列名重复：班级" or abs(found.line - changed) <= 1
+    done = CliRunner().invoke(main, ["programmes", "check", str(folder)])
+    assert done.exit_code == 1 and f"notice/{file}:{found.line}: " in done.output
+
+
+def test_a_version_is_its_content() -> None:
+    assert read_pack(COUNTY).digest == read_pack(COUNTY).digest != shipped()["ncet-pilot"].digest
