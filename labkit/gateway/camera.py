@@ -123,17 +123,23 @@ class Camera(Worker):
         order, now = note.get("record"), datetime.now(UTC)
         assert isinstance(order, dict)
         number = str(order.get("id", ""))
+        try:
+            self._take_order(number, order, now)
+        except LabkitError as error:
+            self._refuse_recording(number, error, now)
+        except OSError as error:
+            zh, en = f"网关电脑的硬盘出错：{error.strerror}", f"the gateway's disk fails: {error.strerror}"
+            self._refuse_recording(number, LabkitError("disk", zh, en), now)
+
+    def _take_order(self, number: str, order: Mapping[str, object], now: datetime) -> None:
         if order.get("erase") is True:
             if self._recordings:
                 self._recordings.erase(number, now)
         elif order.get("stop") is True:
             if number == self._recording and self._vision:
                 self._vision.order({"record": None})
-        else:
-            try:
-                self._record(number, order, now)
-            except LabkitError as error:
-                self._refuse_recording(number, error, now)
+        elif self._recordings is None or not self._recordings.knows(number):  # an order that comes twice is one
+            self._record(number, order, now)
 
     def _record(self, number: str, order: Mapping[str, object], now: datetime) -> None:
         """Let the vision process record; raises NotPermitted or Malformed with the reason."""

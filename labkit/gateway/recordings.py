@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +48,11 @@ class Recordings:
             # The process that wrote it is gone.
             self._entries[file.stem] = entry | {"state": ENDED}
 
+    def knows(self, number: str) -> bool:
+        """Whether an order with this id was answered already."""
+        with self._lock:
+            return number in self._entries
+
     def begin(self, number: str, device: str, room: str, permit: Permit, now: datetime) -> Path:
         """The file of a new recording; raises NotPermitted busy for an id that is none or is used."""
         with self._lock:
@@ -73,8 +79,7 @@ class Recordings:
                 return
             entry = self._entries.get(number, {"id": number, "device": device, "room": room})
             self._entries[number] = entry | {"state": REFUSED, "code": error.code, "zh": error.zh, "en": error.en}
-            (self._folder / f"{number}.avi").unlink(missing_ok=True)
-            (self._folder / f"{number}.json").unlink(missing_ok=True)
+            self._try(number, self._unlink)
             self._changed(number, now, keep=False)
 
     def ended(self, number: str, now: datetime) -> None:
@@ -82,32 +87,49 @@ class Recordings:
         with self._lock:
             if self._entries.get(number, {}).get("state") == RECORDING:
                 self._entries[number] |= {"state": ENDED, "ended": now.isoformat()}
-                self._changed(number, now)
+                if _over(self._entries[number], now):
+                    self._try(number, lambda number: self._delete(number, now))
+                else:
+                    self._try(number, lambda number: self._changed(number, now))
+                self._publish()
 
     def erase(self, number: str, now: datetime) -> None:
-        """Delete a recording before its time."""
+        """Delete a recording before its time; one that still runs as soon as it has ended."""
         with self._lock:
-            if self._entries.get(number, {}).get("state") == ENDED:
-                self._delete(number, now)
+            state = self._entries.get(number, {}).get("state")
+            if state in (RECORDING, ENDED):
+                self._entries[number] |= {"delete_at": now.isoformat()}
+                self._try(number, lambda number: (self._delete if state == ENDED else self._changed)(number, now))
 
     def sweep(self, now: datetime) -> None:
-        """Delete what is over, and files that stand nowhere."""
+        """Delete what is over, and files that stand nowhere; what cannot be deleted is tried again at the next sweep."""
         with self._lock:
             for number, entry in list(self._entries.items()):
-                over = datetime.fromisoformat(str(entry["delete_at"])) <= now if "delete_at" in entry else False
-                if over and entry["state"] == ENDED:
-                    self._delete(number, now)
+                if entry["state"] == ENDED and _over(entry, now):
+                    self._try(number, lambda number: self._delete(number, now))
             known = {n for n, e in self._entries.items() if e["state"] in (RECORDING, ENDED)}
             for file in self._folder.glob("*.avi"):
                 if file.stem not in known:
-                    file.unlink()
-                    self._journal({"id": file.stem, "state": DELETED, "why": "unknown"}, now)
+                    self._try(file.stem, lambda number: self._strike(number, now))
             self._publish()
+
+    def _try(self, number: str, act: Callable[[str], None]) -> None:
+        try:
+            act(number)
+        except OSError as error:
+            log.error("recording %s: the disk fails: %s", number, error)
+
+    def _unlink(self, number: str) -> None:
+        (self._folder / f"{number}.avi").unlink(missing_ok=True)
+        (self._folder / f"{number}.json").unlink(missing_ok=True)
+
+    def _strike(self, number: str, now: datetime) -> None:
+        (self._folder / f"{number}.avi").unlink()
+        self._journal({"id": number, "state": DELETED, "why": "unknown"}, now)
 
     def _delete(self, number: str, now: datetime) -> None:
         # The file first: an entry without a file harms nobody.
-        (self._folder / f"{number}.avi").unlink(missing_ok=True)
-        (self._folder / f"{number}.json").unlink(missing_ok=True)
+        self._unlink(number)
         self._entries[number] |= {"state": DELETED, "deleted": now.isoformat()}
         self._changed(number, now, keep=False)
 
@@ -122,8 +144,11 @@ class Recordings:
     def _journal(self, entry: dict[str, object], now: datetime) -> None:
         log.warning("recording %s: %s", entry["id"], entry["state"])
         if self._folder.is_dir():
-            with (self._folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps({"at": now.isoformat(), **entry}, ensure_ascii=False) + "\n")
+            try:
+                with (self._folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+                    journal.write(json.dumps({"at": now.isoformat(), **entry}, ensure_ascii=False) + "\n")
+            except OSError as error:
+                log.error("recording %s: not in the journal: %s", entry["id"], error)
 
     def _publish(self) -> None:
         over = [n for n, e in self._entries.items() if e["state"] in (REFUSED, DELETED)][:-MOST_TOLD]
@@ -132,3 +157,7 @@ class Recordings:
         newest = list(self._entries.values())[-MOST_TOLD:]
         shown = [{name: value for name, value in entry.items() if name != "permit"} for entry in newest]
         self._board.put(self._topic, json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _over(entry: Mapping[str, object], now: datetime) -> bool:
+    return "delete_at" in entry and datetime.fromisoformat(str(entry["delete_at"])) <= now

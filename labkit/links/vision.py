@@ -44,7 +44,7 @@ class VisionProcess:
         process = self._process
         if process is None or process.stdin is None or process.stdin.closed:
             return
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # ValueError: the reader closes it in this moment
             process.stdin.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
             process.stdin.flush()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -17,9 +18,10 @@ from labkit.camera_orders import order_topic, preview_topic
 from labkit.errors import Malformed
 from labkit.gateway.board import Board
 from labkit.gateway.camera import Camera
+from labkit.gateway.mailbox import Told
 from labkit.gateway.recordings import DELETED, ENDED, Recordings, list_topic
 from labkit.lab import load_lab
-from labkit.links import Message
+from labkit.links import Message, VisionProcess
 from labkit.recording import NotPermitted, read_permit
 from labkit.simulate.clips import make_face_clip
 from tests.labkit.brokers import RunningBroker
@@ -232,3 +234,89 @@ def test_a_wrong_order_is_no_order(tmp_path: Path, room: str, retained: bool, bo
     with pytest.raises(Malformed):
         camera.ordered(room, "preview", Message("", json.dumps(body).encode(), retained), TestRecordings.now)
     assert camera.mailbox.get(0) is None
+
+
+class Deaf:
+    """A vision process that takes orders and says nothing."""
+
+    pid = None
+
+    def __init__(self) -> None:
+        self.orders: list[Any] = []
+
+    def order(self, order: Any) -> None:
+        self.orders.append(order)
+
+
+class TestOrders:
+    """Orders to record, without a gateway and without a camera."""
+
+    number = "abcdef12"
+
+    def camera(self, folder: Path, recordings: Path) -> tuple[Camera, Shown, Recordings]:
+        file = folder / "lab.yaml"
+        url = '{id: cam-1, profile: generic-camera, record: true, url: "file:///x.avi"}'
+        file.write_text(f"name: gw-x\nroom: lab1\ndevices:\n  - {url}\n")
+        board = Shown()
+        kept = Recordings(recordings, "gw-x", board)
+        camera = Camera(load_lab(file).devices[0], board, kept)
+        camera._vision, camera._stale = cast(VisionProcess, Deaf()), False
+        return camera, board, kept
+
+    def ask(self, camera: Camera, **order: Any) -> None:
+        """As the router and the worker do it."""
+        body = json.dumps({"id": self.number, **order}).encode()
+        camera.ordered("lab1", "record", Message("", body, False), datetime.now(UTC))
+        item = camera.mailbox.get(0)
+        assert item
+        camera.handle(item)
+
+    def record(self, camera: Camera) -> None:
+        self.ask(camera, until=soon(), permit=permit_json(datetime.now(UTC)))
+
+    def test_an_order_that_comes_twice_is_one_order(self, tmp_path: Path) -> None:
+        """MQTT may deliver it twice: the sign stays on and the file stays, for the camera records."""
+        camera, board, kept = self.camera(tmp_path, tmp_path / "recordings")
+        self.record(camera)
+        file = tmp_path / "recordings" / f"{self.number}.avi"
+        file.write_bytes(b"RIFF")
+        self.record(camera)
+        assert (camera._recording, board.list[0]["state"], file.exists()) == (self.number, "recording", True)
+        kept.ended(self.number, datetime.now(UTC))
+        camera._recording = ""
+        self.record(camera)
+        assert (board.list[0]["state"], file.exists()) == (ENDED, True)
+
+    def test_what_is_recorded_when_its_policy_is_withdrawn_is_deleted(self, tmp_path: Path) -> None:
+        camera, board, _ = self.camera(tmp_path, tmp_path / "recordings")
+        self.record(camera)
+        file = tmp_path / "recordings" / f"{self.number}.avi"
+        file.write_bytes(b"RIFF")
+        self.ask(camera, stop=True)
+        self.ask(camera, erase=True)
+        camera.handle(Told({"recording": self.number, "state": "ended"}, camera._vision))
+        assert (board.list[0]["state"], file.exists()) == (DELETED, False)
+
+    def test_a_disk_that_takes_nothing_ends_no_worker(self, tmp_path: Path) -> None:
+        (tmp_path / "recordings").write_text("in the way")
+        camera, board, _ = self.camera(tmp_path, tmp_path / "recordings")
+        self.record(camera)
+        assert (board.list[0]["state"], board.list[0]["code"]) == ("refused", "disk")
+        assert camera._recording == ""
+
+    def test_a_disk_that_is_full_at_the_end_ends_no_worker(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        camera, board, _ = self.camera(tmp_path, tmp_path / "recordings")
+        self.record(camera)
+
+        def full(*_: object, **__: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", full)
+        camera.handle(Told({"recording": self.number, "state": "ended"}, camera._vision))
+        assert (board.list[0]["state"], camera._recording) == (ENDED, "")
+
+    def test_a_file_that_cannot_be_deleted_ends_no_gateway(self, tmp_path: Path) -> None:
+        (tmp_path / "stray.avi").mkdir()
+        Recordings(tmp_path, "gw-x", Shown()).sweep(datetime.now(UTC))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import io
 import json
 import os
 import queue
@@ -13,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import pytest
 
+from labkit.links import VisionProcess
 from labkit.simulate.clips import face_picture, make_face_clip
 
 WAIT_S = 30.0
@@ -239,3 +242,17 @@ def test_a_small_share_of_a_core_makes_a_camera_slower(tmp_path: Path, watch: Ca
 def test_an_unknown_thing_to_look_for_is_refused(watch: Callable[..., Watcher]) -> None:
     watcher = watch("--url", "file:///x.jpg", "--look", "faces,names")
     assert watcher.process.wait(WAIT_S) == 2
+
+
+def test_an_order_to_a_process_that_ends_in_this_moment_is_lost_quietly() -> None:
+    """The reader's thread closes the pipe between the look at it and the write."""
+
+    class Closing(io.BytesIO):
+        closed = False  # type: ignore[assignment]
+
+        def write(self, *_: object) -> int:
+            raise ValueError("write to closed file")
+
+    vision = VisionProcess(lambda _line: None, lambda _reason: None, lambda _code: None)
+    vision._process = cast("subprocess.Popen[bytes]", SimpleNamespace(stdin=Closing()))
+    vision.order({"preview_s": 1})
