@@ -213,7 +213,10 @@ def assert_counts_agree(ours: sa.Engine, theirs: sa.Engine) -> None:
         receipted = one.execute(sa.text("SELECT seq, hash FROM uplink")).one()
         assert tuple(receipted) == tuple(other.execute(sa.text("SELECT seq, hash FROM subordinate")).one())
         # what is left is an anchor that came from a receipt: it goes with the next lesson
-        assert receipted.seq >= one.execute(sa.text("SELECT max(seq) FROM evidence_event WHERE type <> 'anchor'")).scalar_one()
+        assert (
+            receipted.seq
+            >= one.execute(sa.text("SELECT max(seq) FROM evidence_event WHERE type <> 'anchor'")).scalar_one()
+        )
 
 
 def by_stick(school: Instance, desk: Door, office: Door, theirs: sa.Engine) -> None:
