@@ -51,6 +51,7 @@ class Desk:
     terminal: str
     room_code: str
     content_hash: str
+    screens_until: datetime | None
 
     @property
     def live(self) -> bool:
@@ -92,6 +93,7 @@ def _query() -> Select[*tuple[Any, ...]]:
             Seat.terminal,
             Room.code.label("room_code"),
             PackageVersion.content_hash,
+            pcs.screens_until(lesson.school_id, lesson.id).label("screens_until"),
         )
         .join(entry, and_(entry.lesson_id == lesson.id, entry.school_id == lesson.school_id))
         .join(Person, Person.id == entry.person_id)
@@ -132,16 +134,17 @@ def working_desk(account: Account, lesson_id: uuid.UUID | None = None) -> Desk:
 
 def state_of(desk: Desk) -> dict[str, Any]:
     """What the room's lesson topic says, for pages that poll."""
+    now = clock.now()
     return {
         "lesson": str(desk.lesson_id),
         "state": "ended" if desk.state == "closed" else desk.state,
         "step": desk.step,
         "step_version": desk.steps_pushed,
         "rev": desk.rev,
-        "at": clock.now().isoformat(timespec="milliseconds"),
+        "at": now.isoformat(timespec="milliseconds"),
         "help": desk.needs_help_at is not None,
         "group": desk.group_no,
-        "watched_until": pcs.watch_end(desk.lesson_id),
+        "watched_until": pcs.told(desk.screens_until, now),
     }
 
 

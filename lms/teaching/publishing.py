@@ -26,7 +26,7 @@ def lesson_state(lesson: LessonSession) -> dict[str, Any]:
         "step_version": lesson.steps_pushed,
         "rev": lesson.rev,
         "at": clock.now().isoformat(timespec="milliseconds"),
-        "watched_until": pcs.watch_end(lesson.id),
+        "watched_until": pcs.watch_end(lesson.school_id, lesson.id),
     }
 
 

@@ -380,7 +380,7 @@ def test_the_end_of_a_lesson_frees_what_it_locked(app: Flask, fake: FakeVeyon) -
         assert fake.pcs[ADDRESSES[0]].locked
         teaching.end_lesson(scene.actor, lesson)
         until(lambda: not any(pc.locked for pc in fake.pcs.values()))
-    assert service.watched_until(lesson.id) is None
+    assert service.watch_end(lesson.school_id, lesson.id) is None
 
 
 def test_a_lesson_that_locked_nothing_orders_nothing(app: Flask, fake: FakeVeyon) -> None:

@@ -144,10 +144,10 @@ def test_a_teacher_locks_looks_and_takes_back(app: Flask, url: str, chrome: Brow
         page.locator(".pc-shot").first.click()
         expect(page.locator(".pc-shot.is-large")).to_have_count(1)
         shot(page, "large")
-        assert until(lambda: service.watched_until(lesson.id))
+        assert until(lambda: service.watch_end(lesson.school_id, lesson.id))
         page.keyboard.press("Escape")
         expect(page.locator("#screens")).to_be_hidden()
-        until(lambda: service.watched_until(lesson.id) is None)
+        until(lambda: service.watch_end(lesson.school_id, lesson.id) is None)
         assert not any("ScreenLock" in entry for pc in pcs.values() for entry in pc.did)
     db.session.rollback()
 

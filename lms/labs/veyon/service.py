@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import current_app
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, select
+from sqlalchemy import ScalarSelect, delete, func, select
 
 from labkit import wake
 from labkit.veyon import Api
@@ -284,18 +284,22 @@ def watch(actor: Account, room: Room, lesson_id: uuid.UUID, on: bool) -> datetim
         return row.until
 
 
-def watched_until(lesson_id: uuid.UUID) -> datetime | None:
-    """Till when somebody looks at the screens of the lesson; None where nobody does."""
-    query = select(PcOrder.until).where(
-        PcOrder.lesson_id == lesson_id, PcOrder.action == "screens", PcOrder.until > clock.now()
+def screens_until(school_id: Any, lesson_id: Any) -> ScalarSelect[datetime | None]:
+    """Till when somebody looks (or looked) at the screens of the lesson, as part of another statement; values or columns."""
+    looks = select(func.max(PcOrder.until)).where(
+        PcOrder.school_id == school_id, PcOrder.lesson_id == lesson_id, PcOrder.action == "screens"
     )
-    return db.session.scalar(query.order_by(PcOrder.until.desc()).limit(1))
+    return looks.scalar_subquery()
 
 
-def watch_end(lesson_id: uuid.UUID) -> str | None:
-    """:func:`watched_until` as text, for what terminals are told."""
-    until = watched_until(lesson_id)
-    return until.isoformat(timespec="milliseconds") if until is not None else None
+def told(until: datetime | None, now: datetime) -> str | None:
+    """The end of a look as terminals are told it; None where nobody looks (any more)."""
+    return until.isoformat(timespec="milliseconds") if until is not None and until > now else None
+
+
+def watch_end(school_id: uuid.UUID, lesson_id: uuid.UUID) -> str | None:
+    """Till when somebody looks at the screens of the lesson, as terminals are told it."""
+    return told(db.session.scalar(select(screens_until(school_id, lesson_id))), clock.now())
 
 
 def end_lesson(actor: Account | None, room: Room, lesson_id: uuid.UUID) -> None:
