@@ -17,9 +17,10 @@ from lms.core.db import db, write
 from lms.core.errors import Invalid, NotFound
 from lms.core.models import Account
 from lms.core.outbox import to_mqtt
-from lms.labs import service
+from lms.labs import rules, service
+from lms.labs.bridge import ADMIN
 from lms.labs.controls import profile_of
-from lms.labs.models import BrokerCredential
+from lms.labs.models import BrokerCredential, Device
 
 FIELDS = ("gateway", "id", "convention", "profile", "url", "sticker")
 USB = "usb"
@@ -45,7 +46,7 @@ class Order:
         stem = f"kit-{texts['sticker']}" if texts["convention"] == USB and texts["sticker"] else texts["id"]
         device = adoption.own_id(stem, texts["profile"])
         if not homie.is_id(device):
-            raise Invalid("id", _l("这块板卡的名字不能作代号，请在网关电脑上用 labkit adopt 认领。"), where="id")
+            raise _no_name()
         return cls(**texts, device=device)
 
 
@@ -55,7 +56,9 @@ def adopt(actor: Account, school_id: uuid.UUID, order: Order) -> service.Credent
     The gateway looks in its own list for the address: what the page says of it only opens topics that such a board may have.
     Raises NotFound, Invalid.
     """
-    query = select(BrokerCredential.id).where(BrokerCredential.school_id == school_id, BrokerCredential.username == order.gateway)
+    query = select(BrokerCredential.id).where(
+        BrokerCredential.school_id == school_id, BrokerCredential.username == order.gateway
+    )
     if not order.gateway.startswith("gw-") or db.session.scalar(query) is None:
         raise NotFound("gateway", _l("没有这台网关。"), remedy=_l("请刷新页面再试。"))
     made = None
@@ -68,9 +71,26 @@ def adopt(actor: Account, school_id: uuid.UUID, order: Order) -> service.Credent
                 own = boards.space(profile, order.device, order.url)
             except LabkitError as error:
                 raise Invalid("url", error.zh, where="url") from error
+            if _is_taken(school_id, order.device, own):
+                raise _no_name()
             service.widen_gateway(school_id, order.gateway, own)
             made = service.foreign_credential(school_id, order.device, own)
         message = {"id": order.id, "profile": order.profile, "device": order.device, "sticker": order.sticker}
         to_mqtt(school_id, adopt_topic(order.gateway), message)
         audit(actor, "adopt-board", "gateway", None, school_id=school_id, gateway=order.gateway, board=order.device)
     return made
+
+
+def _no_name() -> Invalid:
+    return Invalid("id", _l("这块板卡的名字不能作代号，请在网关电脑上用 labkit adopt 认领。"), where="id")
+
+
+def _is_taken(school_id: uuid.UUID, name: str, own: boards.Space) -> bool:
+    """Whether an account or a device of that name is another's: a board's own account has the topics of the board and no more."""
+    query = select(BrokerCredential).where(BrokerCredential.school_id == school_id, BrokerCredential.username == name)
+    account = db.session.scalar(query)
+    if account is not None:
+        role = own.role(name)
+        return account.rights != rules.Rights(role.send, role.receive).to_json()
+    device = select(Device.id).where(Device.school_id == school_id, Device.homie_id == name)
+    return name == ADMIN or db.session.scalar(device) is not None

@@ -17,6 +17,7 @@ from lms.labs.cameras import service as cameras
 from lms.labs.models import Device, DeviceLessonSummary, StopEvent, TerminalPresence
 from lms.roster.models import Room, Seat
 
+MAX_NAME = 60  # of a device
 KEPT_VALUES = 24  # newest readings kept of one device
 KEPT_ALERTS = 100  # of one device; a gateway may hold one for each of its boards
 MAX_ALERT = 120
@@ -92,7 +93,7 @@ class Intake:
                 self._room(parts[2], parts[3], _json(payload), at)
             elif topic.startswith("zhike/gateway/") and topic.endswith("/devices"):
                 for entry in _json(payload, list) or []:
-                    if isinstance(entry, dict) and isinstance(entry.get("device"), str) and pc_rules.listed_by(parts[2], entry["device"]):
+                    if isinstance(entry, dict) and _is_name(entry.get("device")) and pc_rules.listed_by(parts[2], entry["device"]):
                         self._described[entry["device"]] = {**entry, "gateway": parts[2]}
                         self._new_descriptions.add(entry["device"])
             elif topic.startswith("zhike/gateway/") and topic.endswith("/recordings"):
@@ -204,17 +205,23 @@ def _taken(seen: Seen) -> Seen:
     return copy
 
 
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= MAX_NAME
+
+
 def _is_count(text: str) -> bool:
     """Whether a counter's reading is one: a gateway clears the topic, a board may send anything."""
     return text.isdecimal() and len(text) < 12
 
 
 def _json(payload: bytes, kind: type = dict) -> Any:
+    """What a database can keep; None for the rest: NUL, half characters, NaN and infinity too, which JSON's reader takes."""
     try:
         body = json.loads(payload)
-    except (ValueError, UnicodeDecodeError, RecursionError):
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, kind) else None
+    return body if isinstance(body, kind) and b"\\u0000" not in text else None
 
 
 def _uuid(text: str) -> uuid.UUID | None:

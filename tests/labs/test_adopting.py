@@ -12,9 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from lms.core.db import db
+from lms.core.db import db, new_id, write
 from lms.labs import rules, service
-from lms.labs.models import BrokerCredential
+from lms.labs.models import BrokerCredential, Device
 from lms.roster.models import School
 from tests.factories import make_room, make_school, make_staff, sign_in
 from tests.labs.test_device_pages import post, sent
@@ -81,6 +81,26 @@ def test_what_is_no_board_of_this_school_opens_no_topic(app: Flask, school: Scho
     before = rights_of("gw-lab1")
     assert post(signed_in(app, school, "school_admin"), "/api/labs/adopt", {**STRANGER, **change}).status_code == status
     assert (orders(), rights_of("gw-lab1")) == ([], before)
+
+
+@pytest.mark.parametrize("name", ["gw-lab1", "t-lab1-01", "bridge", "mbot-1"])
+def test_a_board_takes_nobody_elses_name(app: Flask, school: School, name: str) -> None:
+    """Its account would get the topics of the one who has the name, or take his rights away."""
+    service.board_credential(school.id, "t-lab1-01")
+    with write():
+        db.session.add(Device(id=new_id(), school_id=school.id, homie_id="mbot-1", kind="robot", gateway="gw-lab1", values={}))
+    before = {row.username: row.rights for row in db.session.scalars(select(BrokerCredential))}
+    order = {**STRANGER, "id": name, "url": f"mqtt:{name}"}
+    assert post(signed_in(app, school, "school_admin"), "/api/labs/adopt", order).status_code in (409, 422)
+    db.session.rollback()
+    assert {row.username: row.rights for row in db.session.scalars(select(BrokerCredential))} == before
+    assert orders() == []
+
+
+def test_a_board_may_be_adopted_again(app: Flask, school: School) -> None:
+    admin = signed_in(app, school, "school_admin")
+    first, again = (post(admin, "/api/labs/adopt", STRANGER).get_json() for _ in range(2))
+    assert first["account"] == again["account"]
 
 
 def test_a_teacher_adopts_nothing(app: Flask, school: School) -> None:

@@ -70,3 +70,34 @@ def test_a_gateway_takes_only_its_own_robots_off_the_list(app: Flask) -> None:
     assert event.confirmed == ["mbot-1", "mbot-2"]
     answered(confirmed=["mbot-7"])
     assert event.unconfirmed == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"device": "t-lab1-01-car", "room": "lab1", "title": "a\\u0000b"}',
+        '{"device": "t-lab1-01-car", "room": "lab1", "title": "\\ud800"}',
+        '{"device": "t-lab1-01-%s", "room": "lab1", "title": "long"}' % ("x" * 80),
+    ],
+)
+def test_a_list_of_devices_that_no_database_takes_is_dropped(app: Flask, entry: str) -> None:
+    """It is retained: kept, it would end the bridge again and again."""
+    school = make_school()
+    room, _ = make_room(school)
+    assert room.code == "lab1"
+    for _turn in range(2):
+        intake = say(Intake(school.id), f"[{entry}]".encode(), topic="zhike/gateway/t-lab1-01/devices")
+        with write():
+            intake.store(clock.now())
+
+
+@pytest.mark.parametrize("why", ["NaN", "1e999", '"\\u0000"', '"\\udfff"'])
+def test_an_answer_that_no_database_takes_is_dropped(app: Flask, why: str) -> None:
+    school = make_school()
+    room, _ = make_room(school)
+    event = service.stop_room(make_staff(school).account, room, None)
+    said = f'{{"id": "{event.stop_id}", "unconfirmed": [{{"device": "mbot-1", "reason": {why}}}]}}'
+    intake = say(Intake(school.id), said.encode(), topic=f"zhike/room/{room.code}/stopped")
+    with write():
+        intake.store(clock.now())
+    assert event.reported_at is None
