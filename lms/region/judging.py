@@ -20,6 +20,7 @@ from lms.region.office import need_office
 from lms.region.results import judged, payload_of
 from lms.roster.calendar import national_days_between
 from lms.usage.facts import Facts
+from lms.usage.models import VOID
 from lms.usage.reading import from_json
 from lms.usage.rulebook import service as rulebook
 from lms.usage.verdicts import SchoolResult
@@ -78,7 +79,7 @@ def _in_force(
     held |= {record["id"]: record for _seq, record in new}
     for _seq, record in new:
         held.pop(record["corrects"] or "", None)
-    return held
+    return {key: record for key, record in held.items() if record["kind"] != VOID}
 
 
 def held_of(school_id: uuid.UUID, until: int) -> rules.Held:

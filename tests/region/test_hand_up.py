@@ -23,11 +23,12 @@ from lms.core.models import Account
 from lms.region import batches, office, questions, rules, service, uplink
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
-from lms.roster.models import FlaggedWeek
+from lms.roster.models import FlaggedWeek, Person
 from lms.usage import service as usage
 from lms.usage.chain import stamp
+from lms.usage.corrections import service as corrections
 from lms.usage.ledger import append_event, this_key
-from lms.usage.models import EvidenceAnchor, EvidenceEvent, UsageRecord
+from lms.usage.models import VOID, EvidenceAnchor, EvidenceEvent, UsageRecord
 from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
 
 AUTUMN = date(2026, 8, 31)
@@ -77,6 +78,27 @@ def test_counts_agree_and_the_receipt_comes_back(here: Place, below: Place, fixe
         for key, one in expected["classes"].items()
     }
     assert all(sum(counted for _week, _effective, counted in one.weeks) == one.counted for one in found)
+
+
+def test_a_withdrawn_record_counts_nowhere(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
+    teach(below, fixed_clock, AUTUMN, range(1, 9))
+    number = enrol_by_key(here, below, below.ids["school"])
+    with below.inside():
+        teacher = db.session.get_one(Person, below.ids["teacher"])
+        first, second = (db.session.get_one(Account, key) for key in (teacher.account_id, below.ids["admin"]))
+        wrong = db.session.scalars(select(UsageRecord).order_by(UsageRecord.event_seq)).first()
+        assert wrong is not None
+        proposal = corrections.propose(first, wrong.id, {"kind": VOID}, "课没有上")
+        corrections.countersign(second, proposal.id)
+        expected = usage.evaluate(below.ids["school"], "fortnightly", fixed_clock.at.date())
+        taken_back = str(wrong.class_id)
+    assert [one.status for one in bring(here, file_of(below))] == ["applied"]
+    with here.inside():
+        service.refresh()
+        with connect() as connection:
+            found = questions.classes_of(connection, service.results_folder(), "fortnightly", number)
+    assert {one.id: one.counted for one in found} == {key: one["counted"] for key, one in expected["classes"].items()}
+    assert sum(one["counted"] for key, one in expected["classes"].items() if key != taken_back) > 3 * expected["classes"][taken_back]["counted"]
 
 
 def test_no_name_leaves_the_school(below: Place, here: Place, fixed_clock: clock.FixedClock) -> None:
