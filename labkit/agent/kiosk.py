@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import os
@@ -114,13 +115,11 @@ class Kiosk:
 
 def _end(process: subprocess.Popen[bytes], gone: threading.Event) -> None:
     """Ask, then insist; the browser's helpers go with it."""
-    if sys.platform == "win32":
-        process.terminate()
-    else:
-        os.killpg(process.pid, signal.SIGTERM)
-    if not gone.wait(END_S):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-        gone.wait(END_S)
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        with contextlib.suppress(ProcessLookupError):  # it has ended in this moment
+            if sys.platform == "win32":
+                process.terminate()
+            else:
+                os.killpg(process.pid, number)
+        if gone.wait(END_S):
+            return

@@ -7,6 +7,7 @@ Sent: ``{"secret", "marks": ["mac:…", "uuid:…"], "run", "host", "kits": [nam
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -67,7 +68,7 @@ class Office:
                 return self._read(json.loads(answer.read(MAX_ANSWER)))
         except urllib.error.HTTPError as error:
             raise _refused(error) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             raise self._away(error) from error
 
     def _trust(self) -> ssl.SSLContext | None:
@@ -75,7 +76,9 @@ class Office:
             return None
         return ssl.create_default_context(cafile=self._enrolment.ca or None)
 
-    def _read(self, data: dict[str, Any]) -> Standing:
+    def _read(self, data: Any) -> Standing:
+        if not isinstance(data, dict):
+            raise ValueError("no JSON object")
         broker = data.get("broker")
         address = None
         if isinstance(broker, dict):
@@ -113,7 +116,7 @@ def _refused(error: urllib.error.HTTPError) -> LabkitError:
     try:
         body = json.loads(error.read(MAX_ANSWER))
         title, remedy, code = str(body["title"]), str(body.get("remedy", "")), str(body["code"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return LinkDown(f"学校服务器出错（{error.code}），稍后再试", f"the server failed ({error.code}); trying again")
     if error.code >= 500 or error.code == 429:
         return LinkDown(f"{title}{remedy}", f"the server failed ({error.code}); trying again")

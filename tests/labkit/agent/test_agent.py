@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import threading
 import time
 
 import psutil
+import pytest
 
+from labkit.agent.enrolment import Enrolment
+from labkit.agent.office import Office
+from labkit.errors import LinkDown
 from tests.labkit.agent.desk import KIT, OTHER, ROOM, TERMINAL, Desk
 
 ROOT = f"homie/5/{TERMINAL}"
@@ -119,3 +125,20 @@ def test_the_agents_password_reaches_no_other_kit(desk: Desk) -> None:
     thief.publish(f"{ROOT}/terminal/step", b"1")
     desk.until(f"{ROOT}/terminal/step", b"1")
     assert {m.topic for m in list(desk.console.messages)} & {f"homie/5/{OTHER}/main/linear-x/set", f"zhike/room/{ROOM}/lease/{OTHER}", f"zhike/room/{ROOM}/stop"} == set()
+
+
+@pytest.mark.parametrize("answer", [b"not http at all\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"])
+def test_what_is_no_answer_counts_as_no_server(answer: bytes) -> None:
+    """A captive portal or a broken proxy: the agent goes on asking, and its kits stay."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            line, _ = door.accept()
+            with line:
+                line.recv(65536)
+                line.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        office = Office(Enrolment(f"http://127.0.0.1:{door.getsockname()[1]}", "x" * 25), lambda: ("mac:1",), "pc")
+        with pytest.raises(LinkDown):
+            office.hello()

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from labkit.agent import kiosk
 from labkit.agent.browser import Browser, check_browser, find_browser
 from labkit.agent.hardware import marks
 from labkit.agent.kiosk import Kiosk
@@ -253,3 +254,11 @@ def test_marks_are_cards_of_hardware_only(tmp_path: Path) -> None:
     board.mkdir(parents=True)
     (board / "product_uuid").write_text("4C4C4544-0044-4810-8057-B5C04F4B4C31\n")
     assert marks(tmp_path) == ("mac:52:54:00:aa:bb:01", "uuid:4c4c4544-0044-4810-8057-b5c04f4b4c31")
+
+
+def test_a_browser_that_has_just_ended_is_no_error() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    process.wait()
+    gone = threading.Event()
+    gone.set()
+    kiosk._end(process, gone)
