@@ -53,9 +53,10 @@ def read_marks(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def are_kits(names: Iterable[str]) -> bool:
-    """Whether these can be the names of one PC's kits."""
+    """Whether these can be the names of one PC's kits; not that of the page's own camera, below which a pupil may write."""
     found = list(names)
-    return len(found) <= MAX_KITS and len(set(found)) == len(found) and all(_KIT.fullmatch(name) for name in found)
+    free = rules.webcam_of("t") not in {kit_id("t", name) for name in found}
+    return free and len(found) <= MAX_KITS and len(set(found)) == len(found) and all(_KIT.fullmatch(name) for name in found)
 
 
 def same_pc(one: Iterable[str], other: Iterable[str]) -> bool:

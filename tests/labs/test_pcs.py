@@ -225,6 +225,7 @@ def test_an_agent_may_speak_for_its_own_kits_only(app: Flask, scene: Scene, secr
         ({"marks": "x"}, "marks"),
         ({"marks": [], "secret": 3}, "secret"),
         ({"kits": ["02"]}, "pc-kits"),  # could be the name of seat 02's terminal in a room called t-lab1-01
+        ({"kits": ["webcam"]}, "pc-kits"),  # the camera of the pupil's page, who may write there
         ({"kits": ["car", "car"]}, "pc-kits"),
         ({"marks": ["mac:00:00:00:00:00:00", "uuid:03000200-0400-0500-0006-000700080009", "host"]}, "pc-marks"),
     ],
