@@ -29,7 +29,7 @@ from lms.core import clock
 from lms.core.audit import access
 from lms.core.auth import current_account, may, require
 from lms.core.db import db
-from lms.core.errors import Invalid, NotFound, Refused
+from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
@@ -308,6 +308,8 @@ def fill(application_id: uuid.UUID, key: str) -> BaseResponse:
     pack = notices.pack_of(found)
     if key not in pack.keys_of(found.kind):
         raise NotFound("part", _l("申报表里没有这一部分。"))
+    if not service.may_write(account, found, service.parts_of(found).get(key)):
+        raise NotAllowed("part", _l("您现在不能修改这一部分。"))
     proposed = selfcheck.filled(key, pack.part(key), found)
     if not proposed:
         raise Refused("nothing-known", _l("课表里还没有人工智能课。"), remedy=_l("请先在“课表”排课，或直接填写。"))

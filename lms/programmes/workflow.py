@@ -20,6 +20,7 @@ from lms.notices import service as notices
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import due_of, pack_of, stations_of
 from lms.programmes.pack import Document, Pack
+from lms.programmes.reminders import stop
 from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
 from lms.programmes.service import application, lacks_of, manages, steps_of
 from lms.roster.models import School
@@ -302,8 +303,7 @@ def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) ->
     for office in (one.office.id for one in stations_of(found)):
         notices.end(office, f"application/{found.id}/inbox/{number - 1}")
     notices.end(found.school_id, f"application/{found.id}/back/{number - 1}")
-    if action == "submit":
-        notices.end(found.school_id, f"application/{found.id}/due")
+    stop(found)
     title = f"{name}：{pack.status_name(found.status)}"
     if to is not None:
         notices.tell(

@@ -90,7 +90,7 @@ def some(part: Document, document: Document) -> Any:
     if kind == "text":
         return "、".join(part.get("must_show", ())) or "基本情况良好。"
     if kind == "answers":
-        return {name: "已具备。" for name in part["criteria"]}
+        return dict.fromkeys(part["criteria"], "已具备。")
     if kind == "choices":
         themes = part.get("themes")
         return (
@@ -99,7 +99,9 @@ def some(part: Document, document: Document) -> Any:
             else document["choices"][part["choices"]][:1]
         )
     if kind == "fields":
-        return {one["id"]: _cell(one, document) for one in part["fields"] if not one.get("by_hand")}
+        return {
+            one["id"]: _cell(one, document) for one in part["fields"] if not one.get("by_hand") and not one.get("from")
+        }
     return [
         {one["id"]: _cell(one, document) for one in part["columns"]}
         for _number in range(part.get("rows", {}).get("least", 1))

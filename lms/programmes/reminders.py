@@ -1,0 +1,78 @@
+"""Reminders of deadlines (截止提醒): a week and a day before, to the applicant who has not submitted and the office that has not acted; they stop when it is done."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.db import db, write
+from lms.core.jobs import every
+from lms.core.models import Organisation
+from lms.notices import service as notices
+from lms.programmes.dates import ZONE
+from lms.programmes.models import Application
+from lms.programmes.notices import due_of, pack_of, stations_of
+from lms.programmes.rules import EDITABLE, station_at
+
+DAYS = (7, 1)
+
+
+def key_of(application_id: uuid.UUID, days: int) -> str:
+    """Name of the matter."""
+    return f"application/{application_id}/due/{days}"
+
+
+def remind(now: datetime) -> int:
+    """Tell whoever must act within a week, and again within a day; returns how many were told."""
+    told = 0
+    for found in db.session.scalars(select(Application).order_by(Application.created_at)).all():
+        told += _remind(found, now)
+    return told
+
+
+def _remind(found: Application, now: datetime) -> int:
+    pack, stations = pack_of(found), stations_of(found)
+    meaning = pack.status_is(found.status)
+    here = station_at(stations, found.office_id) if found.office_id else None
+    if meaning in EDITABLE:
+        who, number = found.school_id, here or 0
+    elif meaning == "waiting" and here is not None and here + 1 < len(stations):
+        who, number = stations[here].office.id, here + 1
+    else:
+        return 0
+    if not stations:
+        return 0
+    due = due_of(pack, found.batch, stations, number, now)
+    if due.day is None or due.over:
+        return 0
+    left = (due.day - now.astimezone(ZONE).date()).days
+    days = next((one for one in sorted(DAYS) if left <= one), None)
+    if days is None:
+        return 0
+    name = db.session.get_one(Organisation, found.school_id).name
+    title = f"{name}：{pack.kind(found.kind)['name']}须在 {due.day} 结束前报到{due.office.name}（还有 {left} 天）"
+    people = {*notices.holders(who, "school_admin"), *notices.holders(who, "officer")}
+    with write():
+        count = notices.tell(
+            who, people, notices.Matter(key_of(found.id, days), title, pack.title, f"/programmes/{found.id}", due.day)
+        )
+        if count:
+            notices.send_out(who, title, pack.title)
+    return count
+
+
+def stop(found: Application) -> None:
+    """It was done: nobody is reminded any more; in the open write."""
+    for office in (found.school_id, *(one.office.id for one in stations_of(found))):
+        for days in DAYS:
+            notices.end(office, key_of(found.id, days))
+
+
+def _due() -> None:
+    remind(clock.now())
+
+
+every(59, "programme-deadlines", _due)

@@ -1,0 +1,285 @@
+"""Each notice along its own chain to its own final status; returns, a missed deadline, a quota, an appeal, an exit; what each may see."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from lms.core import clock
+from lms.core.db import db
+from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.models import Account, AuditEntry, Organisation
+from lms.notices.models import Notice
+from lms.programmes import notices, service, workflow
+from lms.programmes.models import Application
+from lms.programmes.pack import SHIPPED
+from tests.programmes import places as make
+
+COUNTY = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "notice-county"
+CHAINS = [
+    ("ncet-pilot", "school", "school", ["county", "city", "province", "nation"], "pilot"),
+    ("ncet-pilot", "school", "city-school", ["city", "province", "nation"], "pilot"),
+    ("ncet-pilot", "school", "province-school", ["province", "nation"], "pilot"),
+    ("ncet-pilot", "area", "county", ["city", "province", "nation"], "pilot"),
+    ("ncet-pilot", "province", "province", ["nation"], "received"),
+    ("hunan-baixiao", "school", "school", ["county", "city", "province"], "plaque"),
+    ("hunan-baixiao", "school", "city-school", ["city", "province"], "plaque"),
+    ("hunan-baixiao", "school", "province-school", ["province"], "plaque"),
+    ("hunan-baixiao", "city", "city", ["province"], "received"),
+    ("henan-experiment", "area", "county", ["city", "province"], "experiment"),
+    ("henan-experiment", "area", "city", ["province"], "experiment"),
+    ("henan-experiment", "school", "school", ["county", "city", "province"], "experiment"),
+    ("smart-training", "area", "county", ["province", "nation"], "trial"),
+    ("smart-training", "school", "school", ["province", "nation"], "trial"),
+    ("smart-training", "province", "province", ["nation"], "received"),
+]
+Tree = dict[str, Organisation]
+
+
+@pytest.fixture
+def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
+    return make.tree()
+
+
+def handed_in(actor: Account, slug: str = "hunan-baixiao", kind: str = "school", batch: str = "2026") -> Application:
+    found = service.begin(actor, slug, kind, batch)
+    make.fill_in(actor, found)
+    return workflow.submit(actor, found.id)
+
+
+@pytest.mark.parametrize(("slug", "kind", "applicant", "levels", "granted"), CHAINS)
+def test_a_notice_goes_its_own_way(
+    tree: Tree, slug: str, kind: str, applicant: str, levels: list[str], granted: str
+) -> None:
+    actor = make.person(tree[applicant])
+    found = handed_in(actor, slug, kind)
+    assert len(found.receipt) == 12 and found.submitted_at == clock.now()
+    for level in levels:
+        assert found.office_id == tree[level].id
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+        db.session.expire_all()
+    assert found.status == granted and found.office_id is None
+    journal = db.session.scalar(
+        select(func.count())
+        .select_from(AuditEntry)
+        .where(AuditEntry.object_id == str(found.id), AuditEntry.action.like("application-%"))
+    )
+    assert journal is not None and journal >= len(levels) + 1
+
+
+def test_a_county_adds_its_notice_by_data_alone(tree: Tree) -> None:
+    officer, admin = make.person(tree["county"]), make.person(tree["school"])
+    texts = {str(path.relative_to(COUNTY)): path.read_text("utf-8") for path in sorted(COUNTY.rglob("*.yaml"))}
+    notices.publish(officer, texts)
+    assert "county-ai-class" in {pack.slug for pack in notices.packs_for(admin.organisation_id)}
+    assert "county-ai-class" not in {pack.slug for pack in notices.packs_for(tree["city-school"].id)}
+    found = handed_in(admin, "county-ai-class")
+    workflow.act(officer, found.id, "recommend")
+    assert found.status == "model"
+    workflow.climb(officer, found.id, "lapsed", "复核时没有开课")
+    assert notices.pack_of(found).status_name(found.status) == "资格终止"
+    with pytest.raises(NotAllowed):
+        notices.publish(admin, texts)
+    with pytest.raises(Invalid, match="notice-pack"):
+        notices.publish(officer, {**texts, "pack.yaml": texts["pack.yaml"].replace("granted: model", "granted: no")})
+    with pytest.raises(Invalid, match="notice-pack"):
+        notices.publish(
+            officer,
+            {
+                path.relative_to(SHIPPED / "smart-training").as_posix(): path.read_text("utf-8")
+                for path in (SHIPPED / "smart-training").rglob("*.yaml")
+            },
+        )
+
+
+def test_an_application_keeps_the_version_it_began_with(tree: Tree) -> None:
+    officer, admin = make.person(tree["county"]), make.person(tree["school"])
+    texts = {path.relative_to(COUNTY).as_posix(): path.read_text("utf-8") for path in COUNTY.rglob("*.yaml")}
+    notices.publish(officer, texts)
+    found = service.begin(admin, "county-ai-class", "school", "2026")
+    notices.publish(
+        officer, {**texts, "pack.yaml": texts["pack.yaml"].replace("2026.1", "2026.2").replace("most: 3", "most: 1")}
+    )
+    assert notices.pack_of(found).version == "2026.1"
+    assert notices.pack_named(tree["school"].id, "county-ai-class").version == "2026.2"
+
+
+def test_returned_with_a_remark_and_handed_in_again_to_the_same_office(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    county, city = make.person(tree["county"]), make.person(tree["city"])
+    found = handed_in(admin)
+    workflow.act(county, found.id, "recommend")
+    with pytest.raises(Invalid, match="remark"):
+        workflow.act(city, found.id, "return", " ")
+    workflow.act(city, found.id, "return", "实施方案缺经费")
+    assert found.status == "returned" and service.steps_of(found)[-1].remark == "实施方案缺经费"
+    assert any(not row.ended_at for row in db.session.scalars(select(Notice).where(Notice.account_id == admin.id)))
+    with pytest.raises(Refused, match="not-here"):
+        workflow.act(city, found.id, "recommend")
+    workflow.submit(admin, found.id)
+    assert found.office_id == tree["city"].id
+    assert all(row.ended_at for row in db.session.scalars(select(Notice).where(Notice.account_id == admin.id)))
+
+
+def test_the_deadline_is_the_end_of_the_day_in_shanghai(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    fixed_clock.at = datetime(2026, 12, 30, 16, 0, 0, tzinfo=UTC)
+    with pytest.raises(Refused, match="deadline"):
+        workflow.submit(admin, found.id)
+    assert service.content_of(found)["application.plan"]  # what was written is kept
+    fixed_clock.at = datetime(2026, 12, 30, 15, 59, 59, tzinfo=UTC)
+    assert workflow.submit(admin, found.id).submitted_at == fixed_clock.at
+
+
+def test_an_office_sets_an_earlier_day_never_a_later(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    admin, officer = make.person(tree["school"]), make.person(tree["city"])
+    with pytest.raises(Invalid, match="office-date"):
+        notices.set_date(officer, "hunan-baixiao", "2026", date(2026, 12, 31))
+    notices.set_date(officer, "hunan-baixiao", "2026", date(2026, 11, 23))
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    with pytest.raises(Refused, match="deadline"):
+        workflow.submit(admin, found.id)
+
+
+def test_nothing_incomplete_goes_out(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "ncet-pilot", "school", "2026")
+    with pytest.raises(Refused, match="incomplete") as refusal:
+        workflow.submit(admin, found.id)
+    assert any("教育教学计划" in one for one in refusal.value.facts["lacks"])
+    make.fill_in(admin, found)
+    row = service.parts_of(found)["school-statement.basics"]
+    service.save_part(admin, found.id, "school-statement.basics", "字" * 501, row.edition)
+    with pytest.raises(Refused, match="incomplete") as refusal:
+        workflow.submit(admin, found.id)
+    assert any("请删去 1 字" in one for one in refusal.value.facts["lacks"])
+    service.save_part(admin, found.id, "school-statement.basics", "字" * 500, row.edition)
+    assert workflow.submit(admin, found.id).status == "at-county"
+
+
+def test_a_province_recommends_five_areas_and_no_sixth(tree: Tree) -> None:
+    province = make.person(tree["province"])
+    rows = []
+    for number in range(6):
+        county = make.organisation("county", f"县{number}", tree["province"])
+        rows.append(handed_in(make.person(county), "ncet-pilot", "area"))
+    for row in rows[:5]:
+        workflow.act(province, row.id, "recommend")
+    with pytest.raises(Refused, match="quota"):
+        workflow.act(province, rows[5].id, "recommend")
+    assert rows[5].office_id == tree["province"].id
+    nation = make.person(tree["nation"])
+    workflow.act(nation, rows[0].id, "return", "补盖章页")  # a place is not freed by what the centre returns
+    with pytest.raises(Refused, match="quota"):
+        workflow.act(province, rows[5].id, "recommend")
+    workflow.withdraw(db.session.get_one(Account, rows[1].created_by), rows[1].id)
+    workflow.act(province, rows[5].id, "recommend")
+    assert workflow.quotas_of(rows[5], tree["province"].id)[0].used == 5
+
+
+def test_refused_appealed_once_and_granted(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    admin, county = make.person(tree["school"]), make.person(tree["county"])
+    found = handed_in(admin)
+    workflow.act(county, found.id, "refuse", "材料不实")
+    workflow.appeal(admin, found.id, "附上原件")
+    assert found.office_id == tree["county"].id and found.status == "at-county"
+    workflow.act(county, found.id, "refuse", "仍不符合")
+    with pytest.raises(Refused, match="appeal"):
+        workflow.appeal(admin, found.id, "再看看")
+
+
+def test_an_appeal_too_late(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    admin, county = make.person(tree["school"]), make.person(tree["county"])
+    found = handed_in(admin)
+    workflow.act(county, found.id, "refuse", "材料不实")
+    fixed_clock.at = datetime(2026, 12, 2, tzinfo=UTC)
+    with pytest.raises(Refused, match="appeal"):
+        workflow.appeal(admin, found.id, "附上原件")
+
+
+def test_withdrawn_before_the_first_office_and_after(tree: Tree) -> None:
+    admin, county = make.person(tree["school"]), make.person(tree["county"])
+    found = handed_in(admin)
+    workflow.withdraw(admin, found.id)
+    assert found.status == "draft"
+    workflow.submit(admin, found.id)
+    workflow.act(county, found.id, "recommend")
+    workflow.withdraw(admin, found.id)
+    assert found.status == "withdrawn" and found.office_id is None
+    with pytest.raises(Refused):
+        workflow.submit(admin, found.id)
+
+
+def test_a_plaque_is_kept_warned_and_lost(tree: Tree) -> None:
+    admin, province = make.person(tree["school"]), make.person(tree["province"])
+    found = handed_in(admin)
+    for level in ("county", "city", "province"):
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+    pack = notices.pack_of(found)
+    assert pack.status_name(found.status) == "已挂牌"
+    with pytest.raises(Refused, match="ladder"):
+        workflow.climb(make.person(tree["county"]), found.id, "removed", "不归本级")
+    for to in ("running", "warned", "running", "warned", "removed"):
+        workflow.climb(province, found.id, to, "依据项目管理办法")
+    assert pack.status_is(found.status) == "ended"
+    with pytest.raises(Refused, match="ladder"):
+        workflow.climb(province, found.id, "running", "-")
+
+
+def test_nobody_sees_drafts_of_others_or_acts_for_them(tree: Tree) -> None:
+    admin, county = make.person(tree["school"]), make.person(tree["county"])
+    other = make.organisation("county", "丁县", tree["city"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    for stranger in (
+        county,
+        make.person(tree["city"]),
+        make.person(other),
+        make.person(tree["city-school"]),
+        make.person(tree["nation"]),
+    ):
+        with pytest.raises(NotFound):
+            service.application(stranger, found.id)
+    make.fill_in(admin, found)
+    workflow.submit(admin, found.id)
+    assert service.application(county, found.id) is found
+    for stranger in (make.person(tree["city"]), make.person(other), make.person(tree["city-school"])):
+        with pytest.raises(NotFound):
+            service.application(stranger, found.id)
+    with pytest.raises((NotAllowed, NotFound)):
+        service.save_part(county, found.id, "application.plan", "改", 1)
+
+
+def test_two_write_the_same_part_and_nothing_is_lost(tree: Tree) -> None:
+    first, second = make.person(tree["school"], name="甲老师"), make.person(tree["school"], name="乙老师")
+    found = service.begin(first, "hunan-baixiao", "school", "2026")
+    assert service.save_part(first, found.id, "application.plan", "甲写的", 0).edition == 1
+    with pytest.raises(Refused, match="conflict") as clash:
+        service.save_part(second, found.id, "application.plan", "乙写的", 0)
+    assert (clash.value.facts["theirs"], clash.value.facts["edition"], clash.value.facts["by"]) == (
+        "甲写的",
+        1,
+        "甲老师",
+    )
+    assert service.save_part(second, found.id, "application.plan", "甲写的，乙写的", 1).edition == 2
+    assert [edit.value["value"] for edit, _name in service.history_of(first, found.id, "application.plan")] == [
+        "甲写的，乙写的",
+        "甲写的",
+    ]
+
+
+def test_a_teacher_writes_what_is_given_to_him(tree: Tree) -> None:
+    admin, teacher = make.person(tree["school"]), make.person(tree["school"], "teacher")
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    with pytest.raises(NotAllowed):
+        service.save_part(teacher, found.id, "application.focus", "信息科技", 0)
+    service.set_owner(admin, found.id, "application.focus", teacher.id)
+    assert service.save_part(teacher, found.id, "application.focus", "信息科技", 0).edition == 1
+    with pytest.raises(NotAllowed):
+        workflow.submit(teacher, found.id)

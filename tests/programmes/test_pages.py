@@ -1,0 +1,209 @@
+"""The pages, and who may open them: every route × every role × own and foreign organisation."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from io import BytesIO
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.db import db
+from lms.core.models import Account, AuditEntry, Organisation
+from lms.programmes import attachments, service, workflow
+from lms.programmes.models import Application, ApplicationFile
+from tests.factories import PASSWORD, token
+from tests.programmes import places as make
+
+Tree = dict[str, Organisation]
+
+
+@pytest.fixture
+def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
+    return make.tree()
+
+
+def door(app: Flask, account: Account) -> FlaskClient:
+    client = app.test_client()
+    answer = client.post(
+        "/sign-in", data={"username": account.username, "password": PASSWORD, "csrf_token": token(client)}
+    )
+    assert answer.status_code == 302, answer.text
+    return client
+
+
+def test_from_a_school_to_its_plaque_through_the_pages(app: Flask, tree: Tree) -> None:
+    school = door(app, make.person(tree["school"]))
+    page = school.get("/programmes/")
+    assert "百校千课" in page.text and "规模化应用" in page.text
+    csrf = token(school, "/programmes/")
+    answer = school.post(
+        "/programmes/begin", data={"csrf_token": csrf, "notice": "hunan-baixiao", "kind": "school", "batch": "2026"}
+    )
+    address = answer.headers["Location"]
+    page = school.get(address)
+    assert "还差" in page.text and "必交" in page.text and "disabled" in page.text
+    part = f"{address}/parts/application.plan"
+    school.post(
+        part,
+        data={
+            "csrf_token": csrf,
+            "edition": "0",
+            "value": "实验背景、实验主题、目标与任务、组织实施、预期效果、保障措施",
+        },
+    )
+    assert "30 / 3000" in school.get(part).text.replace("<b>", "").replace("</b>", "")
+    found = db.session.scalars(select(Application)).one()
+    make.fill_in(db.session.get_one(Account, found.created_by), found)
+    answer = school.post(f"{address}/submit", data={"csrf_token": csrf}, follow_redirects=True)
+    assert "回执号" in answer.text and "区县推荐中" in answer.text
+    for level in ("county", "city", "province"):
+        office = door(app, make.person(tree[level]))
+        assert "待本单位办理" in office.get("/programmes/").text
+        office.post(
+            f"{address}/act", data={"csrf_token": token(office, "/programmes/"), "action": "recommend", "remark": ""}
+        )
+    assert "已挂牌" in school.get(address).text
+    document = school.get(f"{address}/documents/application.docx")
+    assert document.status_code == 200 and document.data.startswith(b"PK")
+    assert school.get(f"{address}/bundles/school.zip").status_code == 409
+    assert school.get(f"{address}/bundles/school.zip?anyway=1").status_code == 200
+
+
+def test_autosave_tells_the_count_and_shows_a_conflict(app: Flask, tree: Tree) -> None:
+    first, second = make.person(tree["school"], name="甲老师"), make.person(tree["school"], name="乙老师")
+    found = service.begin(first, "ncet-pilot", "school", "2026")
+    part = f"/programmes/{found.id}/parts/school-statement.basics"
+    one, two = door(app, first), door(app, second)
+    answer = one.post(part, json={"value": "字" * 480, "edition": 0}, headers={"X-CSRFToken": token(one, part)})
+    assert answer.json == {"edition": 1, "count": 480, "most": 500, "standing": "near"}
+    answer = two.post(part, json={"value": "别的", "edition": 0}, headers={"X-CSRFToken": token(two, part)})
+    assert answer.status_code == 409 and answer.json is not None
+    assert answer.json["code"] == "conflict" and answer.json["by"] == "甲老师" and answer.json["theirs"] == "字" * 480
+    page = two.post(part, data={"csrf_token": token(two, part), "edition": "0", "value": "我写的一段"})
+    assert (
+        page.status_code == 409 and "我写的一段" in page.text and "字" * 480 in page.text
+    )  # both are there to be merged
+    edition = re.search(r'name="edition" value="(\d+)"', page.text)
+    assert edition and edition[1] == "1"
+    assert one.post(part, json={"value": 3, "edition": 1}, headers={"X-CSRFToken": token(one, part)}).status_code == 422
+    assert one.post(part, json=[], headers={"X-CSRFToken": token(one, part)}).status_code == 422
+
+
+def test_tables_are_saved_without_a_script(app: Flask, tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "smart-training", "school", "2026")
+    client = door(app, admin)
+    part = f"/programmes/{found.id}/parts/school.operators"
+    data = {
+        "csrf_token": token(client, part),
+        "edition": "0",
+        "value.0.name": "张三",
+        "value.0.post": "",
+        "value.0.mobile": "12",
+        "value.1.name": "",
+        "value.7.name": "李四",
+    }
+    client.post(part, data=data)
+    assert [row["name"] for row in service.content_of(found)["school.operators"]] == ["张三", "李四"]
+    assert any("手机号“12”写得不对" in one.text for one in service.lacks_of(found))
+
+
+def addresses(found: Application, file: ApplicationFile) -> list[tuple[str, str, dict[str, str]]]:
+    """Every route of the room, what is sent, for one application."""
+    base = f"/programmes/{found.id}"
+    part = f"{base}/parts/school-statement.basics"
+    return [
+        ("GET", base, {}),
+        ("GET", part, {}),
+        ("POST", part, {"edition": "99", "value": "改"}),
+        ("POST", f"{base}/parts/school-statement.lessons/fill", {"edition": "99"}),
+        ("POST", f"{part}/owner", {"owner": ""}),
+        ("POST", f"{base}/files", {"slot": "training"}),
+        ("GET", f"{base}/files/{file.id}", {}),
+        ("POST", f"{base}/files/{file.id}/remove", {}),
+        ("GET", f"{base}/documents/school-statement.docx", {}),
+        ("GET", f"{base}/bundles/school.zip", {}),
+        ("POST", f"{base}/submit", {}),
+        ("POST", f"{base}/withdraw", {}),
+        ("POST", f"{base}/appeal", {"remark": "x"}),
+        ("POST", f"{base}/act", {"action": "recommend"}),
+        ("POST", f"{base}/climb", {"to": "pilot", "remark": "x"}),
+    ]
+
+
+SEEN = {200, 302, 409, 422}
+
+
+def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "ncet-pilot", "school", "2026")
+    make.fill_in(admin, found)
+    file = attachments.add_file(admin, found.id, "training", "证明.pdf", make.PDF)
+    listed = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("programmes.") and not rule.endpoint.endswith("static")
+    }
+    routes = addresses(found, file)
+    assert (
+        len(listed) == len({(method, path) for method, path, _data in routes}) + 3 - 1
+    )  # index, begin, dates; part has GET and POST
+    other_county = make.organisation("county", "丁县", tree["city"])
+    strangers = [
+        make.person(tree["city-school"]), make.person(tree["city-school"], "teacher"), make.person(tree["county"]), make.person(tree["province"]),
+        make.person(other_county), make.person(tree["school"], "expert"), make.person(tree["school"], "audit_admin"), make.person(tree["county"], "expert"),
+    ]  # fmt: skip
+    for stranger in strangers:
+        client = door(app, stranger)
+        csrf = token(client, "/me")
+        for method, path, data in routes:
+            answer = client.open(path, method=method, data={**data, "csrf_token": csrf} if method == "POST" else None)
+            assert answer.status_code in (403, 404), (stranger.username, method, path, answer.status_code)
+    nobody = app.test_client()
+    for method, path, _data in routes:
+        assert nobody.open(path, method=method).status_code in (302, 400, 401), path
+    teacher = door(app, make.person(tree["school"], "teacher"))
+    csrf = token(teacher, "/me")
+    answers = {
+        path: teacher.open(
+            path, method=method, data={**data, "csrf_token": csrf} if method == "POST" else None
+        ).status_code
+        for method, path, data in routes
+        if method == "POST"
+    }
+    assert set(answers.values()) <= {403, 404}
+    assert {teacher.get(path).status_code for method, path, _data in routes if method == "GET"} <= {200, 409}
+    own = door(app, admin)
+    assert {own.get(path).status_code for method, path, _data in routes if method == "GET"} <= SEEN
+    assert found.status == "draft"
+
+
+def test_an_office_reads_what_came_to_it_and_changes_nothing(app: Flask, tree: Tree) -> None:
+    admin, officer = make.person(tree["school"]), make.person(tree["county"])
+    found = service.begin(admin, "ncet-pilot", "school", "2026")
+    make.fill_in(admin, found)
+    workflow.submit(admin, found.id)
+    client = door(app, officer)
+    page = client.get(f"/programmes/{found.id}")
+    assert page.status_code == 200 and "列入试点区" in page.text
+    csrf = token(client, "/me")
+    part = f"/programmes/{found.id}/parts/school-statement.basics"
+    assert client.get(part).status_code == 404
+    assert client.post(part, data={"csrf_token": csrf, "edition": "1", "value": "改"}).status_code == 403
+    assert (
+        client.post(
+            f"/programmes/{found.id}/files",
+            data={"csrf_token": csrf, "slot": "training", "file": (BytesIO(make.PDF), "a.pdf")},
+        ).status_code
+        == 403
+    )
+    seen = db.session.scalars(
+        select(AuditEntry.action).where(AuditEntry.actor_id == officer.id, AuditEntry.object_id == str(found.id))
+    ).all()
+    assert "access:application" in seen
+    assert client.get(f"/programmes/{uuid.uuid4()}").status_code == 404

@@ -1,0 +1,243 @@
+"""Exports opened again: columns verbatim and in order, names exact, marks, numbers as text."""
+
+from __future__ import annotations
+
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import pytest
+from docx import Document
+from flask import Flask
+from openpyxl import load_workbook
+
+from lms.core import clock
+from lms.core.errors import Invalid, NotAllowed, NotFound
+from lms.core.models import Account, Organisation
+from lms.core.paper import can_print
+from lms.programmes import attachments, papers, service, workflow
+from lms.programmes.models import Application
+from tests.programmes import places as make
+
+Tree = dict[str, Organisation]
+GS_26 = ["姓名", "单位（到内设部门）", "职务", "办公电话", "手机号", "微信号"]
+GS_27 = ["姓名", "单位", "职称", "手机号", "E-mail", "微信号"]
+GS_28 = ["", "单位名称", "“央馆人工智能课程”应用学段", "联系人", "职务/职称", "手机号", "E-mail", "微信号"]
+GS_29 = ["试点区", "学段", "角色", "姓名", "单位", "职称", "手机号", "E-mail", "微信号"]
+HN_28 = ["序号", "区县(XX市XX区（县）)", "学校名称", "通讯地址", "联系人姓名", "职务", "联系电话", "备注"]
+
+
+@pytest.fixture
+def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
+    return make.tree()
+
+
+def handed_in(actor: Account, slug: str, kind: str) -> Application:
+    found = service.begin(actor, slug, kind, "2026")
+    make.fill_in(actor, found)
+    return workflow.submit(actor, found.id)
+
+
+def word_of(found: Application, name: str) -> tuple[list[list[list[str]]], str]:
+    _file_name, data = papers.document_of(found, name, "docx")
+    document = Document(BytesIO(data))
+    tables = [[[cell.text for cell in row.cells] for row in table.rows] for table in document.tables]
+    return tables, "\n".join(one.text for one in document.paragraphs)
+
+
+def sheets_of(found: Application, name: str) -> dict[str, list[list[Any]]]:
+    book = load_workbook(BytesIO(papers.document_of(found, name, "xlsx")[1]))
+    return {sheet.title: [[cell.value for cell in row] for row in sheet.iter_rows()] for sheet in book}
+
+
+def province_with_an_area(tree: Tree) -> Application:
+    county, province = make.person(tree["county"]), make.person(tree["province"])
+    school = handed_in(make.person(tree["school"]), "ncet-pilot", "school")
+    area = handed_in(county, "ncet-pilot", "area")
+    for found in (school, area):
+        for level in ("county", "city", "province"):
+            if found.office_id == tree[level].id:
+                workflow.act(
+                    {"county": county, "province": province}.get(level) or make.person(tree[level]),
+                    found.id,
+                    "recommend",
+                )
+    made = service.begin(province, "ncet-pilot", "province", "2026")
+    make.fill_in(province, made)
+    return made
+
+
+def test_the_four_tables_of_the_pilot_form(tree: Tree) -> None:
+    made = province_with_an_area(tree)
+    tables, text = word_of(made, "information")
+    assert [table[0] for table in tables] == [GS_26, GS_27, GS_28, GS_29]
+    assert tables[2][1][:3] == ["试点区1　试点区申报单位", "丙县", ""]
+    assert tables[2][2][:3] == ["试点校1", "丙县一小", "小学"]
+    assert tables[2][2][5] == "13800000000"
+    assert tables[3][1][0] == "丙县" and tables[3][1][1:3] == ["小学", "牵头人"]
+    for words in (
+        "附件1",
+        "“央馆人工智能课程”规模化应用试点区申报信息表",
+        "填报单位（省级电教部门）公章：甲省",
+        "填报日期：2026年11月20日",
+        "注：本地3名左右",
+        "注：各省限报5个试点区, 可依需增行",
+    ):
+        assert words in text
+    assert "非官方表样" not in text
+
+
+def test_the_same_tables_in_excel(tree: Tree) -> None:
+    made = province_with_an_area(tree)
+    sheets = sheets_of(made, "information")
+    assert list(sheets) == [
+        "一、省级电教部门联系人",
+        "二、省级试点工作专家指导组",
+        "三、试点区和试点校",
+        "四、试点区教研团队",
+    ]
+    for rows, head in zip(sheets.values(), (GS_26, GS_27, GS_28, GS_29), strict=True):
+        found = [[cell or "" for cell in row][: len(head)] for row in rows]
+        assert head in found
+    contact = [[cell or "" for cell in row] for row in sheets["一、省级电教部门联系人"]]
+    phone = contact[contact.index(GS_26) + 1][3]
+    assert phone == "13800000000" and isinstance(phone, str)  # no scientific notation
+
+
+def test_a_cell_never_begins_a_formula(tree: Tree) -> None:
+    province = make.person(tree["province"])
+    made = service.begin(province, "ncet-pilot", "province", "2026")
+    service.save_part(province, made.id, "information.contact", [{"name": "=1+1", "unit": "+86"}], 0)
+    book = load_workbook(BytesIO(papers.document_of(made, "information", "xlsx")[1]))
+    cells = [cell for row in book.worksheets[0].iter_rows() for cell in row if cell.value == "=1+1"]
+    assert [cell.data_type for cell in cells] == ["s"]
+
+
+def test_the_statement_has_its_cover_its_parts_and_nothing_of_ours(tree: Tree) -> None:
+    county = make.person(tree["county"])
+    area = service.begin(county, "ncet-pilot", "area", "2026")
+    make.fill_in(county, area)
+    tables, text = word_of(area, "area-statement")
+    for words in (
+        "申报单位（公章）：丙县",
+        "负责人签字：",
+        "填报日期：",
+        "一、基本情况",
+        "二、申报资格自查",
+        "三、工作方案",
+        "试点校总数5所（含）以上",
+    ):
+        assert words in text
+    assert tables == [] and "微信号" not in text  # what only the summary needs is not printed
+
+
+def test_the_hunan_form_is_one_table_with_its_rows(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    service.save_part(admin, found.id, "application.stage", ["小学"], 1)
+    tables, text = word_of(found, "application")
+    assert [row[0] for row in tables[0]] == ["实验主题", "学段", "重点领域", "现有条件和优势", "实施方案"]
+    assert tables[0][1][1] == "□幼儿园 ☑小学 □初中 □九年一贯制 □高中 □完全中学"
+    for words in (
+        "申报单位名称（公章）：",
+        "联系人：",
+        "联系电话：",
+        "联系地址：",
+        "申报日期：2026年11月20日",
+        "湖南省电化教育馆 2025年5月",
+    ):
+        assert words in text
+
+
+def test_the_hunan_summary(tree: Tree) -> None:
+    city = make.person(tree["city"])
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    workflow.submit(admin, found.id)
+    for officer in (make.person(tree["county"]), city):
+        workflow.act(officer, found.id, "recommend")
+    made = service.begin(city, "hunan-baixiao", "city", "2026")
+    make.fill_in(city, made)
+    tables, text = word_of(made, "summary")
+    assert tables[0][0] == HN_28
+    assert tables[0][1][:3] == ["1", "乙市丙县", "丙县一小"] and tables[0][1][7] == "教育部中小学人工智能教育基地校"
+    assert "填报单位（__市州电教部门）公章：乙市" in text and "填报人：" in text
+    rows = next(iter(sheets_of(made, "summary").values()))
+    assert HN_28 in [[cell or "" for cell in row] for row in rows]
+
+
+def test_ours_are_marked_as_not_official(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    for slug, name in (("henan-experiment", "school"), ("smart-training", "school")):
+        found = service.begin(admin, slug, "school", "2026")
+        assert word_of(found, name)[1].startswith("非官方表样")
+
+
+def test_the_zip_has_the_mandated_names(tree: Tree) -> None:
+    province = make.person(tree["province"])
+    school, area = (
+        handed_in(make.person(tree["school"]), "smart-training", "school"),
+        handed_in(make.person(tree["county"]), "smart-training", "area"),
+    )
+    for found in (school, area):
+        workflow.act(province, found.id, "recommend")
+    made = service.begin(province, "smart-training", "province", "2026")
+    make.fill_in(province, made)
+    attachments.add_file(province, made.id, "scan:summary", "扫描.pdf", make.PDF)
+    name, data, missing = papers.bundle_of(made, "province")
+    assert (name, missing) == ("甲省智能研修平台应用试验区（校）申报材料.zip", [])
+    assert zipfile.ZipFile(BytesIO(data)).namelist() == [
+        "智能研修平台应用试验区申报表-甲省乙市丙县.docx",
+        "智能研修平台试验校申报表-甲省乙市丙县丙县一小.docx",
+        "推荐汇总表.xlsx",
+        "推荐汇总表-盖章页扫描件.pdf",
+        "省级组织单位联系表.xlsx",
+    ]
+
+
+def test_a_zip_says_which_scan_is_missing(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "smart-training", "school", "2026")
+    assert papers.bundle_of(found, "school")[2] == ["智能研修平台试验校申报表-甲省乙市丙县丙县一小"]
+    with pytest.raises(NotFound):
+        papers.bundle_of(found, "area")
+
+
+@pytest.mark.skipif(not can_print(), reason="weasyprint is not installed")
+def test_a_pdf(tree: Tree, app: Flask) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    with app.test_request_context():
+        assert papers.document_of(found, "application", "pdf")[1].startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("data", [b"", b"MZ\x90\x00", b"PK\x03\x04 broken", b"<html></html>"])
+def test_attachments_are_known_by_their_bytes(tree: Tree, data: bytes) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "ncet-pilot", "school", "2026")
+    with pytest.raises(Invalid):
+        attachments.add_file(admin, found.id, "plan", "计划.pdf", data)
+
+
+def test_macros_large_files_and_strange_names(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "ncet-pilot", "school", "2026")
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+        archive.writestr("word/vbaProject.bin", "x")
+    with pytest.raises(Invalid, match="file-type"):
+        attachments.add_file(admin, found.id, "plan", "计划.docx", stream.getvalue())
+    with pytest.raises(Invalid, match="file-size"):
+        attachments.add_file(admin, found.id, "plan", "计划.pdf", make.PDF + b"0" * 20_000_000)
+    with pytest.raises(NotFound):
+        attachments.add_file(admin, found.id, "nothing", "计划.pdf", make.PDF)
+    row = attachments.add_file(admin, found.id, "plan", "../../计划?.pdf", make.PDF)
+    assert row.name == "计划_.pdf" and attachments.content(row) == make.PDF
+    attachments.remove_file(admin, found.id, row.id)
+    assert service.files_of(found) == []
+    with pytest.raises(NotAllowed):
+        attachments.add_file(make.person(tree["school"], "teacher"), found.id, "plan", "计划.pdf", make.PDF)
