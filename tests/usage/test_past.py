@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.db import db
+from lms.core.errors import Invalid
 from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Person, School, SchoolClass
@@ -25,6 +26,7 @@ from lms.usage.past import service
 from lms.usage.past.book import read_book, template
 from lms.usage.past.models import PastImport
 from lms.usage.past.planned import COLUMNS, Row
+from lms.usage.schoolyear.book import template as calendar_template
 from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
 
 PAGE = "/usage/past/"
@@ -265,3 +267,10 @@ def test_the_template_explains_itself_and_is_read_back_empty() -> None:
     assert tuple(cell.value for cell in sheets["补录"][1]) == COLUMNS
     assert "证据等级为 C" in str([cell.value for cell in sheets["说明"]["A"]])
     assert read_book(template(), "t.xlsx") == []
+
+
+def test_a_list_without_the_columns_is_refused_and_the_columns_are_named(app: Flask) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_book(calendar_template(), "校历.xlsx")
+    assert refused.value.code == "list-columns"
+    assert str(refused.value.message) == "没有找到“日期、班级、任课教师、实到”这几列。"

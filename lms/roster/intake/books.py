@@ -103,17 +103,30 @@ def problem_lines(verdicts: Sequence[Verdict], limit: int = 500) -> list[tuple[V
 
 
 def template(kind: str) -> bytes:
-    """An empty list with the right headers and one sample line, all cells as text."""
+    """An empty list of the roster with sample lines."""
     titles, rows = _SAMPLE[kind]
+    return empty_list("Sheet", titles, rows, (16,) * len(titles))
+
+
+def empty_list(title: str, columns: Sequence[str], samples: Sequence[Sequence[str]], widths: Sequence[int], needed: Sequence[str] = (), hints: Sequence[str] = ()) -> bytes:
+    """A list to fill in: headers (``needed`` ones in red), sample lines, 300 lines of cells as text; ``hints`` on a sheet 说明."""
     book = Workbook()
     sheet = book.worksheets[0]
-    _head(sheet, 1, titles, (16,) * len(titles))
-    for at, sample in enumerate(rows, 2):
+    sheet.title = title
+    _head(sheet, 1, columns, widths)
+    for index, name in enumerate(columns, 1):
+        if name in needed:
+            sheet.cell(row=1, column=index).font = Font(bold=True, color="C92A2A")
+        for at in range(len(samples) + 2, 302):
+            sheet.cell(row=at, column=index).number_format = "@"
+    for at, sample in enumerate(samples, 2):
         for index, value in enumerate(sample, 1):
             put(sheet, at, index, value)
-    for index in range(1, len(titles) + 1):
-        for at in range(len(rows) + 2, 202):
-            sheet.cell(row=at, column=index).number_format = "@"
+    if hints:
+        page = book.create_sheet("说明")
+        page.column_dimensions["A"].width = 90
+        for at, hint in enumerate(hints, 1):
+            put(page, at, 1, hint)
     return _bytes(book)
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import date
 
-from flask_babel import lazy_gettext as _l
-from openpyxl import Workbook
-
-from lms.core.errors import Invalid
-from lms.roster.intake.books import put
-from lms.roster.intake.cells import EMPTY, Cell, Row
-from lms.roster.intake.sheets import read_sheets
+from lms.roster.intake.books import empty_list
+from lms.roster.intake.lists import SAMPLE_MARK, Entry, entries
 from lms.usage.reasons import N_
 from lms.usage.schoolyear.planned import KINDS, Planned, date_of, follows_of, grades_of, kind_of
 
 COLUMNS = ("日期", "到", "类别", "按周几的课表", "年级", "原因")
+NEEDED = ("日期", "类别", "原因")
 _NAMES = {
     "开始日期": "日期",
     "起": "日期",
@@ -27,27 +22,15 @@ _NAMES = {
     "事由": "原因",
 }
 _SAMPLE = (
-    ("2026-11-12", "2026-11-13", "放假停课", "", "全校", "秋季运动会（示例，请删除）"),
-    ("2026-11-14", "", "调休上课", "周四", "", "补运动会（示例，请删除）"),
-    ("2027-01-11", "2027-01-15", "非教学周", "", "五年级、六年级", "期末考试（示例，请删除）"),
+    ("2026-11-12", "2026-11-13", "放假停课", "", "全校", f"秋季运动会（{SAMPLE_MARK}）"),
+    ("2026-11-14", "", "调休上课", "周四", "", f"补运动会（{SAMPLE_MARK}）"),
+    ("2027-01-11", "2027-01-15", "非教学周", "", "五年级、六年级", f"期末考试（{SAMPLE_MARK}）"),
 )
-SAMPLE_MARK = "示例，请删除"
 
 
 def template() -> bytes:
     """An empty list with the right headers and three sample lines, all cells as text."""
-    book = Workbook()
-    sheet = book.worksheets[0]
-    sheet.title = "校历"
-    for at, line in enumerate((COLUMNS, *_SAMPLE), 1):
-        for column, value in enumerate(line, 1):
-            put(sheet, at, column, value)
-    for letter, width in zip("ABCDEF", (13, 13, 12, 14, 22, 34), strict=True):
-        sheet.column_dimensions[letter].width = width
-    sheet.freeze_panes = "A2"
-    stream = io.BytesIO()
-    book.save(stream)
-    return stream.getvalue()
+    return empty_list("校历", COLUMNS, _SAMPLE, (13, 13, 12, 14, 22, 34), NEEDED)
 
 
 def read_book(data: bytes, file_name: str, start: date, end: date, every: Sequence[int]) -> list[Planned]:
@@ -55,48 +38,12 @@ def read_book(data: bytes, file_name: str, start: date, end: date, every: Sequen
 
     Raises Invalid for what is no Excel file, or holds no list of the template's columns.
     """
-    found: list[Planned] = []
-    understood = False
-    for sheet in read_sheets(data, file_name):
-        header = _header(sheet.rows)
-        if header is None:
-            continue
-        understood = True
-        at, columns = header
-        for row in sheet.rows[at + 1 :]:
-            planned = _planned(sheet.name, row, columns, start, end, every)
-            if planned is not None:
-                found.append(planned)
-    if not understood:
-        raise Invalid(
-            "calendar-columns",
-            _l("没有找到“日期、类别、原因”这几列。"),
-            remedy=_l("请下载模板，把内容填在模板里再上传。"),
-            where=file_name,
-        )
-    return found
+    return [_planned(entry, start, end, every) for entry in entries(data, file_name, COLUMNS, _NAMES, NEEDED)]
 
 
-def _header(rows: Sequence[Row]) -> tuple[int, dict[str, int]] | None:
-    for at, row in enumerate(rows[:20]):
-        texts = {_NAMES.get(cell.text.strip(), cell.text.strip()): index for index, cell in enumerate(row.cells)}
-        columns = {name: texts[name] for name in COLUMNS if name in texts}
-        if {"日期", "类别", "原因"} <= set(columns):
-            return at, columns
-    return None
-
-
-def _planned(
-    sheet: str, row: Row, columns: dict[str, int], start: date, end: date, every: Sequence[int]
-) -> Planned | None:
-    def cell(name: str) -> Cell:
-        index = columns.get(name)
-        return row.cells[index] if index is not None and index < len(row.cells) else EMPTY
-
-    if all(cell(name).kind == "empty" for name in COLUMNS) or SAMPLE_MARK in cell("原因").text:
-        return None
-    where = f"“{sheet}”第 {row.number} 行"
-    planned = Planned(where, _kind(cell("类别").text), None, None, cell("原因").text[:60])
+def _planned(entry: Entry, start: date, end: date, every: Sequence[int]) -> Planned:
+    cell = entry.cell
+    planned = Planned(entry.where, _kind(cell("类别").text), None, None, cell("原因").text[:60])
     for name in COLUMNS:
         if cell(name).kind in ("formula", "error"):
             return planned.bad("cell", N_("“%(column)s”一列是公式或错误值，请改成普通文字"), column=name)
@@ -116,7 +63,7 @@ def _planned(
         return planned.bad(
             "grades", N_("“%(column)s”一列里没有本校的这个年级：%(text)s"), column="年级", text=str(error)
         )
-    return Planned(where, planned.kind, first, last, planned.reason, follows, grades)
+    return Planned(entry.where, planned.kind, first, last, planned.reason, follows, grades)
 
 
 def _kind(text: str) -> str:
