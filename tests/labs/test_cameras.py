@@ -305,3 +305,17 @@ def test_policies_are_forgotten_three_years_after_their_end(
         row.ends = clock.now() - timedelta(days=3 * 366 + 1)
     service.forget_old()
     assert service.policies(scene.school.id) == []
+
+
+def test_a_gateway_that_was_away_when_the_policy_was_withdrawn_is_told_again(
+    scene: Scene, camera: Device, admin: Account, second: Account
+) -> None:
+    row = service.enter_policy(admin, scene.room, wanted())
+    service.countersign(second, row)
+    made = service.record(scene.actor, camera, 10)
+    service.withdraw(second, row, "家长不同意")
+    said = len(orders(RECORD))
+    for state in ("recording", "ended", "deleted"):
+        report(Intake(scene.school.id), "gw-lab1", id=str(made.id), state=state)
+    again = [{"id": str(made.id), "stop": True}, {"id": str(made.id), "erase": True}]
+    assert orders(RECORD)[said:] == again * 2

@@ -256,12 +256,22 @@ def overdue(made: Recording, now: datetime) -> bool:
 
 
 def take_report(school_id: uuid.UUID, gateway: str, entries: list[dict[str, Any]]) -> None:
-    """What a gateway tells of its recordings, of its own cameras only; inside the bridge's short write. Each change is journaled."""
+    """What a gateway tells of its recordings, of its own cameras only; inside the bridge's short write. Each change is journaled.
+
+    One that was away when a policy was withdrawn is told again.
+    """
     for entry in entries:
         made = db.session.get(Recording, _uuid(entry.get("id")))
-        if made is None or made.school_id != school_id or db.session.get_one(Device, made.device_id).gateway != gateway:
+        if made is None or made.school_id != school_id:
+            continue
+        device = db.session.get_one(Device, made.device_id)
+        if device.gateway != gateway:
             continue
         state = str(entry.get("state", ""))[:12]
+        withdrawn = db.session.get_one(RecordingPolicy, made.policy_id).withdrawn_at is not None
+        if withdrawn and state in ("recording", "ended") and device.room_id is not None:
+            _tell(made, stop=True)
+            _tell(made, erase=True)
         if state not in ("recording", "ended", "deleted", "refused") or state == made.state:
             continue
         made.state, made.reason = state, str(entry.get("zh", ""))[:200]
