@@ -43,6 +43,11 @@ class Tile:
         return self.result.verdict
 
     @property
+    def uncounted(self) -> tuple[JudgedLesson, ...]:
+        """Lessons that were taught and do not count, the oldest first."""
+        return tuple(sorted((one for one in self.result.lessons if not one.counts), key=lambda one: one.lesson.date))
+
+    @property
     def filled_percent(self) -> int:
         """How much of what the whole window asks for is done, 0–100."""
         outlook = self.result.outlook
