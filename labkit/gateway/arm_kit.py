@@ -43,6 +43,10 @@ class ArmKit(SerialKit):
         self.refuse(order.by, order.seq, "not_ready", Title("机械臂没有轮子", "an arm has no wheels"))
         return True
 
+    def is_moved_by(self, order: SetOrder) -> bool:
+        """A pose, a joint's angle."""
+        return order.property == face.POSE or order.property in {property_id(name) for name in self._joints}
+
     def set_property(self, order: SetOrder) -> None:
         """A joint's new angle, or a named pose: it is reached step by step."""
         if order.property == face.POSE and order.payload.decode("utf-8", "replace") in self.device.profile.poses:

@@ -104,6 +104,11 @@ class TextKit(BehindGuard, Robot):
         for after_ms, data in self._codec.act(action):
             self.later(after_ms, partial(self._write, data))
 
+    def is_moved_by(self, order: SetOrder) -> bool:
+        """A take-off."""
+        flight = self.device.profile.flight
+        return flight is not None and (order.property, order.payload) == (flight.property, flight.takeoff.encode())
+
     def set_property(self, order: SetOrder) -> None:
         """Write one of the kit's own properties, after checking it (a drone's ``flight``: take off, land, cut the motors)."""
         affordance = face.affordance(self.device.profile, order.property)

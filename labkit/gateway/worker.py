@@ -35,6 +35,7 @@ TICK_S = 0.05
 RESEND_STOP_S = 0.3
 PUBLISH_GAP_S = 0.2
 NOISE_LOG_GAP_S = 2.0
+JUST_STOPPED_S = 1.0
 REASONS = {
     "unplugged": Title("没有插上或线松了", "unplugged or a loose cable"),
     "not_opened": Title(
@@ -49,6 +50,7 @@ REASONS = {
     ),
     "missing": Title("这台设备没有这个能力", "this kit cannot do that"),
     "grounded": Title("还没有起飞：请老师让它起飞", "it is not in the air: the teacher lets it take off"),
+    "stopped": Title("刚刚按了停，没有动：要做请再按一次", "it has just been stopped and stays so: press again"),
     "unconfirmed": Title("未确认是不是这一台，确认前不驱动", "not driven until confirmed"),
 }
 
@@ -191,6 +193,7 @@ class Robot(Worker):
         self._resend_at = 0.0
         self._blinks: list[tuple[float, Callable[[], None]]] = []
         self._driven = False
+        self._halted_at = float("-inf")
         self._steered = {face.LINEAR: 0.0, face.ANGULAR: 0.0}
 
     # What a kind of robot does by itself.
@@ -214,6 +217,10 @@ class Robot(Worker):
     def obstacle(self, stopping: bool) -> str:
         """Why the robot cannot be driven (or stopped) now: a key of REASONS, "" = it can."""
         raise NotImplementedError
+
+    def is_moved_by(self, order: SetOrder) -> bool:
+        """Whether a setting lets the kit move: one that comes just behind a stop was ordered before it and went a longer way."""
+        return False
 
     def may_blink(self) -> bool:
         """Whether it can show itself although it cannot be driven: a person must see which one it is to confirm it."""
@@ -242,7 +249,10 @@ class Robot(Worker):
         elif isinstance(item, Adopt):
             self._count_from(item.commands)
         elif isinstance(item, SetOrder) and not self._refuse("", 0):
-            self.set_property(item)
+            if self.is_moved_by(item) and time.monotonic() - self._halted_at < JUST_STOPPED_S:
+                self.refuse("", 0, "stopped")
+            else:
+                self.set_property(item)
 
     def tick(self, now: float) -> None:
         """Send what is due."""
@@ -323,6 +333,7 @@ class Robot(Worker):
 
     def halt(self, order: StopOrder) -> None:
         """Stop now and watch for the proof."""
+        self._halted_at = time.monotonic()
         self._waiting = None
         self._blinks.clear()
         obstacle = self.obstacle(stopping=True)

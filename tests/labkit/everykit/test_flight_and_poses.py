@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.gateway import face
-from labkit.gateway.mailbox import DriveOrder, SetOrder
+from labkit.gateway.mailbox import DriveOrder, SetOrder, StopOrder
 from labkit.gateway.text_kit import TextKit
 from labkit.profiles import load_profile, profiles_dir
 from labkit.simulate.firmata_car import FirmataBoard
@@ -88,3 +88,33 @@ def test_an_arm_goes_to_its_named_poses_slowly_and_offers_no_speeds(tmp_path: Pa
         bench.turn(1)
         assert kit.angle(pins["base_pin"]) == 150
         bench.limits_hold()
+
+
+def test_no_take_off_that_comes_late_undoes_a_stop(tmp_path: Path) -> None:
+    """The school's order goes a longer way than the red button: pressed before it, it may come after it."""
+    with kit_bench(DRONE, tmp_path) as bench:
+        kit = on_the_ground(bench)
+        bench.do(StopOrder("the red button"))
+        bench.turn(0.2)
+        bench.do(SetOrder("flight", b"takeoff"))
+        bench.turn(0.5)
+        assert kit.flight is Flight.GROUND
+        bench.turn(1.5)
+        bench.do(SetOrder("flight", b"takeoff"))
+        bench.turn(2.5)
+        assert kit.flight is Flight.FLYING
+        bench.do(SetOrder("flight", b"land"))
+        bench.turn(3)
+
+
+def test_no_pose_that_comes_late_undoes_a_stop(tmp_path: Path) -> None:
+    with kit_bench(ARM, tmp_path) as bench:
+        bench.ready()
+        kit, pins = bench.kit, bench.device.parameters
+        assert isinstance(kit, FirmataBoard)
+        bench.turn(1)
+        bench.do(StopOrder("the red button"))
+        bench.turn(0.2)
+        bench.do(SetOrder(face.POSE, b"left"))
+        bench.turn(3)
+        assert (kit.angle(pins["base_pin"]) or 90) == 90
