@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BytesIO
 from typing import Any
 
+import yaml
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
 
@@ -20,8 +23,10 @@ from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.programmes.dates import ZONE, day_of, due_at, end_of
 from lms.programmes.models import Application, NoticeVersion, OfficeDate
-from lms.programmes.pack import Document, Pack, Problem, check_texts, shipped
+from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped
 from lms.programmes.rules import Office, Station, way
+
+LARGEST = 2_000_000  # bytes of a pack's texts together
 
 
 def above(organisation_id: uuid.UUID) -> list[Office]:
@@ -108,6 +113,51 @@ def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:
             session.add(row)
             audit(actor, "publish-notice", "notice_version", row.id, version=pack.version, digest=pack.digest)
     return row
+
+
+def texts_of(files: Sequence[tuple[str, bytes]]) -> dict[str, str]:
+    """Texts of an uploaded pack by their names in it, from loose files or a zip; raises Invalid naming the file that is none of a pack."""
+    if len(files) == 1 and files[0][1].startswith(b"PK"):
+        try:
+            with zipfile.ZipFile(BytesIO(files[0][1])) as archive:
+                members = [one for one in archive.infolist() if not one.is_dir()]
+                if sum(one.file_size for one in members) > LARGEST:
+                    raise Invalid("notice-size", _l("通知包太大。"), where="files")
+                files = [(one.filename, archive.read(one)) for one in members]
+        except zipfile.BadZipFile as error:
+            raise Invalid("notice-zip", _l("压缩包打不开。"), where="files") from error
+    found: dict[str, str] = {}
+    for name, data in files:
+        short = name.replace("\\", "/").rsplit("/", 1)[-1]
+        if not short.endswith(".yaml"):
+            raise Invalid(
+                "notice-file",
+                _l("“%(name)s”不是 .yaml 文件。", name=name or "-"),
+                remedy=_l("请选择 pack.yaml 和 forms 文件夹里的全部文件，或把它们压成一个 zip。"),
+                where="files",
+            )
+        try:
+            found[short if short == "pack.yaml" else f"forms/{short}"] = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Invalid("notice-file", _l("“%(name)s”不是 UTF-8 文字。", name=name), where="files") from error
+    return found
+
+
+def as_files(pack: Pack) -> bytes:
+    """A zip of ``pack.yaml`` and ``forms/…``: of a shipped pack with its comments, else written anew."""
+    stream = BytesIO()
+    folder = SHIPPED / pack.slug
+    known = shipped().get(pack.slug)
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        if known is not None and known.digest == pack.digest:
+            for path in sorted(folder.rglob("*.yaml")):
+                archive.writestr(path.relative_to(folder).as_posix(), path.read_bytes())
+        else:
+            head = {key: value for key, value in pack.document.items() if key != "forms"}
+            texts = {"pack.yaml": head} | {f"forms/{name}.yaml": form for name, form in pack.document["forms"].items()}
+            for name, document in texts.items():
+                archive.writestr(name, yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=200))
+    return stream.getvalue()
 
 
 # ---- dates (B9)

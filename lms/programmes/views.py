@@ -57,7 +57,7 @@ STATE_ICONS = {
     "not-met": "circle-x",
     "warn": "alert-triangle",
     "declare": "pencil",
-    "not-assessable": "help-circle",
+    "not-assessable": "help",
 }
 
 
@@ -102,6 +102,7 @@ def index() -> str:
         officer=officer,
         may_begin=may(account, ADMIN),
         dates=dates,
+        packs=packs,
     )
 
 
@@ -442,6 +443,31 @@ def climb(application_id: uuid.UUID) -> BaseResponse:
     workflow.climb(current_account(), application_id, request.form.get("to", ""), request.form.get("remark", ""))
     flash(_("已办理。"))
     return redirect(url_for("programmes.show", application_id=application_id))
+
+
+@bp.post("/notices")
+@require(*OFFICER)
+def publish() -> BaseResponse:
+    """Put a notice of one's own in force: ``pack.yaml`` and its forms, as files or as one zip."""
+    row = notices.publish(
+        current_account(),
+        notices.texts_of([(one.filename or "", one.read()) for one in request.files.getlist("files")]),
+    )
+    flash(_("已发布“%(title)s”（%(version)s），下级现在可以申报。", title=row.document["title"], version=row.version))
+    return redirect(url_for("programmes.index"))
+
+
+@bp.get("/notices/<slug>.zip")
+@require(*OFFICER)
+def copy(slug: str) -> Response:
+    """A notice as files, to be changed and published under a name of one's own."""
+    pack = notices.pack_named(current_account().organisation_id, slug)
+    return send_file(
+        BytesIO(notices.as_files(pack)),
+        as_attachment=True,
+        download_name=f"{slug}-{pack.version}.zip",
+        mimetype="application/zip",
+    )
 
 
 @bp.post("/dates")

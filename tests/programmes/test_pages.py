@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+import zipfile
 from io import BytesIO
 
 import pytest
@@ -151,8 +152,8 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree) -
     }
     routes = addresses(found, file)
     assert (
-        len(listed) == len({(method, path) for method, path, _data in routes}) + 3 - 1
-    )  # index, begin, dates; part has GET and POST
+        len(listed) == len({(method, path) for method, path, _data in routes}) + 5 - 1
+    )  # index, begin, dates, two of notices; part has GET and POST
     other_county = make.organisation("county", "丁县", tree["city"])
     strangers = [
         make.person(tree["city-school"]), make.person(tree["city-school"], "teacher"), make.person(tree["county"]), make.person(tree["province"]),
@@ -207,3 +208,42 @@ def test_an_office_reads_what_came_to_it_and_changes_nothing(app: Flask, tree: T
     ).all()
     assert "access:application" in seen
     assert client.get(f"/programmes/{uuid.uuid4()}").status_code == 404
+
+
+def test_an_office_copies_changes_and_publishes_a_notice(app: Flask, tree: Tree) -> None:
+    office = door(app, make.person(tree["county"]))
+    copy = office.get("/programmes/notices/hunan-baixiao.zip")
+    assert copy.status_code == 200
+    csrf = token(office, "/programmes/")
+    same = office.post("/programmes/notices", data={"csrf_token": csrf, "files": (BytesIO(copy.data), "copy.zip")})
+    assert same.status_code == 422 and "随附的通知" in same.text
+    stream = BytesIO()
+    with zipfile.ZipFile(BytesIO(copy.data)) as source, zipfile.ZipFile(stream, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"notice: hunan-baixiao", b"notice: bing-county"))
+    done = office.post(
+        "/programmes/notices",
+        data={"csrf_token": csrf, "files": (BytesIO(stream.getvalue()), "own.zip")},
+        follow_redirects=True,
+    )
+    assert "已发布" in done.text
+    again = office.get("/programmes/notices/bing-county.zip")
+    assert sorted(zipfile.ZipFile(BytesIO(again.data)).namelist()) == [
+        "forms/application.yaml",
+        "forms/summary.yaml",
+        "pack.yaml",
+    ]
+    wrong = office.post(
+        "/programmes/notices", data={"csrf_token": csrf, "files": (BytesIO(b"notice: x\n"), "pack.yaml")}
+    )
+    assert wrong.status_code == 422 and "pack.yaml:1" in wrong.text
+    for data in (b"\xff\xfe", b"PK broken"):
+        assert (
+            office.post(
+                "/programmes/notices", data={"csrf_token": csrf, "files": (BytesIO(data), "pack.yaml")}
+            ).status_code
+            == 422
+        )
+    school = door(app, make.person(tree["school"]))
+    assert school.get("/programmes/notices/hunan-baixiao.zip").status_code == 403
+    assert school.post("/programmes/notices", data={"csrf_token": token(school, "/me")}).status_code == 403

@@ -1,0 +1,170 @@
+"""Self-check from live data: each result worked out by hand beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from lms.core import clock
+from lms.core.db import db, write
+from lms.core.models import Account, Organisation
+from lms.programmes import selfcheck, service, workflow
+from lms.programmes.measures import Outcome
+from lms.programmes.models import Application
+from lms.roster import service as roster
+from lms.roster.models import Period, School, SchoolClass, Term, TimetableSlot
+from lms.roster.school import apply_national_days
+from lms.usage import service as usage
+from tests import factories
+from tests.programmes import places as make
+from tests.usage.makers import closed_lesson
+
+BEGIN = datetime(2026, 9, 3, 2, tzinfo=UTC)
+
+
+def timetable(school: School, teacher: object, classes: list[SchoolClass], subject: str = "人工智能") -> None:
+    term = db.session.scalars(select(Term).where(Term.school_id == school.id)).one()
+    periods = db.session.scalars(select(Period).where(Period.school_id == school.id).order_by(Period.ordinal)).all()
+    with write():
+        for number, cohort in enumerate(classes):
+            db.session.add(
+                TimetableSlot(
+                    school_id=school.id,
+                    term_id=term.id,
+                    class_id=cohort.id,
+                    teacher_id=teacher.id,  # type: ignore[attr-defined]  # a Person
+                    period_id=periods[number].id,
+                    weekday=1,
+                    subject=subject,
+                )
+            )
+
+
+class Campus:
+    """A primary school: grades 5 and 6 with two classes each, one AI lesson a week on Tuesdays, a lab without terminals."""
+
+    def __init__(self, fixed: clock.FixedClock, grades: tuple[int, ...] = (5, 5, 6, 6)) -> None:
+        fixed.at = BEGIN
+        self.school = factories.make_school()
+        apply_national_days(self.school.id, date(2026, 9, 1), date(2027, 1, 22))
+        self.classes = [
+            factories.make_class(self.school, "primary", grade, 1 + grades[:place].count(grade))
+            for place, grade in enumerate(grades)
+        ]
+        self.teacher = factories.make_teacher(self.school, *self.classes, name="王老师")
+        self.pupils = {cohort.id: factories.make_pupils(self.school, cohort, 2) for cohort in self.classes}
+        self.admin = db.session.get_one(Account, factories.make_admin(self.school).account_id)
+        timetable(self.school, self.teacher, self.classes)
+
+    def begin(self, slug: str = "ncet-pilot") -> Application:
+        return service.begin(self.admin, slug, "school", "2026")
+
+
+def outcome(found: Application, name: str) -> Outcome:
+    return next(one.outcome for one in selfcheck.check(found) if one.criterion["id"] == name)
+
+
+def test_before_the_first_lesson_the_timetable_speaks_and_says_so(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    found = Campus(fixed_clock).begin()
+    line = outcome(found, "GS-18")  # a slot every week in 2 grades × 2 classes: twice what is asked
+    assert line.state == "met"
+    assert line.source.endswith("（计划）") and line.figure.startswith("计划：") and "已上：" in line.figure
+
+
+def test_a_single_class_a_grade_can_never_do(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    found = Campus(fixed_clock, (3, 4, 5, 6)).begin()
+    assert outcome(found, "GS-18").state == "not-met"  # 每年级至少2个班
+
+
+def test_lessons_decide_once_they_are_there(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    campus = Campus(fixed_clock)
+    account = db.session.get_one(Account, campus.teacher.account_id)
+    for week in range(12):  # 8 September – 24 November, every Tuesday but the holiday: 11 lessons, 5 or 6 asked
+        day = date(2026, 9, 8) + timedelta(weeks=week)
+        if day == date(2026, 10, 6):
+            continue
+        fixed_clock.at = datetime(day.year, day.month, day.day, 3, tzinfo=UTC)
+        for cohort in campus.classes:
+            usage.record_lesson(closed_lesson(cohort, campus.teacher, campus.pupils[cohort.id], day), account)
+    fixed_clock.at = datetime(2026, 11, 24, 4, tzinfo=UTC)
+    found = campus.begin()
+    line = outcome(found, "GS-18")
+    judged = usage.judge(campus.school.id, "fortnightly", date(2026, 11, 24))
+    assert (line.state, judged.verdict) == ("met", "met")
+    assert line.source.startswith("开课记录") and "（计划）" not in line.source
+
+
+def test_nothing_taught_by_november_is_not_met_though_planned(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    campus = Campus(fixed_clock)
+    fixed_clock.at = datetime(2026, 11, 24, 4, tzinfo=UTC)
+    line = outcome(campus.begin(), "GS-18")
+    assert line.state == "not-met" and "计划：" in line.figure
+
+
+def test_the_laboratory_by_its_inventory(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    campus = Campus(fixed_clock)
+    found = campus.begin("hunan-baixiao")
+    assert outcome(found, "HN-19") == Outcome("not-met", "没有登记实验教室", "教室与设备台账")
+    room, _seats = factories.make_room(campus.school, seats=2)
+    assert "教学一体机1台" in outcome(found, "HN-19").figure
+    for category, quantity in (("all_in_one", 1), ("teacher_terminal", 1), ("student_terminal", 2), ("furniture", 1)):
+        roster.set_item(campus.admin, room, category, "设备", quantity, software="智课")
+    line = outcome(found, "HN-19")  # the largest class has 2 pupils
+    assert line.state == "met" and "学生学习终端(含配套软件)每人1台 现有 2" in line.figure
+
+
+def test_the_plan_comes_from_the_timetable(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    campus = Campus(fixed_clock)
+    found = campus.begin()
+    rows = selfcheck.filled("school-statement.lessons", {"fill": "timetable"}, found)
+    assert rows == [
+        {"stage": "小学", "class": name, "pupils": "2", "hours": "每周 1 课时", "name": "王老师"}
+        for name in ("五年级1班", "五年级2班", "六年级1班", "六年级2班")
+    ]
+    assert service.save_part(campus.admin, found.id, "school-statement.lessons", rows, 0).words.count > 0
+
+
+def test_two_teachers_of_the_subject(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    campus = Campus(fixed_clock)
+    found = campus.begin("henan-experiment")
+    assert outcome(found, "HA-16") == Outcome("warn", "1 人，要求 2 人", "任课安排")
+    timetable(campus.school, factories.make_teacher(campus.school, name="李老师"), campus.classes[:1])
+    assert outcome(found, "HA-16").state == "met"
+
+
+@pytest.fixture
+def county(app: Flask, fixed_clock: clock.FixedClock) -> Organisation:
+    return make.tree()["county"]
+
+
+def test_an_area_counts_its_schools(county: Organisation) -> None:
+    officer = make.person(county)
+    area = service.begin(officer, "ncet-pilot", "area", "2026")
+    assert outcome(area, "GS-11").figure == "0 所，要求不少于 5 所"
+    rows = []
+    for name, stages, code in (
+        ("一小", ("primary",), ""),
+        ("二小", ("primary",), ""),
+        ("九年校", ("primary", "junior"), ""),
+        ("三中", ("junior",), ""),
+        ("一小东区", ("primary",), "same"),
+        ("一小西区", ("primary",), "same"),
+    ):
+        admin = make.person(make.school(name, county, stages, code))
+        found = service.begin(admin, "ncet-pilot", "school", "2026")
+        make.fill_in(admin, found)
+        rows.append((admin, found))
+    assert outcome(area, "GS-11").state == "not-met"  # drafts are not seen
+    for admin, found in rows:
+        workflow.submit(admin, found.id)
+    line = outcome(area, "GS-11")  # two campuses under one code count once
+    assert (line.state, line.figure) == ("met", "5 所，要求不少于 5 所；另有 1 所没有自己的学校标识码，不计")
+    assert outcome(area, "GS-12").figure == "小学 4 所、初中 2 所，每个学段要求 2 所"
+    team = [{"stage": "小学", "role": "牵头人", "name": "甲", "unit": "教研室", "title": "小学高级教师", "mobile": "1"}]
+    service.save_part(officer, area.id, "area-statement.teams", team, 0)
+    assert outcome(area, "GS-14").state == "not-met"
+    assert outcome(area, "GS-13").figure == "还没有教研团队：初中"
+    assert "小学：一小" in outcome(area, "GS-15").figure
