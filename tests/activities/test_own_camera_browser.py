@@ -251,3 +251,14 @@ def test_without_the_broker_the_experiment_goes_on_alone(chromium: Browser, serv
     page.get_by_label("第 1 次预测").fill("0")
     expect(page.get_by_role("button", name="取结果").first).to_be_enabled(timeout=WAIT_MS)
     page.context.close()
+
+
+def test_a_camera_that_is_left_while_it_begins_stays_off(page: Page) -> None:
+    """The models take seconds: a pupil who has gone on meanwhile is not looked at."""
+    found = page.evaluate(
+        """async () => { const { Eye } = await import("/static/js/lesson/eye.js");
+          const eye = new Eye(window.zhike.page.terminal, { look: ["motion"], canvas: document.createElement("canvas"), title: "x" });
+          const begun = eye.start(); eye.stop(); await begun;
+          return [eye.on, eye.stream?.active ?? false]; }"""
+    )
+    assert found == [False, False]

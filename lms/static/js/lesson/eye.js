@@ -57,6 +57,7 @@ export class Eye extends EventTarget {
       this.release();
       throw new EyeError("model", { cause: error });
     }
+    if (this.left) return this.release(); // the pupil has gone on meanwhile
     this.on = true;
     this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop("lost"));
     this.terminal.addEventListener("lamp", this.announce);
@@ -69,6 +70,7 @@ export class Eye extends EventTarget {
 
   /** Switch the camera off; what it said is taken off the broker. */
   stop(why = "") {
+    this.left = true;
     if (!this.on) return;
     this.on = false;
     this.why = why;
