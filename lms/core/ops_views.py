@@ -17,6 +17,7 @@ from lms.core.auth import may, require
 from lms.core.blueprint import bp
 from lms.core.certificates import Certificates
 from lms.core.db import db
+from lms.core.downloads import download
 from lms.core.errors import NotAllowed, NotFound
 from lms.core.jobs import backlog
 from lms.core.metrics import exposition
@@ -65,8 +66,7 @@ def _certificates() -> Certificates:
 @bp.get("/ca.crt")
 def ca_certificate() -> Response:
     """The school's CA certificate, to be installed once on each terminal; public."""
-    headers = {"Content-Disposition": 'attachment; filename="zhike-ca.crt"'}
-    return Response(_certificates().ca.read_bytes(), mimetype="application/x-x509-ca-cert", headers=headers)
+    return download(_certificates().ca.read_bytes(), "zhike-ca.crt")
 
 
 @bp.get("/trust")

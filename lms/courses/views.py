@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, require
 from lms.core.db import db
+from lms.core.downloads import download
 from lms.core.errors import Invalid, NotFound, ZhikeError
 from lms.core.menu import Entry, offer
 from lms.core.stages import STAGE_NAMES, grade_of
@@ -200,6 +201,4 @@ def catalogue_sample() -> Response:
         sheet_.append(line)
     out = io.BytesIO()
     book.save(out)
-    response = Response(out.getvalue(), mimetype="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-    response.headers["Content-Disposition"] = "attachment; filename*=UTF-8''%E7%9B%AE%E5%BD%95%E7%A4%BA%E4%BE%8B.xlsx"
-    return response
+    return download(out.getvalue(), "目录示例.xlsx")

@@ -8,6 +8,7 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from lms.core.auth import current_account, current_school_id, may, require
+from lms.core.downloads import download
 from lms.core.errors import Invalid
 from lms.core.stages import STAGE_NAMES
 from lms.roster import classes as verbs
@@ -171,10 +172,4 @@ def export() -> Response:
     """The roster as Excel; the export is journalled."""
     from lms.roster.intake.books import roster_book
 
-    return as_excel(roster_book(current_account(), current_school_id()), "roster.xlsx")
-
-
-def as_excel(data: bytes, name: str) -> Response:
-    """An Excel download."""
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return Response(data, mimetype=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
+    return download(roster_book(current_account(), current_school_id()), "roster.xlsx")

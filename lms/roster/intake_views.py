@@ -7,10 +7,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from lms.core.auth import current_account, current_school_id, require
+from lms.core.downloads import download
 from lms.core.errors import Invalid
 from lms.roster.access import school_of, today_of
 from lms.roster.blueprint import Page, answered, bp
-from lms.roster.class_views import as_excel
 from lms.roster.intake import service as verbs
 from lms.roster.intake.pupils import Options
 from lms.roster.intake.words import CHANGES, STATUS, reason_of, remedy_of
@@ -111,7 +111,7 @@ def intake_problems(token: str) -> Response:
     from lms.roster.intake.books import annotated
 
     pending, verdicts = verbs.pending_of(current_account(), current_school_id(), token)
-    return as_excel(annotated(pending, verdicts), "problems.xlsx")
+    return download(annotated(pending, verdicts), "problems.xlsx")
 
 
 @bp.get("/templates/<kind>.xlsx")
@@ -120,4 +120,4 @@ def intake_template(kind: str) -> Response:
     """An empty list with the right headers."""
     from lms.roster.intake.books import template
 
-    return as_excel(template(kind if kind in verbs.KINDS else "pupils"), f"{kind}.xlsx")
+    return download(template(kind if kind in verbs.KINDS else "pupils"), f"{kind}.xlsx")

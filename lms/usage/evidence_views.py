@@ -29,6 +29,7 @@ from lms.core.auth import (
     waste_time,
 )
 from lms.core.db import db, write
+from lms.core.downloads import download
 from lms.core.errors import Invalid, Refused
 from lms.core.models import Account
 from lms.core.qr import drawn
@@ -155,8 +156,7 @@ def ask() -> Response:
     """The small file that the region or a peer school countersigns."""
     school = roster.school_of(current_school_id())
     answer = jsonify(anchors.request_of(school.id, school.organisation.name))
-    answer.headers["Content-Disposition"] = f'attachment; filename="anchor-{school.organisation.code or school.id.hex[:8]}.json"'
-    return answer
+    return download(answer.data, f"anchor-{school.organisation.code or school.id.hex[:8]}.json")
 
 
 @bp.post("/answers")
@@ -187,7 +187,7 @@ def pack() -> Response:
     with write():
         audit(current_account(), "evidence-pack", "school", school.id, school_id=school.id, links=made["head"]["seq"])
     name = f"zhike-evidence-{school.organisation.code or school.id.hex[:8]}-{clock.local_date(clock.now(), school.zone).isoformat()}.zip"
-    return Response(data, mimetype="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return download(data, name)
 
 
 @bp.get("/spot-check")

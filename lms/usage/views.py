@@ -15,7 +15,6 @@ from flask import (
     jsonify,
     render_template,
     request,
-    send_file,
 )
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
@@ -25,6 +24,7 @@ from sqlalchemy import select
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
+from lms.core.downloads import download
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
 from lms.courses import service as courses
@@ -244,11 +244,7 @@ def export() -> Response:
     book = workbook_of(school.organisation.name, results, own, _unit_titles(results[0].facts.course), say, simulated=simulated)
     stream = BytesIO()
     book.save(stream)
-    stream.seek(0)
-    name = _("开课合规") + f"-{asked.as_of.isoformat()}.xlsx"
-    return send_file(
-        stream, as_attachment=True, download_name=name, mimetype="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    )
+    return download(stream.getvalue(), f"{_('开课合规')}-{asked.as_of.isoformat()}.xlsx")
 
 
 @bp.get("/api/usage/compliance")

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from lms.core.audit import audit
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db, write
+from lms.core.downloads import download
 from lms.core.errors import Invalid, NotFound
 from lms.roster import service as roster
 from lms.roster.models import Room
@@ -22,12 +23,6 @@ from lms.usage.papers.sheets import TITLES, Sheet, month_of, months, sheet, shee
 bp = Blueprint("papers", __name__, template_folder="templates", url_prefix="/usage/papers")
 STAFF = ("teacher", "school_admin")
 ADMIN = ("school_admin",)
-FORMS = {
-    "pdf": "application/pdf",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "csv": "text/csv; charset=utf-8",
-    "json": "application/json",
-}
 
 
 @bp.get("/")
@@ -56,13 +51,13 @@ def show(kind: str, month: str) -> str:
 
 @bp.get("/<kind>/<month>.<form>")
 @require(*STAFF)
-def download(kind: str, month: str, form: str) -> Response:
+def file(kind: str, month: str, form: str) -> Response:
     """The sheet as PDF, Excel, CSV or JSON."""
-    if form not in FORMS:
+    makers: dict[str, Any] = {"pdf": files.as_pdf, "csv": files.as_csv, "json": files.as_json, "xlsx": _xlsx}
+    if form not in makers:
         raise NotFound("form", _l("没有这种格式。"), remedy=_l("可用：PDF、Excel、CSV、JSON。"))
     found = _sheet(kind, month)
-    makers: dict[str, Any] = {"pdf": files.as_pdf, "csv": files.as_csv, "json": files.as_json, "xlsx": _xlsx}
-    return _file(makers[form](found), FORMS[form], f"{TITLES[found.kind]}-{month}.{form}")
+    return download(makers[form](found), f"{TITLES[found.kind]}-{month}.{form}")
 
 
 @bp.post("/dossier.zip")
@@ -75,7 +70,7 @@ def dossier() -> Response:
     name, data = dossier_of(school, roster.today_of(school), simulated=_simulated())
     with write():
         audit(current_account(), "dossier", "school", school.id, school_id=school.id)
-    return _file(data, "application/zip", name)
+    return download(data, name)
 
 
 def _sheet(kind: str, month: str) -> Sheet:
@@ -98,9 +93,3 @@ def _simulated() -> bool:
 
 def _xlsx(found: Sheet) -> bytes:
     return files.as_xlsx(found, simulated=_simulated())
-
-
-def _file(data: bytes, kind: str, name: str) -> Response:
-    from urllib.parse import quote
-
-    return Response(data, mimetype=kind, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"})

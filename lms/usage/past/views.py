@@ -12,6 +12,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.auth import current_account, current_school_id, require
+from lms.core.downloads import download
 from lms.core.errors import Invalid
 from lms.courses import service as courses
 from lms.roster import service as roster
@@ -24,7 +25,6 @@ from lms.usage.past.planned import COLUMNS, DIVISIONS, Judged, Row
 
 bp = Blueprint("past", __name__, template_folder="templates", url_prefix="/usage/past")
 STAFF = ("teacher", "school_admin")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PREVIEW_S = 3600
 BY_HAND = "手工补录"
 
@@ -86,7 +86,7 @@ def template() -> Response:
     """The empty Excel list."""
     from lms.usage.past.book import template as book
 
-    return Response(book(), content_type=XLSX, headers={"Content-Disposition": "attachment; filename=bulu.xlsx"})
+    return download(book(), "补录.xlsx")
 
 
 def _kept() -> URLSafeTimedSerializer:

@@ -14,6 +14,7 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, require
+from lms.core.downloads import TYPES, download
 from lms.core.errors import Invalid, NotFound
 from lms.core.menu import Entry, offer
 from lms.core.models import Account
@@ -35,8 +36,6 @@ bp.context_processor(tabs)
 STAFF = ("teacher", "school_admin")
 ADMIN = ("school_admin",)
 OFFICER = ("officer",)
-ICAL = "text/calendar; charset=utf-8"
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PREVIEW_S = 3600
 
 
@@ -197,13 +196,12 @@ def _feed_token(school_id: uuid.UUID) -> str:
 
 @bp.get("/term.ics")
 @require(*STAFF)
-def download() -> Response:
+def ics() -> Response:
     """The term as an iCalendar file."""
     school = school_of(current_school_id())
     term = _term(school)
     data = calendar_file(school, term, _sheet(school, term), clock.now())
-    name = f"xiaoli-{term.school_year}-{term.ordinal}.ics"
-    return Response(data, content_type=ICAL, headers={"Content-Disposition": f"attachment; filename={name}"})
+    return download(data, f"校历-{term.school_year}-{term.ordinal}.ics")
 
 
 @bp.get("/feed/<token>.ics")
@@ -215,7 +213,7 @@ def feed(token: str) -> Response:
         raise NotFound("calendar-feed", _l("订阅地址不对。"), remedy=_l("请在校历页重新复制。")) from error
     school = school_of(school_id)
     term = _term(school)
-    return Response(calendar_file(school, term, _sheet(school, term), clock.now()), content_type=ICAL)
+    return Response(calendar_file(school, term, _sheet(school, term), clock.now()), content_type=TYPES["ics"])
 
 
 @bp.get("/template.xlsx")
@@ -224,7 +222,7 @@ def template() -> Response:
     """The empty Excel list."""
     from lms.usage.schoolyear.book import template as book
 
-    return Response(book(), content_type=XLSX, headers={"Content-Disposition": "attachment; filename=xiaoli.xlsx"})
+    return download(book(), "校历.xlsx")
 
 
 def _preview_key() -> URLSafeTimedSerializer:
