@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ import click
 
 from labkit import commands, homie, samples
 from labkit.commands.console import Console, Speaking, Voice, as_path, broker_options, pass_voice
+from labkit.commands.room_answers import RoomAnswers
 from labkit.errors import BadDocument, Fault, LabkitError, Malformed
 from labkit.gateway import Gateway, face
 from labkit.lab import load_lab
@@ -164,7 +166,7 @@ def drive(voice: Voice, address: BrokerAddress, device: str, linear: float, angu
             console.set(device, face.LINEAR, f"{linear:g}")
             console.set(device, face.ANGULAR, f"{angular:g}")
             pause.wait(min(REPEAT_DRIVE_S, max(0.0, end - time.monotonic())))
-        confirmed = _stop_one(console, device)
+        confirmed = _stop_all(console, [device])[device]
     _tell_stopped(voice, device, confirmed)
 
 
@@ -183,7 +185,7 @@ def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: s
             return
         for device in devices:
             console.broker.subscribe(homie.value_topic(device, face.STOP_CONFIRMED))
-        results = {device: _stop_one(console, device) for device in devices}
+        results = _stop_all(console, devices)
     for device, confirmed in results.items():
         _tell_stopped(voice, device, confirmed, leave=False)
     sys.exit(0 if all(results.values()) else 1)
@@ -200,23 +202,35 @@ def identify(voice: Voice, address: BrokerAddress, device: str) -> None:
     voice.say(f"{device}：已发出", f"{device}: sent", device=device, sent=True)
 
 
-def _stop_one(console: Console, device: str) -> bool:
-    """Stop and wait for the proof; what was confirmed before does not count."""
+def _stop_all(console: Console, devices: Sequence[str]) -> dict[str, bool]:
+    """Stop all, then wait for each one's own proof; what was confirmed before does not count."""
     console.hear(0.1)
-    console.set(device, face.STOP, "stop")
-    return (
-        console.wait_for(lambda m: device in m.topic and not m.retained and m.payload == b"true", CONFIRM_S) is not None
-    )
+    for device in devices:
+        console.set(device, face.STOP, "stop")
+    waited = {homie.value_topic(device, face.STOP_CONFIRMED): device for device in devices}
+    end = time.monotonic() + CONFIRM_S
+    while waited and (left := end - time.monotonic()) > 0:
+        message = console.wait_for(lambda m: m.topic in waited and not m.retained and m.payload == b"true", left)
+        if message is not None:
+            waited.pop(message.topic)
+    return {device: device not in waited.values() for device in devices}
 
 
 def _stop_room(voice: Voice, console: Console, room: str) -> None:
     stop_id = str(uuid.uuid4())
-    console.broker.subscribe(f"zhike/room/{room}/stopped")
-    console.hear(0.1)
+    for topic in (f"zhike/room/{room}/stopped", "zhike/gateway/+/devices", "homie/5/+/$state"):
+        console.broker.subscribe(topic)
+    answers = RoomAnswers(room, stop_id)
+    for known in console.hear(0.1):
+        answers.take(known)
     order = {"id": stop_id, "by": "labkit", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     console.broker.publish(f"zhike/room/{room}/stop", json.dumps(order).encode(), retain=False)
-    answer = console.wait_for(lambda m: stop_id.encode() in m.payload, CONFIRM_S)
-    if answer is None:
+    end = time.monotonic() + CONFIRM_S
+    while not answers.complete and (left := end - time.monotonic()) > 0:
+        message = console.wait_for(lambda _: True, left)
+        if message is not None:
+            answers.take(message)
+    if not answers.answered:
         voice.say(
             "没有网关回应：请用手拔掉电源",
             "no gateway answered: switch the robots off by hand",
@@ -224,12 +238,12 @@ def _stop_room(voice: Voice, console: Console, room: str) -> None:
             answered=False,
         )
         sys.exit(1)
-    report = homie.parse_json_object(answer.payload)
+    report = answers.report()
     if voice.as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
     else:
         _say_report(voice, report)
-    sys.exit(1 if report.get("unconfirmed") else 0)
+    sys.exit(1 if report["unconfirmed"] else 0)
 
 
 def _say_report(voice: Voice, report: dict[str, Any]) -> None:

@@ -6,7 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
+
+from labkit import cli
+from labkit.commands.console import Console
+from labkit.links import Message
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.gateway.rig import Rig
 
@@ -54,6 +62,30 @@ def test_what_is_not_confirmed_is_named_and_the_exit_code_tells(rig: Rig) -> Non
     assert labkit(rig, "stop", "mbot-1").returncode == 1
     nobody = labkit(rig, "stop", "--room", "lab9")
     assert (nobody.returncode, nobody.stdout) == (1, "没有网关回应：请用手拔掉电源\n")
+
+
+def test_a_room_with_two_gateways_is_stopped_when_both_have_answered(rig: Rig) -> None:
+    """The other one is dead, its robots stand in its list: they are named, whatever this one answers."""
+    row = {"device": "car-9", "room": "lab1", "kind": "robot", "sticker": "09"}
+    rig.console.publish("zhike/gateway/gw-2/devices", json.dumps([row]).encode(), retain=True)
+    stop = labkit(rig, "stop", "--room", "lab1")
+    assert (stop.returncode, stop.stdout) == (1, "mbot-1：已停\ncar-9（09 号）未确认：网关没有回应，请拿起来\n")
+    rig.console.publish("homie/5/car-9/$state", b"disconnected", retain=True)
+    assert labkit(rig, "stop", "--room", "lab1").returncode == 0
+
+
+def test_devices_are_stopped_at_once_and_each_needs_its_own_proof() -> None:
+    told: list[str] = []
+    news = [Message("homie/5/mbot-10/main/stop-confirmed", b"true", False)]
+
+    def wait_for(fits: Callable[[Message], bool], _seconds: float) -> Message | None:
+        assert told == ["mbot-1", "mbot-10"], "a silent one keeps no other waiting"
+        return next((news.pop() for one in list(news) if fits(one)), None)
+
+    console = SimpleNamespace(hear=lambda _: [], set=lambda device, *_: told.append(device), wait_for=wait_for)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "CONFIRM_S", 0.05)
+        assert cli._stop_all(cast(Console, console), ("mbot-1", "mbot-10")) == {"mbot-1": False, "mbot-10": True}
 
 
 def test_a_refused_connection_is_told_in_chinese(rig: Rig) -> None:
