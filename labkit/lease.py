@@ -256,8 +256,8 @@ def _instant(value: object) -> datetime:
         raise Malformed("until 应为 ISO 时间", "until should be an ISO time")
     try:
         at = datetime.fromisoformat(value)
-    except ValueError as error:
+        if at.tzinfo is None:
+            raise Malformed("until 缺少时区", "until lacks its zone")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Malformed("until 应为 ISO 时间", "until should be an ISO time") from error
-    if at.tzinfo is None:
-        raise Malformed("until 缺少时区", "until lacks its zone")
-    return at.astimezone(UTC)

@@ -114,6 +114,14 @@ def test_a_lease_is_read() -> None:
     assert lease.parse_lease("mbot-1", b"{}") is None
 
 
+@pytest.mark.parametrize("until", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-23T09:05:00"])
+def test_a_lease_to_a_day_that_is_none_is_refused(until: str) -> None:
+    """Anything else than Malformed would end the gateway, and again after each start, for a lease is retained."""
+    payload = {"holder": "t-1", "until": until, "max_linear": 0.2, "max_angular": 1}
+    with pytest.raises(Malformed):
+        lease.parse_lease("mbot-1", json.dumps(payload).encode())
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     for read in (lease.parse_wish, lambda data: lease.parse_lease("mbot-1", data)):

@@ -506,12 +506,16 @@ def test_the_key_is_kept_in_a_file_and_never_shown(app: Flask) -> None:
     assert not file.exists()
 
 
-def test_a_lost_key_file_is_said(app: Flask, fake: FakeVeyon) -> None:
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_lost_key_file_is_said(app: Flask, fake: FakeVeyon, unreadable: bool) -> None:
     scene = make_scene()
     connected(scene, fake)
     row = service.settings_of(scene.room.id)
     assert row is not None
-    (app.config["ZHIKE"].data_dir / "keys" / f"veyon-{row.id.hex}").unlink()
+    file = app.config["ZHIKE"].data_dir / "keys" / f"veyon-{row.id.hex}"
+    file.unlink()
+    if unreadable:
+        file.mkdir()
     with running(app, scene):
         assert set(done(service.order(scene.actor, scene.room, "lock", [])).values()) == {"no_key"}
 

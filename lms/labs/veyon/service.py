@@ -61,10 +61,10 @@ def _keep_secret(row: RoomVeyon, secret: str) -> None:
 
 
 def api_of(row: RoomVeyon) -> Api:
-    """How to reach the room's WebAPI, with its key; raises Refused where the key file is gone (a restored database without it)."""
+    """How to reach the room's WebAPI, with its key; raises Refused where the key file is gone (a restored database without it) or unreadable."""
     try:
         secret = _secret_file(row).read_text("utf-8")
-    except FileNotFoundError:
+    except (OSError, UnicodeDecodeError):
         raise Refused(
             "veyon-key", _l("Veyon 的密钥不在了。"), remedy=_l("请在教室的 Veyon 设置里重新填写密钥。")
         ) from None
