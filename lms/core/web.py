@@ -115,8 +115,8 @@ def _after(response: Response) -> Response:
     rule = request.url_rule.rule if request.url_rule else "-"  # the rule, not the address: no names, no ids
     if request.endpoint and request.endpoint.endswith("static"):
         headers["Cache-Control"] = _keeping()
-    else:
-        headers.setdefault("Cache-Control", "no-store")
+    elif headers.get("Cache-Control", "no-cache") == "no-cache":  # which Flask's send_file says by itself
+        headers["Cache-Control"] = "no-store"
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     REQUESTS.labels(rule, request.method, response.status_code).inc()
     SECONDS.labels(rule).observe(seconds)

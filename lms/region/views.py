@@ -17,7 +17,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    send_file,
     url_for,
 )
 from flask.blueprints import BlueprintSetupState
@@ -29,6 +28,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lms.core import clock
 from lms.core.auth import current_account, current_school_id, require
 from lms.core.db import db
+from lms.core.downloads import download
 from lms.core.errors import Invalid, NotFound, ZhikeError
 from lms.core.menu import Entry, offer
 from lms.core.models import Organisation
@@ -177,12 +177,7 @@ def hand_up_file() -> Response:
     own = current_school_id()
     data = uplink.as_file(current_account(), own) if _is_school(own) else forwarding.forward_file(current_account())
     name = db.session.get_one(Organisation, own).name
-    return send_file(
-        BytesIO(data),
-        as_attachment=True,
-        download_name=f"{_('上报')}-{name}-{_today().isoformat()}.zip",
-        mimetype="application/zip",
-    )
+    return download(data, f"{_('上报')}-{name}-{_today().isoformat()}.zip")
 
 
 @bp.post("/hand-up/receipts")
@@ -291,13 +286,7 @@ def export() -> Response:
 
     stream = BytesIO()
     workbook_of(here.name, rule, asked, found, _today(), simulated=uplink.origin_here() == "simulated").save(stream)
-    stream.seek(0)
-    return send_file(
-        stream,
-        as_attachment=True,
-        download_name=f"{_('各校开课')}-{_today().isoformat()}.xlsx",
-        mimetype="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    )
+    return download(stream.getvalue(), f"{_('各校开课')}-{_today().isoformat()}.xlsx")
 
 
 def _school(number: int) -> Subordinate:
@@ -386,7 +375,7 @@ def receipts(number: int) -> Response:
     documents = list(db.session.scalars(query.order_by(HandedBatch.last_seq, HandedBatch.received_at)))
     text = json.dumps([one for one in documents if one], ensure_ascii=False)
     name = f"{_('回执')}-{found.name}-{_today().isoformat()}.json"
-    return send_file(BytesIO(text.encode()), as_attachment=True, download_name=name, mimetype="application/json")
+    return download(text.encode(), name)
 
 
 @bp.get("/region/enrolment")

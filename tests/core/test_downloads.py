@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
-from flask import Flask
+from flask import Flask, Response, send_file
 
 from lms.core.downloads import TYPES, download
 from tests.factories import make_admin, make_school, sign_in
@@ -27,3 +29,11 @@ def test_a_roster_stays_in_no_cache(app: Flask) -> None:
     answer = client.get("/school/roster.xlsx")
     assert answer.status_code == 200
     assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == (TYPES["xlsx"], "no-store")
+
+
+def test_what_flask_sends_stays_in_no_cache(app: Flask) -> None:
+    def picture() -> Response:
+        return send_file(BytesIO(b"1"), "image/png")
+
+    app.add_url_rule("/picture", view_func=picture)
+    assert app.test_client().get("/picture").headers["Cache-Control"] == "no-store"
