@@ -54,9 +54,16 @@ def write_title(document: Document, text: str) -> None:
     _run(paragraph, text, SONG_TITLE, SIZE_2)
 
 
-def write_line(document: Document, text: str, face: str = FANGSONG, size: float = SIZE_3) -> None:
+def write_line(
+    document: Document, text: str, face: str = FANGSONG, size: float = SIZE_3, *, centred: bool = False
+) -> None:
     """A paragraph."""
-    _run(document.add_paragraph(), text, face, size)
+    from docx.enum.text import WD_ALIGN_PARAGRAPH
+
+    paragraph = document.add_paragraph()
+    if centred:
+        paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+    _run(paragraph, text, face, size)
 
 
 def write_table(

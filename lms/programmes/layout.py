@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 UNOFFICIAL = "非官方表样"
 SIMULATED = "示范数据 · 模拟，不作为申报材料"
-BlockKind = Literal["mark", "title", "cover", "heading", "sub", "text", "table", "note", "break", "foot"]
+BlockKind = Literal["mark", "title", "cover", "issuer", "heading", "sub", "text", "table", "note", "break", "foot"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Seque
     blocks.append(Block("title", form["title"]))
     blocks += _lines(form, "cover", filler)
     if form.get("footer"):
-        blocks.append(Block("note", form["footer"]))
+        blocks.append(Block("issuer", form["footer"]))
     blocks.append(Block("break"))
     printed = [part for part in form["parts"] if not part.get("inner")]
     if form.get("rows"):
@@ -129,8 +129,10 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
 
 
 def ticked(chosen: Sequence[str], all_of: Sequence[str]) -> str:
-    """Check boxes as the form prints them: □幼儿园 □小学 …"""
-    return " ".join(f"{'☑' if one in chosen else '□'}{one}" for one in all_of)
+    """Check boxes as the form prints them: □幼儿园 □小学 …; long ones a line each."""
+    return ("\n" if any(len(one) > 10 for one in all_of) else " ").join(
+        f"{'☑' if one in chosen else '□'}{one}" for one in all_of
+    )
 
 
 def _as_rows(
@@ -140,7 +142,7 @@ def _as_rows(
     for part in parts:
         value = filler.content.get(f"{form['form']}.{part['id']}")
         text = ticked(value or [], choices.get(part["choices"], ())) if part["type"] == "choices" else str(value or "")
-        rows.append((part["heading"], text))
+        rows.append(("\n".join(filter(None, (part["heading"], part.get("printed", "")))), text))
     return Table(form["title"], (), tuple(rows), (30, 126))
 
 

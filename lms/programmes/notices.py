@@ -30,11 +30,11 @@ LARGEST = 2_000_000  # bytes of a pack's texts together
 
 
 def above(organisation_id: uuid.UUID) -> list[Office]:
-    """Offices above an organisation, lowest first."""
+    """Offices above an organisation, lowest first; each is read once a session."""
     own = db.session.get_one(Organisation, organisation_id)
     ids = [uuid.UUID(one) for one in own.path.split("/") if one and one != own.id.hex]
-    rows = {row.id: row for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
-    return [Office(rows[one].id, rows[one].level, rows[one].name) for one in reversed(ids) if one in rows]
+    rows = [row for one in reversed(ids) if (row := db.session.get(Organisation, one)) is not None]
+    return [Office(row.id, row.level, row.name) for row in rows]
 
 
 def packs_for(organisation_id: uuid.UUID) -> list[Pack]:

@@ -85,13 +85,13 @@ def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, st
         if asked.get("table"):
             rows += [_row(part, one, content, len(rows) + 1, {**row}) for row in content.get(asked["table"]) or ()]
             continue
+        schools = _below(one, asked["below"]) if asked.get("below") else []
         head = f"试点区{number}　{asked['area']}" if asked.get("area") else ""
-        rows.append(_row(part, one, content, len(rows) + 1, {"head": head}))
-        if asked.get("below"):
-            for place, school in enumerate(_below(one, asked["below"]), 1):
-                rows.append(
-                    _row(part, school, content_of(school), len(rows) + 1, {"head": f"{asked.get('school', '')}{place}"})
-                )
+        stages = [stage for stage in STAGE_NAMES if any(stage in row.stages for row in (one, *schools))]
+        rows.append(_row(part, one, content, len(rows) + 1, {"head": head, "stages": stages}))
+        for place, school in enumerate(schools, 1):
+            given = {"head": f"{asked.get('school', '')}{place}", "stages": school.stages}
+            rows.append(_row(part, school, content_of(school), len(rows) + 1, given))
     return rows
 
 
@@ -144,7 +144,9 @@ def _row(
         elif source == "number":
             row[column["id"]] = str(number)
         elif source == "stages":
-            row[column["id"]] = "、".join(STAGE_NAMES[stage] for stage in one.stages if stage in STAGE_NAMES)
+            row[column["id"]] = "、".join(
+                STAGE_NAMES[stage] for stage in given.get("stages", one.stages) if stage in STAGE_NAMES
+            )
         elif source in names:
             row[column["id"]] = names[source]
         else:
@@ -172,6 +174,8 @@ def as_docx(made: Paper) -> bytes:
             word.write_table(document, block.table.columns, block.table.rows, word.fitted(document, block.table.widths))
         elif block.kind == "title":
             word.write_title(document, block.text)
+        elif block.kind == "issuer":
+            word.write_line(document, block.text, centred=True)
         elif block.kind == "break":
             word.new_page(document)
         elif block.kind in ("heading", "mark", "sub"):

@@ -52,13 +52,6 @@ STATUS_COLOURS = {
     "warned": "orange",
     "ended": "secondary",
 }
-STATE_ICONS = {
-    "met": "circle-check",
-    "not-met": "circle-x",
-    "warn": "alert-triangle",
-    "declare": "pencil",
-    "not-assessable": "help",
-}
 
 
 @bp.record_once
@@ -172,7 +165,6 @@ def show(application_id: uuid.UUID) -> str:
         parts=parts,
         checks=selfcheck.check(found),
         summary=selfcheck.summary,
-        icons=STATE_ICONS,
         lacks=service.lacks_of(found) if own and pack.status_is(found.status) in EDITABLE else [],
         slots=[
             {**one, "rows": [row for row in service.files_of(found) if row.slot == one["id"]]}

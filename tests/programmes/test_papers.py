@@ -71,7 +71,7 @@ def test_the_four_tables_of_the_pilot_form(tree: Tree) -> None:
     made = province_with_an_area(tree)
     tables, text = word_of(made, "information")
     assert [table[0] for table in tables] == [GS_26, GS_27, GS_28, GS_29]
-    assert tables[2][1][:3] == ["试点区1　试点区申报单位", "丙县", ""]
+    assert tables[2][1][:3] == ["试点区1　试点区申报单位", "丙县", "小学"]
     assert tables[2][2][:3] == ["试点校1", "丙县一小", "小学"]
     assert tables[2][2][5] == "13800000000"
     assert tables[3][1][0] == "丙县" and tables[3][1][1:3] == ["小学", "牵头人"]
@@ -137,7 +137,14 @@ def test_the_hunan_form_is_one_table_with_its_rows(tree: Tree) -> None:
     make.fill_in(admin, found)
     service.save_part(admin, found.id, "application.stage", ["小学"], 1)
     tables, text = word_of(found, "application")
-    assert [row[0] for row in tables[0]] == ["实验主题", "学段", "重点领域", "现有条件和优势", "实施方案"]
+    heads = [
+        "实验主题",
+        "学段",
+        "重点领域\n每学期每学科不少于10课时，选择1-2优势学科和优势领域",
+        "现有条件和优势\n1000字以内",
+        "实施方案\n3000字以内",
+    ]
+    assert [row[0] for row in tables[0]] == heads
     assert tables[0][1][1] == "□幼儿园 ☑小学 □初中 □九年一贯制 □高中 □完全中学"
     for words in (
         "申报单位名称（公章）：",

@@ -1,0 +1,102 @@
+"""In a real browser: the live 字数 is what the server counts, what is written saves itself, a conflict is shown for the person to decide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from lms.core import clock
+from lms.core.db import db
+from lms.core.models import Account
+from lms.programmes import service
+from lms.programmes.words import words
+from tests.factories import PASSWORD
+from tests.programmes import places as make
+
+TEXTS = (
+    "人工智能AI课程，2022年 3.5% Wi-Fi6",
+    "“百校千课”——好ＡＢ𠮷……",
+    "a,b c\n\n１２3　四 é e\u0301 ①㎡「」【】～·",
+    "https://a.cn/?q=1，见附件",
+    "　\t",
+    "한글かなカナㄅ",
+)
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def enter(page: Page, address: str, account: Account) -> None:
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=username]", account.username)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url(lambda url: "sign-in" not in url)
+
+
+def test_count_autosave_and_conflict(app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock) -> None:
+    tree = make.tree()
+    admin, other = make.person(tree["school"]), make.person(tree["school"], name="乙老师")
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    key = "application.conditions"
+    enter(page, address, admin)
+    page.goto(f"{address}/programmes/{found.id}/parts/{key}")
+    for text in TEXTS:
+        page.fill("#value", text)
+        assert int(page.inner_text("#count b")) == words(text), text
+    page.fill("#value", "字" * 1001)
+    expect(page.locator("#count")).to_have_class("count-over")
+    page.fill("#value", "我写的")
+    expect(page.locator("#saved")).to_have_text("已自动保存", timeout=60_000)
+    db.session.rollback()
+    row = service.parts_of(found)[key]
+    assert row.value["value"] == "我写的"
+    service.save_part(other, found.id, key, "别人写的", row.edition)
+    page.fill("#value", "我又写了")
+    expect(page.locator("#clash")).to_contain_text("别人写的", timeout=60_000)
+    page.click("[data-keep-mine]")
+    expect(page.locator("#saved")).to_have_text("已自动保存", timeout=60_000)
+    db.session.rollback()
+    assert [edit.value["value"] for edit, _name in service.history_of(admin, found.id, key)][:3] == [
+        "我又写了",
+        "别人写的",
+        "我写的",
+    ]
+
+
+def test_rows_are_added_and_saved(app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock) -> None:
+    tree = make.tree()
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "smart-training", "school", "2026")
+    enter(page, address, admin)
+    page.goto(f"{address}/programmes/{found.id}/parts/school.operators")
+    page.fill("[name='value.0.name']", "张三")
+    page.click("[data-add-row]")
+    page.fill("[name='value.1.name']", "李四")
+    page.click("button.btn-primary >> text=保存")
+    page.wait_for_load_state()
+    db.session.rollback()
+    assert [one["name"] for one in service.content_of(found)["school.operators"]] == ["张三", "李四"]
