@@ -20,7 +20,7 @@ DEMO ?=
 PARALLEL ?= -n 2 --dist loadfile
 ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_roles core/test_schema core/test_sign_in core/test_web \
   courses/test_service roster/test_service roster/test_intake roster/test_pages usage/test_service usage/test_views roster/test_moves region/test_hand_up region/test_pages,tests/$(name).py) \
-  tests/usage/tampering tests/labs tests/activities tests/teaching
+  tests/usage/tampering tests/labs tests/activities tests/teaching tests/programmes
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))

@@ -76,9 +76,6 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
         )
         if known is not None:
             return known
-        stages = session.scalars(
-            select(SchoolStage.stage).where(SchoolStage.school_id == own.id, SchoolStage.participates.is_(True))
-        ).all()
         made = Application(
             id=new_id(),
             school_id=own.id,
@@ -86,7 +83,7 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
             slug=slug,
             kind=kind,
             batch=batch,
-            stages=sorted(stages, key=_stage_order),
+            stages=stages_of(own.id),
             status=pack.status("draft"),
             created_by=actor.id,
         )
@@ -104,8 +101,12 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
     return made
 
 
-def _stage_order(stage: str) -> int:
-    return ("kindergarten", "primary", "junior", "senior").index(stage)
+def stages_of(school_id: uuid.UUID) -> list[str]:
+    """Stages in which the school takes part, lowest first; none for an office."""
+    found = db.session.scalars(
+        select(SchoolStage.stage).where(SchoolStage.school_id == school_id, SchoolStage.participates.is_(True))
+    )
+    return sorted(found, key=("kindergarten", "primary", "junior", "senior").index)
 
 
 def parts_of(application: Application) -> dict[str, ApplicationPart]:
@@ -277,6 +278,8 @@ def lacks_of(found: Application) -> list[Lack]:
     choices = pack.document.get("choices", {})
     lacks: list[Lack] = []
     seen: set[str] = set()
+    if pack.kind(found.kind).get("stages") and not stages_of(found.school_id):
+        lacks.append(Lack("stages", "还没有登记参与的学段：请管理员在“学校”里设置"))
     for key in pack.keys_of(found.kind):
         part = pack.part(key)
         lacks += lacks_of_part(part, key, content.get(key))

@@ -22,7 +22,7 @@ from lms.programmes.notices import due_of, pack_of, stations_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import stop
 from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
-from lms.programmes.service import application, lacks_of, manages, steps_of
+from lms.programmes.service import application, lacks_of, manages, stages_of, steps_of
 from lms.roster.models import School
 
 ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder")
@@ -58,6 +58,8 @@ def submit(actor: Account, application_id: uuid.UUID) -> Application:
                 remedy=_l("请补齐 %(count)s 处后再提交。", count=len(hard)),
                 lacks=hard,
             )
+        if pack.kind(found.kind).get("stages"):
+            found.stages = stages_of(found.school_id)  # quotas are counted by them
         found.submitted_at = now
         found.receipt = (
             hashlib.sha256(f"{found.id}/{found.edition}/{now.isoformat()}".encode()).hexdigest()[:12].upper()

@@ -10,13 +10,14 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, AuditEntry, Organisation
 from lms.notices.models import Notice
 from lms.programmes import notices, service, workflow
 from lms.programmes.models import Application
 from lms.programmes.pack import SHIPPED
+from lms.roster.models import SchoolStage
 from tests.programmes import places as make
 
 COUNTY = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "notice-county"
@@ -283,3 +284,22 @@ def test_a_teacher_writes_what_is_given_to_him(tree: Tree) -> None:
     assert service.save_part(teacher, found.id, "application.focus", "信息科技", 0).edition == 1
     with pytest.raises(NotAllowed):
         workflow.submit(teacher, found.id)
+
+
+def test_the_stages_of_the_day_count_and_none_is_told(tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "henan-experiment", "school", "2026")
+    make.fill_in(admin, found)
+    row = db.session.scalars(select(SchoolStage).where(SchoolStage.school_id == tree["school"].id)).one()
+    with write():
+        row.participates = False
+    with pytest.raises(Refused, match="incomplete") as refusal:
+        workflow.submit(admin, found.id)
+    assert "学段" in refusal.value.facts["lacks"][0]
+    with write():
+        row.participates, row.stage = True, "junior"
+    workflow.submit(admin, found.id)
+    assert found.stages == ["junior"]
+    for level in ("county", "city"):
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+    assert [one.name for one in workflow.quotas_of(found, tree["province"].id)] == ["中学实验校200所（初中、高中）"]
