@@ -1,4 +1,4 @@
-"""The pack for an inspector (佐证包): the whole chain, roots, anchors, figures of a term, verifier and instructions in one zip, no names.
+"""The pack for an inspector (证据包): the whole chain, roots, anchors, figures of a term, verifier and instructions in one zip, no names.
 
 ``chain.jsonl`` has one link a line (its canonical text), ``hashes.json`` their hashes, ``roots.json``, ``anchors.json`` (proofs), ``keys.json``,
 ``records.json`` (the term's records with pseudonyms of teachers), ``flags.json`` (what should be asked about), ``verify.py``, ``说明.md``;

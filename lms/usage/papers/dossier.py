@@ -46,7 +46,7 @@ INDICATORS = {1: _l("开课频次"), 2: _l("实验室使用"), 3: _l("证据与�
 HOW_TO_VERIFY = _l(
     "1. 解压“证据包.zip”。2. 在装有 Python 3.9 以上和 cryptography 的任何一台电脑上运行：python verify.py 证据包.zip。"
     "3. 程序逐环核对证据链、每日根、签名和锚定，给出“完整”或第一处断裂。它不联网，也不需要本系统。"
-    "4. 证据包里只有人数和代号，没有姓名；要看姓名请到学校现场。"
+    "4. 证据包里只有人数和化名，没有姓名；要看姓名请到学校现场。"
 )
 
 
@@ -119,7 +119,7 @@ def _evidence(school: School, term: Term) -> Iterable[Paper]:
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder) / "pack.zip"
         write_pack(school.id, term, pack, clock.now())
-        yield Paper(3, "B10", _("证据包（人数与代号，无姓名）"), _("证据包") + ".zip", pack.read_bytes())
+        yield Paper(3, "B10", _("证据包（人数与化名，无姓名）"), _("证据包") + ".zip", pack.read_bytes())
     yield Paper(
         3,
         "B10",
