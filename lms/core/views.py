@@ -32,7 +32,7 @@ from lms.core.errors import ZhikeError
 from lms.core.i18n import COOKIE, LOCALES
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
-from lms.core.models import Account, Organisation
+from lms.core.models import Account, InstanceState, Organisation
 from lms.core.outbox import forget_delivered
 
 __all__ = ["admin_views", "bp", "ops_views"]
@@ -73,8 +73,14 @@ def home() -> BaseResponse:
     account = current_account()
     for roles, endpoint in HOMES:
         if may(account, roles):
-            return redirect(url_for(endpoint))
+            return redirect(url_for(endpoint if endpoint != "region.schools" or _is_this_office(account) else "programmes.index"))
     return redirect(url_for("core.me"))
+
+
+def _is_this_office(account: Account) -> bool:
+    """Whether the installation is that of the officer's own office, which alone has a view over its schools."""
+    held = db.session.get(InstanceState, "office")
+    return held is not None and held.value == str(account.organisation_id)
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])

@@ -187,6 +187,7 @@ def show(application_id: uuid.UUID) -> str:
         station=next((one for one in stations if one.office.id == here), None),
         quotas=workflow.quotas_of(found, here) if not own and may(account, OFFICER) else [],
         rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and not own else [],
+        recalls=not own and may(account, OFFICER) and workflow.may_recall(found, here),
         content=content,
         appeals=own
         and pack.status_is(found.status) == "refused"
@@ -426,6 +427,15 @@ def act(application_id: uuid.UUID) -> BaseResponse:
     workflow.act(current_account(), application_id, request.form.get("action", ""), request.form.get("remark", ""))
     flash(_("已办理。"))
     return redirect(url_for("programmes.index"))
+
+
+@bp.post("/<uuid:application_id>/recall")
+@require(*OFFICER)
+def recall(application_id: uuid.UUID) -> BaseResponse:
+    """An office takes its recommendation back."""
+    workflow.recall(current_account(), application_id, request.form.get("remark", ""))
+    flash(_("已收回，名额已空出。"))
+    return redirect(url_for("programmes.show", application_id=application_id))
 
 
 @bp.post("/<uuid:application_id>/climb")

@@ -25,10 +25,10 @@ from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, stat
 from lms.programmes.service import application, lacks_of, manages, stages_of, steps_of
 from lms.roster.models import School
 
-ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder")
+ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder", "recall")
 ACTION_NAMES = {
     "submit": _l("提交"), "return": _l("退回修改"), "recommend": _l("推荐"), "grant": _l("确定"), "refuse": _l("不予推荐"),
-    "withdraw": _l("撤回"), "appeal": _l("申诉"), "ladder": _l("状态变更"),
+    "withdraw": _l("撤回"), "appeal": _l("申诉"), "ladder": _l("状态变更"), "recall": _l("收回推荐"),
 }  # fmt: skip
 
 
@@ -141,6 +141,31 @@ def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = ""
     return found
 
 
+def may_recall(found: Application, office_id: uuid.UUID) -> bool:
+    """Whether the office may take its recommendation back: the next one has not acted yet."""
+    steps = steps_of(found)
+    return (
+        bool(steps)
+        and steps[-1].action == "recommend"
+        and steps[-1].by_office_id == office_id
+        and found.office_id == steps[-1].to_office_id
+    )
+
+
+def recall(actor: Account, application_id: uuid.UUID, remark: str) -> Application:
+    """An office takes its recommendation back while the next one has not acted; its place is free again."""
+    with write():
+        _lock_office(actor)
+        found = _locked(actor, application_id)
+        stations = stations_of(found)
+        number = station_at(stations, actor.organisation_id)
+        if number is None or not may_recall(found, actor.organisation_id):
+            raise Refused("recall", _l("上级已经办理，不能收回。"), remedy=_l("请联系上级退回。"))
+        here = stations[number]
+        _step(actor, found, "recall", here.status, by=here, to=here.office.id, remark=_need_remark(remark))
+    return found
+
+
 def climb(actor: Account, application_id: uuid.UUID, to: str, remark: str) -> Application:
     """An office moves a granted status along the notice's own ladder: plaque, warning, rectified, accepted, exit …"""
     with write():
@@ -242,7 +267,7 @@ def _need_place(pack: Pack, found: Application, office_id: uuid.UUID, here: Stat
             raise Refused(
                 "quota",
                 _l("名额已满：%(name)s（%(most)s）。", name=one["name"], most=one["most"]),
-                remedy=_l("请先退回或撤下一份已推荐的申报。"),
+                remedy=_l("请先收回一份已推荐的申报。"),
                 clause=one["clause"],
             )
 

@@ -303,3 +303,19 @@ def test_the_stages_of_the_day_count_and_none_is_told(tree: Tree) -> None:
     for level in ("county", "city"):
         workflow.act(make.person(tree[level]), found.id, "recommend")
     assert [one.name for one in workflow.quotas_of(found, tree["province"].id)] == ["中学实验校200所（初中、高中）"]
+
+
+def test_a_recommendation_is_taken_back_until_the_next_acts(tree: Tree) -> None:
+    admin, county, city = make.person(tree["school"]), make.person(tree["county"]), make.person(tree["city"])
+    found = handed_in(admin)
+    workflow.act(county, found.id, "recommend")
+    with pytest.raises(Refused, match="recall"):
+        workflow.recall(city, found.id, "不是本级推荐的")
+    workflow.recall(county, found.id, "名额另用")
+    assert (found.office_id, found.status) == (tree["county"].id, "at-county")
+    with pytest.raises(Refused, match="not-here"):
+        workflow.act(city, found.id, "recommend")
+    workflow.act(county, found.id, "recommend")
+    workflow.act(city, found.id, "recommend")
+    with pytest.raises(Refused, match="recall"):
+        workflow.recall(county, found.id, "太晚")

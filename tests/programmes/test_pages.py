@@ -133,6 +133,7 @@ def addresses(found: Application, file: ApplicationFile) -> list[tuple[str, str,
         ("POST", f"{base}/withdraw", {}),
         ("POST", f"{base}/appeal", {"remark": "x"}),
         ("POST", f"{base}/act", {"action": "recommend"}),
+        ("POST", f"{base}/recall", {"remark": "x"}),
         ("POST", f"{base}/climb", {"to": "pilot", "remark": "x"}),
     ]
 
@@ -247,3 +248,8 @@ def test_an_office_copies_changes_and_publishes_a_notice(app: Flask, tree: Tree)
     school = door(app, make.person(tree["school"]))
     assert school.get("/programmes/notices/hunan-baixiao.zip").status_code == 403
     assert school.post("/programmes/notices", data={"csrf_token": token(school, "/me")}).status_code == 403
+
+
+def test_an_officer_lands_where_the_work_is(app: Flask, tree: Tree) -> None:
+    office = door(app, make.person(tree["city"]))
+    assert office.get("/").headers["Location"] == "/programmes/"  # this installation is no office's own
