@@ -30,6 +30,16 @@ def default_path() -> Path:
     return Path("/etc/zhike-agent.json")
 
 
+def default_run_dir() -> Path:
+    """Where the running agent keeps its sockets and bindings: a folder that no pupil can have made before it."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "zhike" / "run"
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    if own:
+        return Path(own) / "zhike-agent"
+    return Path("/run/zhike-agent") if os.geteuid() == 0 else Path.home() / ".zhike-agent"
+
+
 def check(enrolment: Enrolment) -> Enrolment:
     """The same, if it can be one; raises LabkitError."""
     parts = urlsplit(enrolment.server)

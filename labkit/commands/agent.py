@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from types import FrameType
@@ -14,7 +13,7 @@ import click
 
 from labkit.agent import Agent, Enrolment, hardware, read_enrolment, write_enrolment
 from labkit.agent.browser import find_browser
-from labkit.agent.enrolment import default_path
+from labkit.agent.enrolment import default_path, default_run_dir
 from labkit.agent.kiosk import Kiosk
 from labkit.agent.office import Office
 from labkit.agent.service import QUIT
@@ -22,9 +21,8 @@ from labkit.commands.console import Voice, as_path, pass_voice
 from labkit.errors import LabkitError, LinkDown
 from labkit.lab import load_lab
 
-RUN_DIR = Path(tempfile.gettempdir()) / "zhike-agent"
 run_dir_option = click.option(
-    "--run-dir", type=as_path, default=RUN_DIR, show_default=True, help="运行目录（可以每次开机清空）"
+    "--run-dir", type=as_path, default=default_run_dir(), show_default=True, help="运行目录（可以每次开机清空）"
 )
 config_option = click.option("--config", type=as_path, default=default_path(), show_default=True, help="登记文件")
 
