@@ -99,6 +99,8 @@ def add_file(actor: Account, application_id: uuid.UUID, slot: str, name: str, da
     _keep(digest, data)
     clean = _ODD.sub("_", Path(name).name)[-150:] or f"{slot}.{kind}"
     with write() as session:
+        session.refresh(found, with_for_update=True)  # it may have been submitted meanwhile
+        _need_writable(actor, found)
         row = ApplicationFile(
             id=new_id(),
             school_id=found.school_id,
@@ -118,8 +120,9 @@ def add_file(actor: Account, application_id: uuid.UUID, slot: str, name: str, da
 def remove_file(actor: Account, application_id: uuid.UUID, file_id: uuid.UUID) -> None:
     """Take a file out; the journal keeps that it was there."""
     found = application(actor, application_id)
-    _need_writable(actor, found)
-    with write():
+    with write() as session:
+        session.refresh(found, with_for_update=True)
+        _need_writable(actor, found)
         row = file_of(found, file_id)
         row.removed_at = clock.now()
         audit(

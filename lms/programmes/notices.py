@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -37,6 +38,11 @@ def above(organisation_id: uuid.UUID) -> list[Office]:
     return [Office(row.id, row.level, row.name) for row in rows]
 
 
+def lock(organisation_id: uuid.UUID) -> None:
+    """One after another for this organisation, until the open write ends; rows that refer to it may still be written."""
+    db.session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True))
+
+
 def packs_for(organisation_id: uuid.UUID) -> list[Pack]:
     """Notices that the organisation may look at: shipped ones, and those of offices above it or of its own, the newest version of each."""
     ids = [organisation_id, *(one.id for one in above(organisation_id))]
@@ -56,16 +62,17 @@ def pack_named(organisation_id: uuid.UUID, slug: str) -> Pack:
 
 def frozen(pack: Pack) -> NoticeVersion:
     """The row that keeps this version, made where it is missing; in the open write."""
-    found = db.session.scalar(
-        select(NoticeVersion).where(NoticeVersion.slug == pack.slug, NoticeVersion.digest == pack.digest)
-    )
-    if found is None:
-        found = NoticeVersion(
-            id=new_id(), slug=pack.slug, version=pack.version, digest=pack.digest, document=pack.document
-        )
-        db.session.add(found)
-        db.session.flush()
-    return found
+    query = select(NoticeVersion).where(NoticeVersion.slug == pack.slug, NoticeVersion.digest == pack.digest)
+    found = db.session.scalar(query)
+    if found is not None:
+        return found
+    made = NoticeVersion(id=new_id(), slug=pack.slug, version=pack.version, digest=pack.digest, document=pack.document)
+    try:
+        with db.session.begin_nested():
+            db.session.add(made)
+    except IntegrityError:  # another school began at the same moment
+        return db.session.scalars(query).one()
+    return made
 
 
 def pack_of(application: Application) -> Pack:
@@ -204,6 +211,7 @@ def set_date(actor: Account, slug: str, batch: str, day: date) -> OfficeDate:
             clause="B9",
         )
     with write() as session:
+        lock(office.id)
         row = session.scalar(
             select(OfficeDate).where(
                 OfficeDate.school_id == office.id, OfficeDate.slug == slug, OfficeDate.batch == batch

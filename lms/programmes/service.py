@@ -18,7 +18,7 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.programmes import values
 from lms.programmes.models import Application, ApplicationEdit, ApplicationFile, ApplicationPart, ApplicationStep
-from lms.programmes.notices import frozen, kinds_for, open_batches, pack_named, pack_of, stations_of
+from lms.programmes.notices import frozen, kinds_for, lock, open_batches, pack_named, pack_of, stations_of
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, Lack, WordCount, count_words, lacks_of_part
 from lms.roster.models import SchoolStage
@@ -66,6 +66,7 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
     if batch not in {one["id"] for one in open_batches(pack, clock.now())}:
         raise Refused("batch-closed", _l("这一批已经截止或还没有开始。"), remedy=_l("请选择另一批，或与主管部门联系。"))
     with write() as session:
+        lock(own.id)
         known = session.scalar(
             select(Application).where(
                 Application.school_id == own.id,
@@ -232,6 +233,7 @@ def set_owner(actor: Account, application_id: uuid.UUID, key: str, owner_id: uui
     if key not in pack_of(found).keys_of(found.kind):
         raise NotFound("part", _l("申报表里没有这一部分。"))
     with write() as session:
+        session.refresh(found, with_for_update=True)
         row = session.scalar(
             select(ApplicationPart).where(ApplicationPart.application_id == found.id, ApplicationPart.key == key)
         )

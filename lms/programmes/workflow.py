@@ -18,7 +18,7 @@ from lms.core.errors import Invalid, NotAllowed, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
 from lms.programmes.models import Application, ApplicationStep
-from lms.programmes.notices import due_of, pack_of, stations_of
+from lms.programmes.notices import due_of, lock, pack_of, stations_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import stop
 from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
@@ -258,7 +258,7 @@ def _lock_office(actor: Account) -> None:
     """One decision of an office after another: its quota is counted under this lock."""
     if not may(actor, ("officer",)):
         raise NotAllowed("officer", _l("只有主管部门的经办人可以办理。"))
-    db.session.execute(select(Organisation.id).where(Organisation.id == actor.organisation_id).with_for_update())
+    lock(actor.organisation_id)
 
 
 def _need_place(pack: Pack, found: Application, office_id: uuid.UUID, here: Station) -> None:

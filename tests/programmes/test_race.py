@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from flask import Flask
+from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.db import db
 from lms.core.errors import Refused
 from lms.core.models import Account
 from lms.programmes import service, workflow
-from lms.programmes.models import Application
+from lms.programmes.models import Application, NoticeVersion
 from tests.programmes import places as make
 
 
@@ -105,3 +106,16 @@ def test_many_schools_in_the_last_minute(app: Flask, fixed_clock: clock.FixedClo
     assert at_once(app, [submit(*row) for row in rows]) == []
     receipts = {db.session.get_one(Application, found).receipt for _person, found in rows}
     assert len(receipts) == 12 and len(workflow.inbox(tree["province"].id)) == 12
+
+
+def test_many_begin_at_once_and_one_twice(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    tree = make.tree()
+    people = [make.person(make.school(f"学校{number}", tree["county"])).id for number in range(5)]
+    people += [people[0], people[0]]
+
+    def begin(person: uuid.UUID) -> Callable[[], None]:
+        return lambda: service.begin(db.session.get_one(Account, person), "hunan-baixiao", "school", "2026") and None
+
+    assert at_once(app, [begin(one) for one in people]) == []
+    assert len(db.session.scalars(select(Application)).all()) == 5
+    assert len(db.session.scalars(select(NoticeVersion)).all()) == 1
