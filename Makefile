@@ -75,7 +75,7 @@ lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
 # ---- front end -----------------------------------------------------------------------------------------------------
 
 .PHONY: assets
-assets: $(VENDOR)/.done $(VENDOR)/tabler/icons.svg $(VENDOR)/mediapipe/hand.task $(CATALOGUES)  ## front-end packages, icon sprite, translations
+assets: $(VENDOR)/tabler/tabler.min.css $(VENDOR)/tabler/icons.svg $(VENDOR)/mediapipe/hand.task $(CATALOGUES)  ## front-end packages, icon sprite, translations
 
 # Where Node is missing, a wheel carries it.
 define npm
@@ -91,16 +91,19 @@ $(MODULES): package.json package-lock.json | $(VENV)/.installed
 
 $(VENDOR)/.done: $(MODULES) lms/static/bundle/codemirror.mjs
 	rm -rf $(VENDOR)
-	mkdir -p $(addprefix $(VENDOR)/,tabler htmx echarts mqtt codemirror pyodide axe)
-	cp node_modules/htmx.org/dist/htmx.min.js $(VENDOR)/htmx/
+	mkdir -p $(addprefix $(VENDOR)/,tabler echarts mqtt codemirror pyodide axe)
 	cp node_modules/echarts/dist/echarts.min.js $(VENDOR)/echarts/
 	cp node_modules/mqtt/dist/mqtt.esm.js $(VENDOR)/mqtt/
 	cp node_modules/axe-core/axe.min.js $(VENDOR)/axe/
 	cp node_modules/pyodide/{pyodide.mjs,pyodide.asm.mjs,pyodide.asm.wasm,python_stdlib.zip,pyodide-lock.json} $(VENDOR)/pyodide/
 	node_modules/@esbuild/*/bin/esbuild lms/static/bundle/codemirror.mjs --bundle --minify --format=esm --legal-comments=none --log-level=warning --outfile=$(VENDOR)/codemirror/codemirror.js
-	$(BIN)/python lms/static/bundle/colours.py node_modules/@tabler/core/dist/css/tabler.min.css lms/static/css/zhike.css $(VENDOR)/tabler/tabler.min.css
-	sed -i '/sourceMappingURL/d' $(VENDOR)/tabler/tabler.min.css $(VENDOR)/pyodide/pyodide.mjs
+	sed -i '/sourceMappingURL/d' $(VENDOR)/pyodide/pyodide.mjs
 	touch $@
+
+# Tabler with values for browsers that do not know its colours.
+$(VENDOR)/tabler/tabler.min.css: $(VENDOR)/.done lms/static/bundle/colours.py lms/static/css/zhike.css
+	$(BIN)/python lms/static/bundle/colours.py node_modules/@tabler/core/dist/css/tabler.min.css lms/static/css/zhike.css $@
+	sed -i '/sourceMappingURL/d' $@
 
 # The browser's camera: detectors from npm, their models from the MediaPipe wheel.
 $(VENDOR)/mediapipe/hand.task: $(VENDOR)/.done lms/static/bundle/models.py

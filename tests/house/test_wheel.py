@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FRONT_END = (
     "tabler/tabler.min.css",
     "tabler/icons.svg",
-    "htmx/htmx.min.js",
     "echarts/echarts.min.js",
     "mqtt/mqtt.esm.js",
     "mediapipe/vision_bundle.mjs",
