@@ -1,7 +1,8 @@
-"""``lms backup | restore | upgrade`` (备份、恢复、升级)."""
+"""``lms backup | restore | upgrade`` (备份、恢复、升级), and what the commands of every room share."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 from flask import Flask
+from sqlalchemy import select
 
 from lms.config import Settings, get_settings
 from lms.core import clock, schema
@@ -22,19 +24,40 @@ def register(main: click.Group) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn a refusal into the command's message and exit status."""
-    try:
-        yield
-    except ZhikeError as error:
-        where = f"（{error.where}）" if error.where else ""
-        raise click.ClickException(f"{error.message}{where}{error.remedy}") from error
-
-
-def _app(settings: Settings) -> Flask:
+def in_app(settings: Settings | None = None) -> Iterator[Flask]:
+    """The app around a command; a refusal becomes its message and exit status 1."""
     from lms.app import create_app
+    from lms.core.db import db
 
-    return create_app(settings)
+    app = create_app(settings or get_settings())
+    with app.app_context():
+        try:
+            yield app
+        except ZhikeError as error:
+            where = f"（{error.where}）" if error.where else ""
+            raise click.ClickException(f"{error.message}{where}{error.remedy}") from error
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+def schools(wanted: str | None = None) -> list[tuple[uuid.UUID, str]]:
+    """Schools of this instance as (id, name); ``wanted``: id, code or name of one."""
+    from lms.core.db import db
+    from lms.core.models import Organisation
+
+    query = select(Organisation).where(Organisation.level == "school").order_by(Organisation.name)
+    found = db.session.scalars(query).all()
+    return [(one.id, one.name) for one in found if not wanted or wanted in (str(one.id), one.id.hex, one.code, one.name)]
+
+
+def the_school(wanted: str | None) -> tuple[uuid.UUID, str]:
+    """The school that ``--school`` means, or the only one; raises ClickException."""
+    found = schools(wanted)
+    if len(found) == 1:
+        return found[0]
+    names = "、".join(name for _, name in found or schools())
+    raise click.ClickException(f"请用 --school 指明学校：{names or '还没有学校'}")
 
 
 @click.command()
@@ -44,7 +67,7 @@ def backup(target: Path) -> None:
     from lms.core import backup as archives
 
     settings = get_settings()
-    with _app(settings).app_context(), _told():
+    with in_app(settings):
         made = archives.backup(settings, target, clock.now())
     size = target.stat().st_size / 2**20
     click.echo(f"已备份 {len(made.files)} 个文件，{size:.1f} MiB → {target}")
@@ -61,7 +84,7 @@ def restore(source: Path, only_check: bool) -> None:
 
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _app(settings).app_context(), _told():
+    with in_app(settings):
         if only_check:
             made = archives.check(source)
             click.echo(
@@ -70,7 +93,7 @@ def restore(source: Path, only_check: bool) -> None:
             return
         db.engine.dispose()
         made = archives.restore(settings, source, clock.now())
-    with _app(settings).app_context(), _told():
+    with in_app(settings):
         schema.upgrade(db.engine)
         archives.after_restore(archives.Restored(datetime.fromisoformat(made.made_at), clock.now()))
         db.engine.dispose()
@@ -86,7 +109,7 @@ def upgrade(dry_run: bool) -> None:
 
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _app(settings).app_context(), _told():
+    with in_app(settings):
         revision, wanted = schema.current(db.engine), schema.head()
         if revision == wanted:
             click.echo(f"数据库已是最新（{wanted}）。")

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
-from sqlalchemy import select
 
+from lms.core.cli import in_app, the_school
 from lms.core.errors import ZhikeError
 from lms.courses.archive import unpack
 from lms.courses.package import Package, Problem, check_folder
@@ -60,34 +59,21 @@ def _check(path: Path) -> tuple[Package | None, list[Problem]]:
             return None, [Problem(error.where or path.name, 0, str(error.message))]
 
 
-def _app() -> Flask:
-    from lms.app import create_app
-
-    return create_app()
-
-
 @courses.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--school", default="", help="Name or code of the school; needed where there are several.")
 def install(folder: Path, school: str) -> None:
     """Install a package folder or zip for a school."""
-    from lms.core.models import Organisation
     from lms.courses.service import install_folder, opened_zip
 
-    with _app().app_context():
-        from lms.core.db import db
-
-        found = [
-            row for row in db.session.scalars(select(Organisation).where(Organisation.level == "school")) if not school or school in (row.name, row.code)
-        ]
-        if len(found) != 1:
-            raise click.ClickException("请用 --school 指明学校：" + "、".join(row.name for row in found))
+    with in_app():
+        school_id, _ = the_school(school)
         try:
             if folder.is_dir():
-                row = install_folder(None, found[0].id, folder)
+                row = install_folder(None, school_id, folder)
             else:
                 with opened_zip(folder) as inner:
-                    row = install_folder(None, found[0].id, inner)
+                    row = install_folder(None, school_id, inner)
         except ZhikeError as error:
             raise click.ClickException("\n".join([str(error.message), *error.facts.get("problems", [])])) from error
         click.echo(f"✓ {row.slug} {row.version} {row.title} {row.content_hash[:12]}")

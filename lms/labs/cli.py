@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from pathlib import Path
 
 import click
-from flask import Flask
-from sqlalchemy import select
+
+from lms.core.cli import in_app, the_school
 
 
 def register(main: click.Group) -> None:
     """Add the bridge and lab commands to the ``lms`` command."""
     main.add_command(bridge)
     main.add_command(labs)
-
-
-def _app() -> Flask:
-    from lms.app import create_app
-
-    return create_app()
-
-
-def _school(name: str) -> uuid.UUID:
-    from lms.core.db import db
-    from lms.core.models import Organisation
-
-    found = [row for row in db.session.scalars(select(Organisation).where(Organisation.level == "school")) if not name or name in (row.name, row.code)]
-    if len(found) != 1:
-        raise click.ClickException("请用 --school 指明学校：" + ("、".join(row.name for row in found) or "还没有学校"))
-    return found[0].id
 
 
 @click.command()
@@ -41,9 +24,8 @@ def bridge(school: str, host: str) -> None:
     """Run the bridge between broker and database (桥)."""
     from lms.labs.bridge import run_bridge
 
-    app = _app()
-    with app.app_context():
-        school_id = _school(school)
+    with in_app() as app:
+        school_id, _ = the_school(school)
     run_bridge(app, school_id, host, app.config["ZHIKE"].mqtt_port)
 
 
@@ -64,8 +46,8 @@ def credentials(lab: Path, out: Path | None, school: str) -> None:
 
     found = load_lab(lab)
     on_broker = [device.id for device in found.devices if device.scheme == "mqtt"]
-    with _app().app_context():
-        school_id = _school(school)
+    with in_app():
+        school_id, _ = the_school(school)
         gateway = gateway_credential(school_id, found.name, lab)
         made = {name: board_credential(school_id, name, lab).password for name in on_broker}
         made |= {table: board_credential(school_id, table).password for table in map(rules.table_of, found.rooms)}
@@ -86,7 +68,7 @@ def credential(name: str, board: bool, lab: Path | None, school: str) -> None:
     """Make or show the broker credential of gateway NAME (gw-…) or of a board."""
     from lms.labs.service import board_credential, gateway_credential
 
-    with _app().app_context():
+    with in_app():
         make = board_credential if board else gateway_credential
-        made = make(_school(school), name, lab)
+        made = make(the_school(school)[0], name, lab)
     click.echo(json.dumps({"username": made.username, "password": made.password}))

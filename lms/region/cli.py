@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from lms.core.errors import ZhikeError
+from lms.core.cli import in_app, the_school
 from lms.usage.cli import usage
 
 
@@ -17,21 +15,6 @@ def register(main: click.Group) -> None:
     """Add ``region`` to the ``lms`` command and ``hand-up`` to ``lms usage``."""
     main.add_command(region)
     usage.add_command(hand_up)
-
-
-@contextmanager
-def _app() -> Iterator[None]:
-    from lms.app import create_app
-    from lms.core.db import db
-
-    with create_app().app_context():
-        try:
-            yield
-        except ZhikeError as error:
-            raise click.ClickException(f"{error.message} {error.remedy}".strip()) from error
-        finally:
-            db.session.remove()
-            db.engine.dispose()
 
 
 @click.command("hand-up")
@@ -44,10 +27,10 @@ def _app() -> Iterator[None]:
 )
 def hand_up(school: str | None, out: Path | None, receipt: Path | None) -> None:
     """Hand up to the office above: over the line, or as a file with --out (上报)."""
-    with _app():
+    with in_app():
         from lms.region import uplink
 
-        school_id = uplink.school_of_command(school)
+        school_id, _ = the_school(school)
         if receipt:
             click.echo(f"已收下 {uplink.accept_file(None, school_id, receipt.read_bytes())} 份回执")
         elif out:
@@ -72,7 +55,7 @@ def region() -> None:
 @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="ZHIKE_OFFICER_PASSWORD")
 def found(level: str, name: str, officer: str, username: str, password: str) -> None:
     """Make this empty installation that of an office; run `lms prepare` before (建立主管部门)."""
-    with _app():
+    with in_app():
         from lms.region import service
 
         service.found_office(level, name, officer, username, password)
@@ -85,7 +68,7 @@ def found(level: str, name: str, officer: str, username: str, password: str) -> 
 @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="ZHIKE_OFFICER_PASSWORD")
 def officer(name: str, username: str, password: str) -> None:
     """Add one more officer to this office (增加人员)."""
-    with _app():
+    with in_app():
         from lms.region.office import add_officer
 
         add_officer(name, username, password)
@@ -99,7 +82,7 @@ def officer(name: str, username: str, password: str) -> None:
 )
 def import_files(files: tuple[Path, ...], receipts: Path | None) -> None:
     """Import files from USB sticks or e-mail; what is known already is skipped (导入)."""
-    with _app():
+    with in_app():
         from lms.region import service
 
         for path in files:
@@ -117,7 +100,7 @@ def import_files(files: tuple[Path, ...], receipts: Path | None) -> None:
 @region.command("refresh")
 def refresh() -> None:
     """Bring the result files up to date (更新统计)."""
-    with _app():
+    with in_app():
         from lms.region import service
 
         click.echo(f"已更新 {service.refresh()} 所学校")
@@ -127,7 +110,7 @@ def refresh() -> None:
 @click.option("--schools", default=1000, show_default=True, type=click.IntRange(1, 100_000))
 def synthesize(schools: int) -> None:
     """Fill a simulated office with made-up schools, to try the pages (模拟全区)."""
-    with _app():
+    with in_app():
         from datetime import timedelta
 
         from lms.core import clock

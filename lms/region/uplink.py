@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import db, new_id, write
-from lms.core.errors import Invalid, NotFound, Refused, ZhikeError
+from lms.core.errors import Invalid, Refused, ZhikeError
 from lms.core.models import Account, Organisation
 from lms.core.origin import kept_origin
 from lms.region import line
@@ -394,14 +394,6 @@ def schools_here() -> list[uuid.UUID]:
         .order_by(Uplink.organisation_id)
     )
     return list(db.session.scalars(query))
-
-
-def school_of_command(text: str | None) -> uuid.UUID:
-    """The school that a command line means: by id or code, or the only one; raises NotFound."""
-    found = usage.schools(text)
-    if len(found) != 1:
-        raise NotFound("school", _l("请用 --school 指明学校。"), remedy="、".join(name for _, name in found))
-    return found[0][0]
 
 
 def origin_here() -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from lms.core import clock
 from lms.core.audit import audit
 from lms.core.db import Base, db, new_id, write
-from lms.core.models import Account, Organisation
+from lms.core.models import Account
 from lms.core.origin import claim_origin, kept_origin
 from lms.roster.models import School
 from lms.usage.chain import (
@@ -370,10 +370,3 @@ def record_columns(record: UsageRecord) -> dict[str, Any]:
 def clock_text(at: datetime) -> str:
     """UTC time to the second, the same from every database."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def schools(wanted: str | None = None) -> list[tuple[uuid.UUID, str]]:
-    """Schools of this instance as (id, name); ``wanted``: an id or a school code."""
-    query = select(Organisation).where(Organisation.level == "school").order_by(Organisation.name)
-    found = db.session.scalars(query).all()
-    return [(one.id, one.name) for one in found if wanted in (None, str(one.id), one.id.hex, one.code)]

@@ -120,7 +120,7 @@ def test_one_command_makes_all_accounts_of_a_lab(app: Flask, school: School, tmp
 
     from lms.labs import cli
 
-    monkeypatch.setattr(cli, "_app", lambda: app)
+    monkeypatch.setattr("lms.core.cli.get_settings", lambda: app.config["ZHIKE"])
     lab, out = tmp_path / "lab.yaml", tmp_path / "run" / "boards.json"
     lab.write_text(LAB, "utf-8")
     done = CliRunner().invoke(cli.labs, ["credentials", str(lab), "--out", str(out)])

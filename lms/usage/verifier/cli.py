@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lms.core.cli import in_app, schools, the_school
+
 if TYPE_CHECKING:
-    import uuid
-
     from lms.usage.chain import ChainReport
-
-
-@contextmanager
-def _school(wanted: str | None) -> Iterator[tuple[uuid.UUID, str]]:
-    """The one school that is meant, in an app context; refusals become sentences."""
-    from lms.app import create_app
-    from lms.core.db import db
-    from lms.core.errors import ZhikeError
-    from lms.usage import service
-
-    with create_app().app_context():
-        try:
-            found = service.schools(wanted)
-            if len(found) != 1:
-                raise click.ClickException("没有这所学校" if wanted or not found else "这里有几所学校，请用 --school 写明代码")
-            yield found[0]
-        except ZhikeError as error:
-            raise click.ClickException(f"{error.message}{error.remedy}") from error
-        finally:
-            db.session.remove()
-            db.engine.dispose()
 
 
 @click.command()
@@ -52,16 +29,10 @@ def verify(pack: Path | None, school: str | None, against: tuple[str, ...], code
 
         more = [part for one in against for part in ("--against", one)] + [part for one in code for part in ("--code", one)]
         sys.exit(main([str(pack), *more, *(["--tsa-ca", tsa_ca] if tsa_ca else []), *(["--json"] if as_json else [])]))
-    from lms.app import create_app
-    from lms.core.db import db
     from lms.usage import service
 
-    with create_app().app_context():
-        try:
-            reports = [(str(school_id), name, service.verify_chain(school_id)) for school_id, name in service.schools(school)]
-        finally:
-            db.session.remove()
-            db.engine.dispose()
+    with in_app():
+        reports = [(str(school_id), name, service.verify_chain(school_id)) for school_id, name in schools(school)]
     if as_json:
         click.echo(json.dumps({key: _report(name, one) for key, name, one in reports}, ensure_ascii=False, indent=2))
     else:
@@ -88,7 +59,8 @@ def pack(school: str | None, term: str, target: Path) -> None:
     from lms.core import clock
     from lms.usage.packing import term_of, write_pack
 
-    with _school(school) as (school_id, name):
+    with in_app():
+        school_id, name = the_school(school)
         made = write_pack(school_id, term_of(school_id, term, clock.now()), target, clock.now())
     click.echo(f"{name}: {target}（{made['head']['seq']} 环，本学期 {made['records']} 条记录）")
 
@@ -116,7 +88,8 @@ def ask(school: str | None, target: Path) -> None:
     """Write the newest root as a small file for the region or a peer school to countersign."""
     from lms.usage import anchors
 
-    with _school(school) as (school_id, name):
+    with in_app():
+        school_id, name = the_school(school)
         target.write_text(json.dumps(anchors.request_of(school_id, name), ensure_ascii=False, indent=1), "utf-8")
     click.echo(f"{target}：请用 U 盘或邮件交给区县或友校，对方用 lms usage anchor sign 会签")
 
@@ -128,17 +101,12 @@ def ask(school: str | None, target: Path) -> None:
 @click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path))
 def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
     """Countersign another school's file with the key of this installation."""
-    from lms.app import create_app
     from lms.core import clock
-    from lms.core.errors import ZhikeError
     from lms.usage import anchors
     from lms.usage.ledger import this_key
 
-    with create_app().app_context():
-        try:
-            answer = anchors.countersign(_document(source), kind, issuer, this_key(), clock.now())
-        except ZhikeError as error:
-            raise click.ClickException(f"{error.message}{error.remedy}") from error
+    with in_app():
+        answer = anchors.countersign(_document(source), kind, issuer, this_key(), clock.now())
     target.write_text(json.dumps(answer, ensure_ascii=False, indent=1), "utf-8")
     click.echo(f"{target}：请交回对方；本机密钥指纹 {answer['proof']['public_key'][:16]}")
 
@@ -151,7 +119,8 @@ def accept(source: Path, school: str | None, new_key: bool) -> None:
     """Enter a countersignature that came back."""
     from lms.usage import anchors
 
-    with _school(school) as (school_id, _):
+    with in_app():
+        school_id, _ = the_school(school)
         row = anchors.accept(None, school_id, _document(source), new_key=new_key)
         click.echo(f"已登记：{row.issuer} 于 {row.at:%Y-%m-%d %H:%M} UTC 会签 {row.day} 的每日根")
 
