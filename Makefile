@@ -19,8 +19,9 @@ DEMO ?=
 # Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
 PARALLEL ?= -n 2 --dist loadfile
 ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_roles core/test_schema core/test_sign_in core/test_web \
-  courses/test_service roster/test_service roster/test_intake roster/test_pages usage/test_service usage/test_views roster/test_moves region/test_hand_up region/test_pages,tests/$(name).py) \
-  tests/usage/tampering tests/labs tests/activities tests/teaching tests/programmes
+  courses/test_service roster/test_service roster/test_intake roster/test_pages roster/test_moves usage/test_service usage/test_views usage/tampering \
+  region/test_hand_up region/test_pages labs/test_bridge labs/test_cameras labs/test_pcs labs/test_stops activities/test_service activities/test_views \
+  teaching/test_door teaching/test_kinds teaching/test_lessons teaching/test_pupil_views programmes/test_chains programmes/test_race,$(wildcard tests/$(name).py tests/$(name)))
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -30,9 +31,9 @@ MISSING = $(shell for pair in $(1); do command=$${pair%%=*}; \
   { command -v $$command || ldconfig -p | grep -F "$$command." || fc-list : file 2>/dev/null | grep -F "$$command" || compgen -G "/usr/sbin/$$command" || compgen -G "/usr/lib/postgresql/*/bin/$$command"; } >/dev/null 2>&1 \
   || echo "$$pair" | cut -d= -f2; done)
 DEMO_PACKAGES = $(call MISSING,libGL.so=libgl1 libglib-2.0.so=libglib2.0-0 mosquitto=mosquitto)
+VEYON_PACKAGES := veyon-service veyon-plugins libqca-qt5-2-plugins xvfb
 CONFORMANCE_PACKAGES = $(shell for package in gcc libc6-dev libsimavr-dev libelf-dev qemu-system-arm firmware-microbit-micropython python3-gi \
-  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto \
-  veyon-service veyon-plugins libqca-qt5-2-plugins xvfb; do \
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good nftables iproute2 mosquitto $(if $(filter tests/conformance,$(CONFORMANCE)),$(VEYON_PACKAGES)); do \
   [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done)
 TEST_PACKAGES = $(call MISSING,chromium=chromium libatomic.so=libatomic1 libpangoft2-1.0.so=libpangoft2-1.0-0 libharfbuzz-subset.so=libharfbuzz-subset0 NotoSansCJK=fonts-noto-cjk initdb=postgresql)
 
@@ -147,11 +148,15 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 
 .PHONY: test
 test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
+	$(MAKE) -j2 --output-sync=target test-sqlite test-processes
+	$(MAKE) test-postgres
+
+.PHONY: test-sqlite
+test-sqlite: install assets
 	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos --ignore=tests/conformance
-	$(MAKE) -j2 --output-sync=target test-postgres test-processes
 
 .PHONY: test-processes
-test-processes:  # they mostly wait: beside the tests on PostgreSQL they cost little time
+test-processes:  # they mostly wait: beside the tests on SQLite they cost little time
 	$(BIN)/pytest tests/chaos
 	$(MAKE) conformance CONFORMANCE="$(foreach name,firmata homie microbit,tests/conformance/test_$(name).py)"
 	$(MAKE) e2e
