@@ -16,12 +16,15 @@ FIRMATA := build/conformance/StandardFirmata.hex
 HOMIE4 := build/conformance/homie4/.installed
 CONFORMANCE ?= tests/conformance
 DEMO ?=
-# Many tests wait for processes and browsers: two at a time use two cores; a file stays together.
-PARALLEL ?= -n 2 --dist loadfile
-ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_roles core/test_schema core/test_sign_in core/test_web \
-  courses/test_service roster/test_service roster/test_intake roster/test_pages roster/test_moves usage/test_service usage/test_views usage/tampering \
-  region/test_hand_up region/test_pages labs/test_bridge labs/test_cameras labs/test_pcs labs/test_stops activities/test_service activities/test_views \
-  teaching/test_door teaching/test_kinds teaching/test_lessons teaching/test_pupil_views programmes/test_chains programmes/test_race,$(wildcard tests/$(name).py tests/$(name)))
+# Many tests wait for processes and browsers: three at a time use two cores; a file stays together.
+PARALLEL ?= -n 3 --dist loadfile
+ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_schema core/test_sign_in courses/test_service roster/test_service \
+  roster/test_intake usage/test_service usage/tampering region/test_hand_up labs/test_bridge labs/test_cameras activities/test_service \
+  teaching/test_door teaching/test_lessons programmes/test_race,$(wildcard tests/$(name).py tests/$(name)))
+# Slow, and seldom broken by a change elsewhere: `make test-all` runs them too.
+SLOW := tests/wheel tests/labkit/agent tests/labs/test_agent.py tests/labkit/tools/test_bench.py tests/labkit/net/test_bad_link.py \
+  tests/labkit/identity/test_lab_check.py tests/labkit/vision/test_process.py tests/region/test_cli.py \
+  $(filter-out %/test_console_browser.py %/test_terminal_browser.py,$(shell find tests -name 'test_*_browser.py'))
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -147,13 +150,20 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 	$(BIN)/python -m lms.migrations --check
 
 .PHONY: test
-test: install system assets check  ## everything: checks, tests on SQLite and PostgreSQL, browser
+test: install system assets check  ## what a merge needs: checks, tests on SQLite and PostgreSQL, browser
 	$(MAKE) -j2 --output-sync=target test-sqlite test-processes
 	$(MAKE) test-postgres
 
 .PHONY: test-sqlite
 test-sqlite: install assets
-	$(BIN)/pytest tests $(PARALLEL) --ignore=tests/e2e --ignore=tests/bench --ignore=tests/chaos --ignore=tests/conformance
+	$(BIN)/pytest tests $(PARALLEL) $(addprefix --ignore=,tests/e2e tests/bench tests/chaos tests/conformance $(SLOW))
+
+.PHONY: test-all
+test-all: test  ## the slow ones too, with both brokers, every test of the database on PostgreSQL, all conformance
+	ZHIKE_TEST_ALL=1 $(BIN)/pytest $(PARALLEL) $(SLOW) tests/labkit/foreign tests/labs/test_bridge.py
+	ZHIKE_TEST_ALL=1 $(BIN)/pytest tests/chaos tests/e2e
+	$(MAKE) test-postgres ON_POSTGRES="tests/core tests/roster tests/usage tests/region tests/labs tests/activities tests/teaching tests/programmes"
+	$(MAKE) conformance
 
 .PHONY: test-processes
 test-processes:  # they mostly wait: beside the tests on SQLite they cost little time

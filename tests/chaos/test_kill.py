@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from labkit.broker import find_mosquitto
 from lms.demo import lab, run
 from tests.chaos.lesson import Lesson, lesson, settings_of
 from tests.chaos.motors import changes, still_after
+from tests.labkit.brokers import SERVING
 
 PUPILS = 12
 MINUTES = 0.3
-BROKERS = ["mosquitto", "embedded"] if find_mosquitto() else ["embedded"]
+BROKERS = SERVING[::-1]
 LEASE_S = 0.5
 MARGIN_S = 0.5
 LONGEST_DRIVE_S = 8.0  # a pupil drives for 2.4 s; this machine may be slow to let it stop

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from labkit.broker import find_mosquitto
 from lms.core.db import db
 from lms.instance import Instance
 from tests.e2e.lab import HOST, Lab, open_lab, settings_of
 from tests.e2e.trust import trusting_home
+from tests.labkit.brokers import SERVING
 
 CHROMIUM = "/usr/bin/chromium"
 expect.set_options(timeout=15_000)  # two cores carry a whole school and four browsers
-BROKERS = ["mosquitto", "embedded"] if find_mosquitto() else ["embedded"]
+BROKERS = SERVING[::-1]
 
 
 @pytest.fixture(params=BROKERS)

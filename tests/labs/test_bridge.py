@@ -22,15 +22,16 @@ from flask import Flask
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import select
 
-from labkit.broker import BrokerConfig, find_mosquitto, wait_ready
+from labkit.broker import BrokerConfig, wait_ready
 from lms.core import clock
 from lms.core.db import db, new_id, write
 from lms.labs import service
 from lms.labs.bridge import ADMIN, Bridge, admin_password_file
 from lms.labs.models import BrokerCredential, Device, DeviceLessonSummary, StopEvent, TerminalPresence
 from tests.factories import make_room, make_school, make_staff
+from tests.labkit.brokers import SERVING
 
-KINDS = ["embedded"] + (["mosquitto"] if find_mosquitto() else [])
+KINDS = SERVING
 
 
 def free_port() -> int:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.labkit.agent.desk import Desk
-from tests.labkit.brokers import KINDS, RunningBroker, launch
+from tests.labkit.brokers import SERVING, RunningBroker, launch
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=SERVING)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
     """Each broker that a school may have."""
     running = launch(request.param, tmp_path_factory.mktemp("broker"))

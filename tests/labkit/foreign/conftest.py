@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.labkit.brokers import KINDS, RunningBroker, launch
+from tests.labkit.brokers import SERVING, RunningBroker, launch
 from tests.labkit.foreign.rig import ForeignRig
 
 
-@pytest.fixture(scope="package", params=KINDS[-1:])
+@pytest.fixture(scope="package", params=SERVING)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
     """The broker that a school has: Mosquitto where it is installed."""
     running = launch(request.param, tmp_path_factory.mktemp("foreign-broker"))
