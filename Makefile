@@ -152,7 +152,7 @@ check: install  ## ruff, mypy --strict, directions of imports, templates
 .PHONY: test
 test: install system assets check  ## what a merge needs: checks, tests on SQLite and PostgreSQL, browser
 	$(MAKE) -j2 --output-sync=target test-sqlite test-processes
-	$(MAKE) test-postgres
+	$(MAKE) e2e
 
 .PHONY: test-sqlite
 test-sqlite: install assets
@@ -169,7 +169,7 @@ test-all: test  ## the slow ones too, with both brokers, every test of the datab
 test-processes:  # they mostly wait: beside the tests on SQLite they cost little time
 	$(BIN)/pytest tests/chaos
 	$(MAKE) conformance CONFORMANCE="$(foreach name,firmata homie microbit,tests/conformance/test_$(name).py)"
-	$(MAKE) e2e
+	$(MAKE) test-postgres PARALLEL="-n 2 --dist loadfile"
 
 .PHONY: test-postgres
 test-postgres: install assets  ## what touches the database, on PostgreSQL (a throwaway cluster in a temporary folder)

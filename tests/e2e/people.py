@@ -34,7 +34,7 @@ class Person:
     def __init__(self, browser: Browser, lab: Lab, name: str) -> None:
         self.lab, self.name = lab, name
         self.context = browser.new_context(viewport=SCREEN, locale="zh-CN")
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)
         self.wrong: list[str] = []
         self.sockets: list[str] = []
         self.page = self.context.new_page()
