@@ -120,7 +120,7 @@ def test_sigterm_stops_everything(tmp_path: Path) -> None:
 
 def test_the_nursery_forks_and_reports(tmp_path: Path) -> None:
     environ = {"ZHIKE_DATA_DIR": str(tmp_path / "data")}
-    with Supervisor([Spec("version", lms=("--version",), once=True)], run_dir=tmp_path, environ=environ) as supervisor:
+    with Supervisor([Spec("version", lms=("--version",), once=True, ready=lambda: True)], run_dir=tmp_path, environ=environ) as supervisor:
         supervisor.start("version", timeout_s=60)
         assert until(lambda: "lms, version" in supervisor.tail("version"), 60)
         assert supervisor.restarts == {}

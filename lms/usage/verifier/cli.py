@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lms.core.cli import in_app, schools, the_school
-
 if TYPE_CHECKING:
     from lms.usage.chain import ChainReport
 
@@ -18,17 +16,36 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pack", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--school", help="Id or code of one school; default: every school of this instance.")
-@click.option("--against", multiple=True, type=click.Path(exists=True, dir_okay=False), help="An earlier pack or receipt to hold PACK against.")
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="An earlier pack or receipt to hold PACK against.",
+)
 @click.option("--code", multiple=True, help="Short code from a signed weekly sheet.")
-@click.option("--tsa-ca", type=click.Path(exists=True, dir_okay=False), help="Root certificates (PEM) of the time-stamping authority.")
+@click.option(
+    "--tsa-ca",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Root certificates (PEM) of the time-stamping authority.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(pack: Path | None, school: str | None, against: tuple[str, ...], code: tuple[str, ...], tsa_ca: str | None, as_json: bool) -> None:
+def verify(
+    pack: Path | None,
+    school: str | None,
+    against: tuple[str, ...],
+    code: tuple[str, ...],
+    tsa_ca: str | None,
+    as_json: bool,
+) -> None:
     """Verify a PACK of evidence, or the chains of this instance; exit 1 and the first broken link where one is not whole."""
     if pack is not None:
         from lms.usage.verifier.verify import main
 
-        more = [part for one in against for part in ("--against", one)] + [part for one in code for part in ("--code", one)]
+        more = [part for one in against for part in ("--against", one)] + [
+            part for one in code for part in ("--code", one)
+        ]
         sys.exit(main([str(pack), *more, *(["--tsa-ca", tsa_ca] if tsa_ca else []), *(["--json"] if as_json else [])]))
+    from lms.core.cli import in_app, schools
     from lms.usage import service
 
     with in_app():
@@ -47,16 +64,26 @@ def verify(pack: Path | None, school: str | None, against: tuple[str, ...], code
 
 
 def _report(name: str, one: ChainReport) -> dict[str, Any]:
-    return {"name": name, "ok": one.ok, "length": one.length, "first_broken": one.first_broken, "reason": one.reason, "origin": list(one.origins)}
+    return {
+        "name": name,
+        "ok": one.ok,
+        "length": one.length,
+        "first_broken": one.first_broken,
+        "reason": one.reason,
+        "origin": list(one.origins),
+    }
 
 
 @click.command()
 @click.option("--school", help="Id or code of the school; may be left out where there is one.")
-@click.option("--term", default="", help="Term as 2026-1 (school year, 1 autumn or 2 spring); default: the present one.")
+@click.option(
+    "--term", default="", help="Term as 2026-1 (school year, 1 autumn or 2 spring); default: the present one."
+)
 @click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 def pack(school: str | None, term: str, target: Path) -> None:
     """Write the inspector's pack of a term: chain, roots, anchors, figures, verifier, instructions; no names."""
     from lms.core import clock
+    from lms.core.cli import in_app, the_school
     from lms.usage.packing import term_of, write_pack
 
     with in_app():
@@ -86,6 +113,7 @@ def anchor() -> None:
 @click.option("--out", "target", required=True, type=click.Path(dir_okay=False, path_type=Path))
 def ask(school: str | None, target: Path) -> None:
     """Write the newest root as a small file for the region or a peer school to countersign."""
+    from lms.core.cli import in_app, the_school
     from lms.usage import anchors
 
     with in_app():
@@ -102,6 +130,7 @@ def ask(school: str | None, target: Path) -> None:
 def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
     """Countersign another school's file with the key of this installation."""
     from lms.core import clock
+    from lms.core.cli import in_app
     from lms.usage import anchors
     from lms.usage.ledger import this_key
 
@@ -117,6 +146,7 @@ def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
 @click.option("--new-key", is_flag=True, help="The issuer told you on another way that its key has changed.")
 def accept(source: Path, school: str | None, new_key: bool) -> None:
     """Enter a countersignature that came back."""
+    from lms.core.cli import in_app, the_school
     from lms.usage import anchors
 
     with in_app():

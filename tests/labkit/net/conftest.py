@@ -49,6 +49,7 @@ class Net:
     def fly(self, device: str = "tello-1") -> None:
         """The teacher hands it to a terminal (a change of hands in the air would land it) and lets it take off."""
         self.rig.lease(holder=f"t-{device}", device=device, lesson=f"flight {self.rig.seq}")
+        threading.Event().wait(1.2)  # just behind a stop a take-off is refused
         self.rig.console.publish(f"homie/5/{device}/main/flight/set", b"takeoff")
         self.rig.wait(lambda: float(self.rig.value("height", device) or 0) >= 75, f"{device} does not rise")
 
