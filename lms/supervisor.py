@@ -233,15 +233,21 @@ class _Child:
             if self._halt.is_set():
                 return 0
             pid, wait = self._nursed(out.fileno()) if self.spec.lms else self._executed(out.fileno())
+            self._write_pid(pid)
             self.pid = pid
-        draft = self._pid_path.with_suffix(".new")
-        draft.write_text(f"{pid}\n", "ascii")
-        draft.replace(self._pid_path)
         self.changed.set()
         self.changed.clear()
         status = wait()
         self.pid = None
         return status
+
+    def _write_pid(self, pid: int) -> None:
+        draft = self._pid_path.with_suffix(".new")
+        try:
+            draft.write_text(f"{pid}\n", "ascii")
+            draft.replace(self._pid_path)
+        except OSError as error:  # the disk is full: the process is watched all the same
+            self.owner.say(f"{self.spec.name} 的进程号没有写下：{error}")
 
     def _nursed(self, log: int) -> tuple[int, Callable[[], int]]:
         nursery = self.owner.nursery

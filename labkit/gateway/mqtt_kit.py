@@ -33,6 +33,7 @@ class MqttKit(Robot):
         self._asked_at: float | None = None
         self._deadline: float | None = None
         self._moving: Value | None = None
+        self._told = 0
 
     def obstacle(self, stopping: bool) -> str:
         """A lost board cannot be driven; one that was never seen neither."""
@@ -70,11 +71,16 @@ class MqttKit(Robot):
         return True
 
     def send_stop(self, number: int) -> bool:
-        """The profile's stop forms; what the board publishes from now on may prove it."""
+        """The first of the profile's stop forms; all of them where that was not proved, or nobody watches any more (0).
+
+        What the board publishes from now on may prove it.
+        """
+        again, self._told = number in (self._told, 0), number
         self._deadline = None
         self._asked_at = time.monotonic()
         self._moving = None
-        for form in self.device.profile.actions[self.safety.stop].forms:
+        forms = self.device.profile.actions[self.safety.stop].forms
+        for form in forms if again else forms[:1]:
             self._act(form.href)
         return True
 
