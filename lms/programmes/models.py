@@ -150,3 +150,21 @@ class OfficeDate(SchoolRow, Base):
     batch: Mapped[str] = mapped_column(String(40))
     due_on: Mapped[date]
     set_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+class PartComment(SchoolRow, Base):
+    """A remark on a part of an application (批注). ``office_id``: the office that wrote it, None for a colleague; ``edition``: what it was said of.
+
+    Personal data: who wrote and who settled it; programme end + 3 years.
+    """
+
+    __tablename__ = "part_comment"
+    __table_args__ = (Index("ix_part_comment_application", "application_id", "key"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"))
+    key: Mapped[str] = mapped_column(String(84))
+    edition: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))

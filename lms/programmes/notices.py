@@ -40,7 +40,9 @@ def above(organisation_id: uuid.UUID) -> list[Office]:
 
 def lock(organisation_id: uuid.UUID) -> None:
     """One after another for this organisation, until the open write ends; rows that refer to it may still be written."""
-    db.session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True))
+    db.session.execute(
+        select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True)
+    )
 
 
 def packs_for(organisation_id: uuid.UUID) -> list[Pack]:

@@ -33,12 +33,14 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
-from lms.programmes import attachments, notices, papers, selfcheck, service, values, workflow
+from lms.programmes import attachments, comments, notices, papers, selfcheck, service, values, workflow
+from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
+bp.register_blueprint(comment_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)
@@ -189,6 +191,8 @@ def show(application_id: uuid.UUID) -> str:
         rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and not own else [],
         recalls=not own and may(account, OFFICER) and workflow.may_recall(found, here),
         content=content,
+        remarks=comments.remarks_of(account, found),
+        remarks_here=comments.may_remark(account, found),
         appeals=own
         and pack.status_is(found.status) == "refused"
         and may_appeal(pack.kind(found.kind), found.refused_at, clock.now()),
@@ -260,6 +264,7 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
         staff=_staff(found.school_id) if service.manages(account, found) else {},
         before=keys[place - 1] if place else None,
         after=keys[place + 1] if place + 1 < len(keys) else None,
+        remarks=comments.remarks_of(account, found).get(key, []),
         history=service.history_of(account, application_id, key)[:20],
         local=lambda at: clock.local(at, current_app.config["ZHIKE"].timezone).strftime("%m-%d %H:%M"),
     )

@@ -1535,6 +1535,35 @@ def upgrade() -> None:
         batch_op.create_index("ix_marking_school_attempt", ["school_id", "attempt_id"], unique=False)
 
     op.create_table(
+        "part_comment",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=84), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("office_id", sa.Uuid(), nullable=True),
+        sa.Column("by_id", sa.Uuid(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_part_comment_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["by_id"], ["account.id"], name=op.f("fk_part_comment_by_id_account")),
+        sa.ForeignKeyConstraint(
+            ["office_id"], ["organisation.id"], name=op.f("fk_part_comment_office_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["resolved_by"], ["account.id"], name=op.f("fk_part_comment_resolved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_part_comment_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_part_comment")),
+    )
+    with op.batch_alter_table("part_comment", schema=None) as batch_op:
+        batch_op.create_index("ix_part_comment_application", ["application_id", "key"], unique=False)
+
+    op.create_table(
         "slot_move",
         sa.Column("slot_id", sa.Uuid(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
