@@ -15,7 +15,7 @@ from lms.core.i18n import init_i18n
 from lms.core.menu import init_menu
 from lms.core.web import init_web
 
-FEATURES = ("core", "notices", "roster", "courses", "usage", "labs", "activities", "teaching", "region", "programmes")
+FEATURES = ("core", "notices", "roster", "register", "courses", "usage", "labs", "activities", "teaching", "region", "programmes")
 
 
 class Zhike(Flask):

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-import tempfile
 import uuid
-import zipfile
-from io import BytesIO
-from pathlib import Path
 
-from flask import current_app
 from flask_babel import lazy_gettext as _l
 
-from lms.core import clock
+from lms.core import blobs, clock
 from lms.core.audit import audit
+from lms.core.blobs import LARGEST_MB, MIME, SCAN_TYPES, check, keep, kind_of, name_of
 from lms.core.db import db, new_id, write
-from lms.core.errors import Invalid, NotAllowed, NotFound
+from lms.core.errors import NotAllowed, NotFound
 from lms.core.models import Account
 from lms.programmes.models import Application, ApplicationFile
 from lms.programmes.notices import pack_of
@@ -25,37 +18,8 @@ from lms.programmes.pack import Document
 from lms.programmes.rules import EDITABLE
 from lms.programmes.service import application, manages
 
-LARGEST_MB = 20
-MIME = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "zip": "application/zip",
-}
-SCAN_TYPES = ["pdf", "jpg", "png"]
-_ODD = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
-
-
-def kind_of(data: bytes) -> str:
-    """pdf | docx | xlsx | jpg | png by the bytes, "" for anything else; Office files with macros or active content are none of them."""
-    if data.startswith(b"%PDF-"):
-        return "pdf"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if not data.startswith(b"PK\x03\x04"):
-        return ""
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except zipfile.BadZipFile:
-        return ""
-    if any("vbaProject" in name or "activeX" in name or "/embeddings/" in name for name in names):
-        return ""
-    return "docx" if "word/document.xml" in names else "xlsx" if "xl/workbook.xml" in names else ""
+__all__ = ["MIME", "SCAN_TYPES", "add_file", "content", "file_of", "kind_of", "remove_file", "slot_of"]
+ROOM = "programmes"
 
 
 def slot_of(found: Application, slot: str) -> Document:
@@ -77,27 +41,8 @@ def add_file(actor: Account, application_id: uuid.UUID, slot: str, name: str, da
     wanted = slot_of(found, slot)
     _need_writable(actor, found)
     types, largest = wanted.get("types", SCAN_TYPES), wanted.get("largest_mb", LARGEST_MB)
-    told = "、".join(one.upper() for one in types)
-    if not data:
-        raise Invalid("file", _l("请选择文件。"), where=slot)
-    if len(data) > largest * 1_000_000:
-        raise Invalid(
-            "file-size",
-            _l("文件 %(size)s MB，超过 %(largest)s MB。", size=round(len(data) / 1e6, 1), largest=largest),
-            remedy=_l("请压缩扫描件（灰度、150 dpi 即可）后再传。"),
-            where=slot,
-        )
-    kind = kind_of(data)
-    if kind not in types:
-        raise Invalid(
-            "file-type",
-            _l("文件内容不是 %(types)s，或带有宏、嵌入对象。", types=told),
-            remedy=_l("请另存为 %(types)s 后再传。", types=told),
-            where=slot,
-        )
-    digest = hashlib.sha256(data).hexdigest()
-    _keep(digest, data)
-    clean = _ODD.sub("_", Path(name).name)[-150:] or f"{slot}.{kind}"
+    kind = check(data, types, largest, slot)
+    digest, clean = keep(ROOM, data), name_of(name, f"{slot}.{kind}")
     with write() as session:
         session.refresh(found, with_for_update=True)  # it may have been submitted meanwhile
         _need_writable(actor, found)
@@ -146,29 +91,9 @@ def file_of(found: Application, file_id: uuid.UUID) -> ApplicationFile:
 
 def content(row: ApplicationFile) -> bytes:
     """The bytes; NotFound where the data folder has lost them."""
-    path = _path(row.sha256)
-    if not path.is_file():
-        raise NotFound("file", _l("文件不在数据文件夹里，请从备份恢复。"))
-    return path.read_bytes()
+    return blobs.content(ROOM, row.sha256)
 
 
 def _need_writable(actor: Account, found: Application) -> None:
     if not manages(actor, found) or pack_of(found).status_is(found.status) not in EDITABLE:
         raise NotAllowed("file", _l("现在不能增减附件：申报已提交，或您不是申报单位的管理员。"))
-
-
-def _path(digest: str) -> Path:
-    folder: Path = current_app.config["ZHIKE"].data_dir
-    return folder / "programmes" / digest[:2] / digest
-
-
-def _keep(digest: str, data: bytes) -> None:
-    path = _path(digest)
-    if path.is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
