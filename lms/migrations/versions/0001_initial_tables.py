@@ -469,6 +469,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_uplink")),
     )
     op.create_table(
+        "activity_entry",
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("category", sa.String(length=40), nullable=False),
+        sa.Column("held_on", sa.Date(), nullable=False),
+        sa.Column("topic", sa.String(length=120), nullable=False),
+        sa.Column("organiser", sa.String(length=80), nullable=False),
+        sa.Column("hours", sa.Double(), nullable=False),
+        sa.Column("credit", sa.Double(), nullable=False),
+        sa.Column("others", sa.Integer(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("import_id", sa.Uuid(), nullable=True),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_activity_entry_entered_by_account")),
+        sa.ForeignKeyConstraint(["removed_by"], ["account.id"], name=op.f("fk_activity_entry_removed_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_activity_entry_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_activity_entry")),
+    )
+    with op.batch_alter_table("activity_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_activity_entry_import_id"), ["import_id"], unique=False)
+        batch_op.create_index("ix_activity_entry_school_day", ["school_id", "held_on"], unique=False)
+
+    op.create_table(
         "audit_entry",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=True),
@@ -889,6 +918,68 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("stop_event", schema=None) as batch_op:
         batch_op.create_index("ix_stop_event_school_room", ["school_id", "room_id"], unique=False)
+
+    op.create_table(
+        "achievement_entry",
+        sa.Column("who", sa.String(length=8), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("category", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("level", sa.String(length=8), nullable=False),
+        sa.Column("prize", sa.String(length=20), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("issuer", sa.String(length=80), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("import_id", sa.Uuid(), nullable=True),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_achievement_entry_account_id_account")),
+        sa.ForeignKeyConstraint(["entered_by"], ["account.id"], name=op.f("fk_achievement_entry_entered_by_account")),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_achievement_entry_person_id_person")),
+        sa.ForeignKeyConstraint(["removed_by"], ["account.id"], name=op.f("fk_achievement_entry_removed_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_achievement_entry_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_achievement_entry")),
+    )
+    with op.batch_alter_table("achievement_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_achievement_entry_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_achievement_entry_import_id"), ["import_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_achievement_entry_person_id"), ["person_id"], unique=False)
+        batch_op.create_index("ix_achievement_entry_school_year", ["school_id", "year"], unique=False)
+
+    op.create_table(
+        "activity_attendance",
+        sa.Column("activity_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("certificate", sa.String(length=60), nullable=False),
+        sa.Column("import_id", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_activity_attendance_account_id_account")),
+        sa.ForeignKeyConstraint(
+            ["activity_id"], ["activity_entry.id"], name=op.f("fk_activity_attendance_activity_id_activity_entry")
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_activity_attendance_person_id_person")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_activity_attendance_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_activity_attendance")),
+    )
+    with op.batch_alter_table("activity_attendance", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_activity_attendance_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_activity_attendance_import_id"), ["import_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_activity_attendance_person_id"), ["person_id"], unique=False)
+        batch_op.create_index("ix_activity_attendance_school_activity", ["school_id", "activity_id"], unique=False)
 
     op.create_table(
         "application",
@@ -1562,6 +1653,35 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("part_comment", schema=None) as batch_op:
         batch_op.create_index("ix_part_comment_application", ["application_id", "key"], unique=False)
+
+    op.create_table(
+        "register_file",
+        sa.Column("activity_id", sa.Uuid(), nullable=True),
+        sa.Column("achievement_id", sa.Uuid(), nullable=True),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("added_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["achievement_id"], ["achievement_entry.id"], name=op.f("fk_register_file_achievement_id_achievement_entry")
+        ),
+        sa.ForeignKeyConstraint(
+            ["activity_id"], ["activity_entry.id"], name=op.f("fk_register_file_activity_id_activity_entry")
+        ),
+        sa.ForeignKeyConstraint(["added_by"], ["account.id"], name=op.f("fk_register_file_added_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_register_file_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_file")),
+    )
+    with op.batch_alter_table("register_file", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_register_file_achievement_id"), ["achievement_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_register_file_activity_id"), ["activity_id"], unique=False)
 
     op.create_table(
         "slot_move",
