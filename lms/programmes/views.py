@@ -37,7 +37,7 @@ from lms.programmes import attachments, comments, notices, papers, selfcheck, se
 from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
-from lms.programmes.rules import EDITABLE, may_appeal, station_at
+from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
 bp.register_blueprint(comment_pages)
@@ -79,11 +79,7 @@ def index() -> str:
     own = db.session.get_one(Organisation, account.organisation_id)
     now = clock.now()
     packs = notices.packs_for(own.id)
-    cards = [
-        {"pack": pack, "kinds": kinds, "batches": batches}
-        for pack in packs
-        if (kinds := notices.kinds_for(pack, own.level)) and (batches := notices.open_batches(pack, now))
-    ]
+    cards = [{"pack": pack, "offers": offers} for pack in packs if (offers := _offers(pack, own))]
     mine = [_line(row) for row in service.applications_of(own.id)]
     officer = may(account, OFFICER)
     came = [_line(row) for row in workflow.inbox(own.id)] if officer else []
@@ -99,6 +95,21 @@ def index() -> str:
         dates=dates,
         packs=packs,
     )
+
+
+def _offers(pack: Pack, own: Organisation) -> list[dict[str, Any]]:
+    """Kinds and open batches that an organisation may begin, each with the day of the office that it goes to first."""
+    offices = notices.above(own.id)
+    return [
+        {
+            "kind": kind,
+            "batch": batch,
+            "due": notices.due_of(pack, batch["id"], stations, 0, clock.now()) if stations else None,
+        }
+        for kind in notices.kinds_for(pack, own.level)
+        for stations in [way(kind, offices)]
+        for batch in notices.open_batches(pack, clock.now())
+    ]
 
 
 def _line(found: Application) -> dict[str, Any]:
@@ -180,10 +191,11 @@ def show(application_id: uuid.UUID) -> str:
                 _name(step.by_office_id) or _name(found.school_id),
                 _name(step.to_office_id),
                 pack.status_name(step.to_status),
+                workflow.verb_of(found, step),
             )
             for step in service.steps_of(found)
         ],
-        actions=workflow.ACTION_NAMES,
+        came_back=workflow.came_back(found) if own else None,
         stations=stations,
         decides=may(account, OFFICER) and found.office_id == here and pack.status_is(found.status) == "waiting",
         station=next((one for one in stations if one.office.id == here), None),
@@ -403,7 +415,11 @@ def bundle(application_id: uuid.UUID, name: str) -> Response:
 def submit(application_id: uuid.UUID) -> BaseResponse:
     """Hand in."""
     found = workflow.submit(current_account(), application_id)
-    flash(_("已提交，回执号 %(receipt)s。", receipt=found.receipt))
+    return _done(application_id, _("已提交，回执号 %(receipt)s。", receipt=found.receipt))
+
+
+def _done(application_id: uuid.UUID, message: str) -> BaseResponse:
+    flash(message)
     return redirect(url_for("programmes.show", application_id=application_id))
 
 
@@ -412,8 +428,7 @@ def submit(application_id: uuid.UUID) -> BaseResponse:
 def withdraw(application_id: uuid.UUID) -> BaseResponse:
     """Take back."""
     workflow.withdraw(current_account(), application_id)
-    flash(_("已撤回。"))
-    return redirect(url_for("programmes.show", application_id=application_id))
+    return _done(application_id, _("已撤回。"))
 
 
 @bp.post("/<uuid:application_id>/appeal")
@@ -421,8 +436,7 @@ def withdraw(application_id: uuid.UUID) -> BaseResponse:
 def appeal(application_id: uuid.UUID) -> BaseResponse:
     """Ask the office that refused to look again."""
     workflow.appeal(current_account(), application_id, request.form.get("remark", ""))
-    flash(_("申诉已送达。"))
-    return redirect(url_for("programmes.show", application_id=application_id))
+    return _done(application_id, _("申诉已送达。"))
 
 
 @bp.post("/<uuid:application_id>/act")
@@ -439,8 +453,7 @@ def act(application_id: uuid.UUID) -> BaseResponse:
 def recall(application_id: uuid.UUID) -> BaseResponse:
     """An office takes its recommendation back."""
     workflow.recall(current_account(), application_id, request.form.get("remark", ""))
-    flash(_("已收回，名额已空出。"))
-    return redirect(url_for("programmes.show", application_id=application_id))
+    return _done(application_id, _("已收回，名额已空出。"))
 
 
 @bp.post("/<uuid:application_id>/climb")
@@ -448,8 +461,7 @@ def recall(application_id: uuid.UUID) -> BaseResponse:
 def climb(application_id: uuid.UUID) -> BaseResponse:
     """An office moves a granted status along the ladder."""
     workflow.climb(current_account(), application_id, request.form.get("to", ""), request.form.get("remark", ""))
-    flash(_("已办理。"))
-    return redirect(url_for("programmes.show", application_id=application_id))
+    return _done(application_id, _("已办理。"))
 
 
 @bp.post("/notices")

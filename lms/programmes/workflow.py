@@ -32,6 +32,27 @@ ACTION_NAMES = {
 }  # fmt: skip
 
 
+def verb_of(found: Application, step: ApplicationStep) -> str:
+    """What a step is called: by the notice's own verb where it has one (推荐, 评估通过，挂牌, 摘牌退出)."""
+    kind = pack_of(found).kind(found.kind)
+    if step.action == "ladder":
+        return next(
+            (one["verb"] for one in kind["ladder"] if one["to"] == step.to_status and step.from_status in one["from"]),
+            str(ACTION_NAMES["ladder"]),
+        )
+    if step.action in ("recommend", "grant"):
+        return next(
+            (one["verb"] for one in kind["chain"] if one["status"] == step.from_status), str(ACTION_NAMES[step.action])
+        )
+    return str(ACTION_NAMES[step.action])
+
+
+def came_back(found: Application) -> ApplicationStep | None:
+    """The step with which an office returned or refused it, while nobody has acted since."""
+    steps = steps_of(found)
+    return steps[-1] if steps and steps[-1].action in ("return", "refuse") else None
+
+
 def submit(actor: Account, application_id: uuid.UUID) -> Application:
     """Hand in before the deadline; the receipt says when by the server's clock. Raises Refused naming everything that is missing."""
     with write() as session:
@@ -194,6 +215,11 @@ class Quota:
     most: int
     used: int
     clause: str
+
+    @property
+    def full(self) -> bool:
+        """No place is left."""
+        return self.used >= self.most
 
 
 def quotas_of(found: Application, office_id: uuid.UUID) -> list[Quota]:
