@@ -76,9 +76,9 @@ class Instance:
             self.supervisor.add(spec)
         self.supervisor.start_all(timeout_s=timeout_s)
 
-    def start_bridge(self) -> None:
-        """Start the bridge; it needs a school."""
-        self.supervisor.add(Spec("bridge", lms=("bridge",)))
+    def start_bridge(self, school: str = "") -> None:
+        """Start the bridge; it needs a school, by name or code where there are several."""
+        self.supervisor.add(Spec("bridge", lms=("bridge", *(("--school", school) if school else ()))))
         self.supervisor.start("bridge")
 
     def start_gateway(self, spec: Spec, *, timeout_s: float = 30.0) -> None:
@@ -122,11 +122,12 @@ class Instance:
         """The background jobs."""
         return Spec("jobs", lms=("jobs",))
 
-    def gateway_spec(self, app: Flask, lab: Path) -> Spec:
-        """A gateway on this machine for the devices of ``lab``, with its own credential at the broker."""
+    def gateway_spec(self, app: Flask, lab: Path, code: str = "") -> Spec:
+        """A gateway on this machine for the devices of ``lab``, with its own credential at the broker; ``code`` of the school where there are several."""
         name = load_lab(lab).name
         with app.app_context():
-            school = db.session.scalars(select(Organisation).where(Organisation.level == "school")).one()
+            query = select(Organisation).where(Organisation.level == "school")
+            school = db.session.scalars(query.where(Organisation.code == code) if code else query).one()
             credential = gateway_credential(school.id, name, lab)
         argv = (
             sys.executable,

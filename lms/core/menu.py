@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ from lms.core.auth import may
 
 @dataclass(frozen=True)
 class Entry:
-    """One menu entry: endpoint, lazy label, Tabler icon, roles that see it, order from left."""
+    """One menu entry: endpoint, lazy label, Tabler icon, roles that see it, order from left; ``shown``: whether it leads anywhere now."""
 
     endpoint: str
     label: Any
     icon: str
     roles: tuple[str, ...]
     order: int
+    shown: Callable[[], bool] | None = None
 
 
 def offer(app: App, *entries: Entry) -> None:
@@ -42,7 +44,7 @@ def menu() -> list[dict[str, Any]]:
             "active": _is_here(entry, entries),
         }
         for entry in entries
-        if may(current_user, entry.roles)
+        if may(current_user, entry.roles) and (entry.shown is None or entry.shown())
     ]
 
 

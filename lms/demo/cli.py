@@ -46,7 +46,7 @@ def _run(folder: Path, once: bool, pupils: int, minutes: float, report_file: Pat
     if (folder / "data" / "zhike.sqlite").exists():
         raise click.ClickException(f"{folder} 里已有一个演示学校：请换一个文件夹或删除它。")
     with Instance(settings, say=click.echo) as instance:
-        demo_ = run.start(instance, pupils if once else pupils - 1, int(minutes) + 1, click.echo)
+        demo_ = run.start(instance, pupils if once else pupils - 1, int(minutes) + 1, click.echo, province=True)
         if not once:
             keep_open(demo_, click.echo)
             run.leave(demo_)

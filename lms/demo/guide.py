@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 
 from lms.core.db import db
+from lms.demo.places import APPLYING_AREA, LATE_SCHOOL, PLAQUE_SCHOOL, USERNAMES
+from lms.demo.province import Province
 from lms.demo.run import Demo
 from lms.roster import service as roster
 from lms.roster.models import Person
@@ -22,6 +24,8 @@ def keep_open(demo: Demo, say: Callable[[str], None]) -> None:
     say(f"  本机打开：{local}      其他电脑：{'  '.join(others)}")
     say(f"  教师：{school.teacher_login} / {school.password}    → 进入正在上的课，翻步骤、分组、停车、下课")
     say(f"  管理员：{school.admin_login} / {school.password}    → 开课达标情况")
+    if demo.province:
+        _tell_province(demo.province, school.password, say)
     say("  学生：另开一个无痕窗口，打开 " + local + "/seat")
     stopped = threading.Event()
     thread = threading.Thread(target=_offer_seat, args=(demo, say, stopped), daemon=True)
@@ -30,6 +34,15 @@ def keep_open(demo: Demo, say: Callable[[str], None]) -> None:
     demo.instance.supervisor.wait()
     stopped.set()
     say("正在结束演示 …")
+
+
+def _tell_province(province: Province, password: str, say: Callable[[str], None]) -> None:
+    """Officers of each level, and the three schools to look at; all with the same password."""
+    say(f"  示范省（申报、看板、日程），密码都是 {password}：")
+    say("    主管部门：" + "、".join(f"{name} {username}" for name, username in province.officers))
+    admins = dict(province.admins)
+    told = {PLAQUE_SCHOOL: "已挂牌", LATE_SCHOOL: "两周一次快要落下"}
+    say("    学校：" + "、".join(f"{name}（{why}）{admins[name]}" for name, why in told.items()) + f"；{APPLYING_AREA}（正在申报）{USERNAMES[APPLYING_AREA]}")
 
 
 def _offer_seat(demo: Demo, say: Callable[[str], None], stopped: threading.Event) -> None:

@@ -21,8 +21,9 @@ from lms.activities.models import Attempt
 from lms.core import clock
 from lms.core.db import db, write
 from lms.demo import lab
+from lms.demo.province import Province, make_province
 from lms.demo.pupils import Pupil, Tally, Terminal
-from lms.demo.school import DemoSchool, make_school
+from lms.demo.school import CODE, DemoSchool, make_school
 from lms.demo.teacher import Teacher
 from lms.instance import Instance
 from lms.labs import service as labs
@@ -55,24 +56,31 @@ class Demo:
     tally: Tally
     stopping: threading.Event
     began: float
+    province: Province | None
 
 
-def start(instance: Instance, pupils: int, extra_minutes: int, say: Callable[[str], None], *, devices: bool = True) -> Demo:
-    """Make the demo school, start every process, open the lesson and seat the simulated pupils; ``devices``: robots and camera too."""
+def start(
+    instance: Instance, pupils: int, extra_minutes: int, say: Callable[[str], None], *, devices: bool = True, province: bool = False
+) -> Demo:
+    """Make the demo school, start every process, open the lesson and seat the simulated pupils.
+
+    ``devices``: robots and camera too; ``province``: the offices above it and their other schools too.
+    """
     began = time.monotonic()
     app = instance.prepare()
     with app.app_context():
         school = make_school(extra_minutes, say)
+        around = make_province(school.password, say, school.zone) if province else None
         db.session.remove()
     say("正在启动：消息服务器、网页、后台任务、桥 …")
     instance.start()
-    instance.start_bridge()
+    instance.start_bridge(CODE)
     if devices:
         _start_devices(instance, app, school, say)
     with app.app_context():
         lesson_id, seated = _open(school, pupils)
         db.session.remove()
-    demo = Demo(instance, app, school, lesson_id, [], Tally(), threading.Event(), began)
+    demo = Demo(instance, app, school, lesson_id, [], Tally(), threading.Event(), began, around)
     settings = instance.settings
     demo.terminals = [Terminal(one, HOST, settings.http_port, settings.mqtt_ws_port, demo.tally, demo.stopping) for one in seated]
     say(f"{len(seated)} 个模拟学生正在走到座位上 …")
@@ -101,7 +109,7 @@ def _start_devices(instance: Instance, app: Flask, school: DemoSchool, say: Call
     serial = [name for name in lab.robots() if name not in lab.boards()]
     ready = lambda: all((folder / "dev" / name).exists() for name in serial)  # noqa: E731 (one line says it)
     instance.start_gateway(Spec("simulator", argv, ready=ready), timeout_s=90)
-    instance.start_gateway(instance.gateway_spec(app, path))
+    instance.start_gateway(instance.gateway_spec(app, path, CODE))
 
 
 def _open(school: DemoSchool, pupils: int) -> tuple[uuid.UUID, list[Pupil]]:

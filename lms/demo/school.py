@@ -19,6 +19,7 @@ from lms.courses import service as courses
 from lms.courses.models import PackageVersion
 from lms.demo import lab
 from lms.demo.history import before_term, past_lessons, record_past
+from lms.demo.places import ABOVE_DEMO
 from lms.demo.plan import DemoCalendar, demo_bells, demo_calendar, demo_zone
 from lms.roster import rules as roster_rules
 from lms.roster import service as roster
@@ -30,6 +31,7 @@ from lms.roster.timetable import WeekSlot, clash, remove_slot, week_slots
 from lms.usage import service as usage
 
 NAME = "示范实验学校（演示）"
+CODE = "0000000000"
 COURSE = "demo-ncet"
 GRADES = (5, 5, 6, 6, 7, 7, 8, 8, 10, 10, 11, 11)
 VOLUMES = {"primary": ("五上", "五下"), "junior": ("七上",), "senior": ("高一",)}
@@ -64,7 +66,7 @@ def make_school(extra_minutes: int, say: Callable[[str], None]) -> DemoSchool:
     plan = demo_calendar(now.date())
     say(f"正在建立{NAME} …")
     school = roster.create_school(
-        None, NAME, "十二年一贯制", code="0000000000", above=(("nation", "全国"), ("county", "示范区")), zone=zone
+        None, NAME, "十二年一贯制", code=CODE, above=ABOVE_DEMO, zone=zone
     )
     usage.set_course(None, school.id, COURSE)
     for stage, configuration in CONFIGURATION.items():

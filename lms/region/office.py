@@ -52,6 +52,34 @@ def need_office() -> Organisation:
     return found
 
 
+def is_here() -> bool:
+    """Whether this installation serves an office."""
+    return office() is not None
+
+
+def is_own(account: Account) -> bool:
+    """Whether the account is of the office that this installation serves, which alone enrols, takes in and hands up."""
+    found = office()
+    return found is not None and found.id == account.organisation_id
+
+
+def need_own(account: Account) -> Organisation:
+    """The office, for those of its own officers; NotFound (``no-office``) for others."""
+    found = need_office()
+    if found.id != account.organisation_id:
+        raise NotFound("no-office", _l("登记、接收和上报由%(name)s办理。", name=found.name))
+    return found
+
+
+def numbers_below(account: Account) -> tuple[int, ...] | None:
+    """Numbers of the schools that the officer sees: those below its own organisation; None for every one."""
+    if is_own(account):
+        return None
+    own = db.session.get_one(Organisation, account.organisation_id)
+    query = select(Subordinate.number).join(Organisation, Organisation.id == Subordinate.organisation_id)
+    return tuple(db.session.scalars(query.where(Organisation.path.startswith(own.path), Organisation.id != own.id)))
+
+
 def found_office(level: str, name: str, admin_name: str, username: str, password: str) -> Account:
     """Make this installation that of an office, with an officer who may also manage accounts; raises Invalid, Refused."""
     if level not in LEVELS:
@@ -74,6 +102,11 @@ def found_office(level: str, name: str, admin_name: str, username: str, password
         account = _account(made.id, admin_name, username, password, ("officer", "sec_admin"))
         audit(None, "found-office", "organisation", made.id, level=level)
     return account
+
+
+def serve(organisation: Organisation) -> None:
+    """Make an organisation that is here already the office of this installation: a server of several levels, of which it is the highest; in the open write."""
+    db.session.merge(InstanceState(key=_STATE, value=str(organisation.id)))
 
 
 def add_officer(name: str, username: str, password: str) -> Account:

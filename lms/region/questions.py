@@ -25,12 +25,13 @@ class Asked:
     """The question: rule parameters and filters. ``first``, ``last``: Mondays (ISO) of a period, empty for the whole term.
 
     ``least``: effective weeks below which a class is not assessed. ``show``: one of SHOWS. ``term``: ``2026-1`` (autumn) or ``2026-2`` (the
-    spring after it), empty for every term. ``office``: number of the office below that forwards.
+    spring after it), empty for every term. ``office``: number of the office below that forwards. ``schools``: only these numbers, None for all.
     """
 
     rule: str
     stage: str = ""
     office: int = 0
+    schools: tuple[int, ...] | None = None
     name: str = ""
     show: str = "all"
     term: str = ""
@@ -206,7 +207,7 @@ SELECT s.school, s.name, s.code, s.office, coalesce(c.verdict, '') AS verdict, c
     WHEN 'met-approximately' THEN 4 WHEN 'met' THEN 5 ELSE 1 END AS place
 FROM read_parquet($schools) s LEFT JOIN ({counts}) c USING (school)
 WHERE ($office = 0 OR s.office = $office) AND ($stage = '' OR list_contains(s.stages, $stage))
-  AND ($name = '' OR contains(s.name, $name) OR s.code = $name)
+  AND ($name = '' OR contains(s.name, $name) OR s.code = $name) AND ($all OR list_contains($only::INTEGER[], s.school))
 """
 _SHOW = {
     "all": "true",
@@ -236,8 +237,9 @@ def table(
     counts = (_BY_WEEKS if kind == "weeks" else _BY_VERDICT).format(where=where) if files else _NONE
     values = {**values, "files": files} if files else {}
     values |= {"schools": str(root / "schools.parquet"), "today": today.isoformat(), "stale": STALE_DAYS}
+    asked_for = {"stage": asked.stage, **values, "office": asked.office, "name": asked.name}
     connection.execute(
-        _TABLE.format(counts=counts), {"stage": asked.stage, **values, "office": asked.office, "name": asked.name}
+        _TABLE.format(counts=counts), asked_for | {"all": asked.schools is None, "only": list(asked.schools or ())}
     )
     sums = connection.execute(_SUMS).fetchone()
     assert sums is not None

@@ -76,6 +76,8 @@ def week_rows(one: ClassResult, as_of: date) -> list[list[Any]]:
             monday = min(max(monday_of(lesson.lesson.date), mondays[0]), mondays[-1])
             raw[monday] += 1
             counted[monday] += lesson.lesson.id not in one.capped
-    counted[mondays[-1]] += one.counted - sum(counted.values())
+    counted[mondays[-1]] += max(0, one.counted - sum(counted.values()))
+    for monday in reversed(mondays):  # a rule by months does not count the lessons of a month that is still open
+        counted[monday] -= max(0, min(counted[monday], sum(counted.values()) - one.counted))
     effective = frozenset(one.effective)
     return [[day.isoformat(), int(day in effective), required[day], counted[day], raw[day]] for day in mondays]

@@ -62,11 +62,15 @@ SHOW_NAMES = {
 def _menu(state: BlueprintSetupState) -> None:
     offer(
         state.app,
-        Entry("region.schools", _l("各校开课"), "map-2", OFFICER, 10),
-        Entry("region.intake_page", _l("接收"), "inbox", OFFICER, 20),
-        Entry("region.enrolment", _l("登记"), "key", OFFICER, 30),
-        Entry("region.hand_up", _l("上报"), "cloud-upload", OFFICER, 40),
+        Entry("region.schools", _l("各校开课"), "map-2", OFFICER, 10, office.is_here),
+        Entry("region.intake_page", _l("接收"), "inbox", OFFICER, 20, _is_own),
+        Entry("region.enrolment", _l("登记"), "key", OFFICER, 30, _is_own),
+        Entry("region.hand_up", _l("上报"), "cloud-upload", OFFICER, 40, _is_own),
     )
+
+
+def _is_own() -> bool:
+    return office.is_own(current_account())
 
 
 def _today() -> date:
@@ -111,7 +115,7 @@ def hand_up() -> str:
 
 
 def _hand_up_page(error: ZhikeError | None = None) -> str:
-    own = current_school_id()
+    own = _handing_up()
     is_school = _is_school(own)
     above = uplink.uplink_of(own)
     zone = current_app.config["ZHIKE"].timezone
@@ -129,6 +133,13 @@ def _hand_up_page(error: ZhikeError | None = None) -> str:
     )
 
 
+def _handing_up() -> uuid.UUID:
+    """The school, or the office that this installation serves; NotFound for other offices on the server: they see the schools here already."""
+    if not _is_school(current_school_id()):
+        office.need_own(current_account())
+    return current_school_id()
+
+
 def _is_school(organisation_id: uuid.UUID) -> bool:
     found = db.session.get(Organisation, organisation_id)
     return found is not None and found.level == "school"
@@ -139,6 +150,7 @@ def _is_school(organisation_id: uuid.UUID) -> bool:
 def join() -> BaseResponse | tuple[str, int]:
     """Agree on the office above, by code or by fingerprint."""
     form = request.form
+    _handing_up()
     try:
         if form.get("way") == "file":
             uplink.join_by_fingerprint(
@@ -156,7 +168,7 @@ def join() -> BaseResponse | tuple[str, int]:
 @require(*HANDS_UP)
 def leave() -> BaseResponse:
     """Stop handing up."""
-    uplink.leave(current_account(), current_school_id())
+    uplink.leave(current_account(), _handing_up())
     flash(_("已停止上报；回执仍然保留。"))
     return redirect(url_for("region.hand_up"))
 
@@ -165,6 +177,7 @@ def leave() -> BaseResponse:
 @require(*HANDS_UP)
 def send() -> BaseResponse:
     """Hand up now."""
+    _handing_up()
     service.hand_up_soon(current_account())
     flash(_("正在后台上报；刷新本页可以看到进度。"))
     return redirect(url_for("region.hand_up"))
@@ -174,7 +187,7 @@ def send() -> BaseResponse:
 @require(*HANDS_UP)
 def hand_up_file() -> Response:
     """What is not receipted yet, as a file."""
-    own = current_school_id()
+    own = _handing_up()
     data = uplink.as_file(current_account(), own) if _is_school(own) else forwarding.forward_file(current_account())
     name = db.session.get_one(Organisation, own).name
     return download(data, f"{_('上报')}-{name}-{_today().isoformat()}.zip")
@@ -203,8 +216,10 @@ def _uploaded(field: str) -> bytes:
 # ---- the office's pages ---------------------------------------------------------------------------------------------
 
 
-def asked_of(arguments: Any, today: date, terms: list[str]) -> questions.Asked:
-    """The question in a link; raises Invalid for one that nobody asked."""
+def asked_of(
+    arguments: Any, today: date, terms: list[str], seen: tuple[int, ...] | None = None
+) -> questions.Asked:
+    """The question in a link about the schools ``seen`` (None: all); raises Invalid for one that nobody asked."""
     rule = policies.policy(arguments.get("rule") or DEFAULT_RULE, "lessons")
     show, stage, period = arguments.get("show") or "all", arguments.get("stage") or "", arguments.get("period") or ""
     term = arguments.get("term") or (terms[0] if terms else "")
@@ -220,6 +235,7 @@ def asked_of(arguments: Any, today: date, terms: list[str]) -> questions.Asked:
         rule=rule.name,
         stage=stage,
         office=number,
+        schools=seen,
         name=(arguments.get("name") or "").strip(),
         show=show,
         term=term,
@@ -231,21 +247,27 @@ def asked_of(arguments: Any, today: date, terms: list[str]) -> questions.Asked:
 @require(*OFFICER)
 def schools() -> str:
     """Every school in one table, those at risk first."""
-    here = office.need_office()
+    office.need_office()
+    here = db.session.get_one(Organisation, current_school_id())
     root = service.results_folder()
-    below = db.session.scalars(
-        select(Subordinate).where(Subordinate.level != "school").order_by(Subordinate.name)
-    ).all()
+    seen = office.numbers_below(current_account())
+    below = [
+        row
+        for row in db.session.scalars(
+            select(Subordinate).where(Subordinate.level != "school").order_by(Subordinate.name)
+        )
+        if seen is None or row.number in seen
+    ]
     rules = policies.rules("lessons")
     if not (root / "schools.parquet").exists():
-        return render_template("region/empty.html", office=here)
+        return render_template("region/empty.html", office=here, own=office.is_own(current_account()))
     with connect() as connection:
         rule = policies.policy(request.args.get("rule") or DEFAULT_RULE, "lessons").name
         terms = questions.terms(connection, root, rule)
-        asked = asked_of(request.args, _today(), terms)
+        asked = asked_of(request.args, _today(), terms, seen)
         found = questions.table(connection, root, asked, _today(), request.args.get("page", 1, type=int))
     if not found.shown["all"] and not (asked.name or asked.office or asked.stage):
-        return render_template("region/empty.html", office=here)
+        return render_template("region/empty.html", office=here, own=office.is_own(current_account()))
     return render_template(
         "region/schools.html",
         office=here,
@@ -277,10 +299,16 @@ def _term_name(label: str) -> str:
 @require(*OFFICER)
 def export() -> Response:
     """The same table, all pages, as a workbook."""
-    here, root = office.need_office(), service.results_folder()
+    office.need_office()
+    here, root = db.session.get_one(Organisation, current_school_id()), service.results_folder()
     with connect() as connection:
         rule = policies.policy(request.args.get("rule") or DEFAULT_RULE, "lessons")
-        asked = asked_of(request.args, _today(), questions.terms(connection, root, rule.name))
+        asked = asked_of(
+            request.args,
+            _today(),
+            questions.terms(connection, root, rule.name),
+            office.numbers_below(current_account()),
+        )
         found = questions.table(connection, root, asked, _today(), size=0)
     from lms.region.export import workbook_of  # 25 MiB of openpyxl that only an export needs
 
@@ -290,8 +318,10 @@ def export() -> Response:
 
 
 def _school(number: int) -> Subordinate:
+    office.need_office()
     found = db.session.scalar(select(Subordinate).where(Subordinate.number == number))
-    if found is None:
+    seen = office.numbers_below(current_account())
+    if found is None or (seen is not None and number not in seen):
         raise NotFound("subordinate", _l("没有登记这个下级。"))
     return found
 
@@ -324,6 +354,7 @@ def _school_page(found: Subordinate, code: str = "", error: ZhikeError | None = 
         gaps=intake.gaps_of(found),
         late=rules_of_hand_up.late_entries(found.calendar),
         code=code,
+        own=office.is_own(current_account()),
         error=error,
         office_code=office.CODE_DAYS,
         level_names=office.LEVEL_NAMES,
@@ -338,6 +369,7 @@ def _school_page(found: Subordinate, code: str = "", error: ZhikeError | None = 
 @require(*OFFICER)
 def new_code(number: int) -> str:
     """A new one-time code for a school or office below; shown once."""
+    office.need_own(current_account())
     found = _school(number)
     code = office.new_code(current_account(), found.id)
     return _school_page(_school(number), code)
@@ -347,6 +379,7 @@ def new_code(number: int) -> str:
 @require(*OFFICER)
 def accept_key(number: int) -> BaseResponse | tuple[str, int]:
     """Accept another key by its fingerprint."""
+    office.need_own(current_account())
     try:
         office.accept_key(current_account(), _school(number).id, request.form.get("fingerprint", ""))
     except ZhikeError as refusal:
@@ -386,7 +419,7 @@ def enrolment() -> str:
 
 
 def _enrolment_page(found: Subordinate | None = None, code: str = "", error: ZhikeError | None = None) -> str:
-    here = office.need_office()
+    here = office.need_own(current_account())
     query = (
         select(Subordinate).where(Subordinate.handed_at.is_(None)).order_by(Subordinate.created_at.desc()).limit(200)
     )
@@ -409,6 +442,7 @@ def _enrolment_page(found: Subordinate | None = None, code: str = "", error: Zhi
 @require(*OFFICER)
 def register() -> str | tuple[str, int]:
     """Enrol one, by a code or by its fingerprint."""
+    office.need_own(current_account())
     form = request.form
     level, name, code = (form.get(field, "") for field in ("level", "name", "code"))
     try:
@@ -430,7 +464,7 @@ def intake_page() -> str:
 
 
 def _intake_page(outcomes: list[intake.Outcome] | None = None, error: ZhikeError | None = None) -> str:
-    office.need_office()
+    office.need_own(current_account())
     rows = db.session.scalars(select(HandedBatch).order_by(HandedBatch.received_at.desc()).limit(30)).all()
     ids = {row.school_id for row in rows} | {one.school_id for one in outcomes or ()}
     named = db.session.scalars(select(Subordinate).where(Subordinate.organisation_id.in_(ids)))
@@ -453,6 +487,7 @@ def _intake_page(outcomes: list[intake.Outcome] | None = None, error: ZhikeError
 @require(*OFFICER)
 def import_file() -> str | tuple[str, int]:
     """Import a file from a USB stick or e-mail."""
+    office.need_own(current_account())
     try:
         return _intake_page(
             service.take_file(current_account(), _uploaded("file"), request.files["file"].filename or "")

@@ -253,3 +253,4 @@ def test_an_office_copies_changes_and_publishes_a_notice(app: Flask, tree: Tree)
 def test_an_officer_lands_where_the_work_is(app: Flask, tree: Tree) -> None:
     office = door(app, make.person(tree["city"]))
     assert office.get("/").headers["Location"] == "/programmes/"  # this installation is no office's own
+    assert 'href="/region"' not in office.get("/programmes/").text  # and no entry leads nowhere
