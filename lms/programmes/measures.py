@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lms.register.rules import Record, figures, levels_told
+
 State = Literal["met", "not-met", "warn", "declare", "not-assessable"]
 STATE_NAMES: Mapping[str, str] = {
     "met": "符合",
@@ -41,12 +43,16 @@ _STAGE_NAMES = {"kindergarten": "幼儿园", "primary": "小学", "junior": "初
 
 @dataclass(frozen=True)
 class Usage:
-    """What a usage rule says: ``verdict`` as the engine's, ``why`` and ``source`` in words; ``planned`` the same over the timetable."""
+    """What a usage rule says: ``verdict`` as the engine's, ``why`` and ``source`` in words; ``planned`` the same over the timetable.
+
+    ``admitted``: the stages that take part are in the pilot already: from then on lessons decide, before that the plan does (B2).
+    """
 
     verdict: str
     why: str
     source: str
     planned: tuple[str, str] | None = None
+    admitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,12 @@ class Lab:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher of the 开课计划 by name, school and stage."""
+    """A teacher of the 开课计划 by name, school, stage and title (职称)."""
 
     name: str
     stage: str
     school: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Facts:
     content: Mapping[str, Any] = field(default_factory=dict)
     files: frozenset[str] = frozenset()
     code: str = ""
+    record: Record = field(default_factory=Record)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class Outcome:
 
 Measure = Callable[[Facts, Mapping[str, Any]], Outcome]
 FROM_FORM = "申报表"
+FROM_REGISTER = "研修与成果登记"
 
 
 def declared(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -116,7 +125,7 @@ def declared(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def usage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
-    """A usage rule over the live lessons; before anything was taught the planned slots are named beside it (计划)."""
+    """A usage rule (GS-18). With ``plan``: before admission over the planned slots, labelled 计划, past lessons beside it (B2); else over lessons."""
     found = facts.usage.get(str(given["rule"]))
     if found is None:
         return Outcome("not-assessable", "没有可判定的学期或学段", "开课记录")
@@ -130,7 +139,7 @@ def usage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
     if found.planned is not None:
         verdict, why = found.planned
         figure = f"计划：{why}；已上：{found.why}"
-        if given.get("plan") and found.verdict == "not-assessable":
+        if given.get("plan") and not found.admitted:
             return Outcome(states.get(verdict, "not-assessable"), figure, f"{found.source}（计划）")
     return Outcome(states.get(found.verdict, "not-assessable"), figure, found.source)
 
@@ -190,13 +199,16 @@ def schools_per_stage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def stage_teams(facts: Facts, given: Mapping[str, Any]) -> Outcome:
-    """A team for each stage of the member schools (GS-13)."""
+    """A team for each stage of the member schools, and 教研 held in the last year by the register; none is a reminder (GS-13)."""
     wanted = {stage for one in facts.members for stage in one.stages} or set(facts.stages)
     have = {_stage_code(row) for row in _rows(facts, given) if row.get("role")}
     missing = [_STAGE_NAMES[one] for one in _STAGE_NAMES if one in wanted - have]
     if not wanted or missing:
         return Outcome("not-met", "还没有教研团队：" + ("、".join(missing) or "没有学段"), FROM_FORM)
-    return Outcome("met", f"{len(wanted)} 个学段各有教研团队", FROM_FORM)
+    told, held = f"{len(wanted)} 个学段各有教研团队", facts.record.lately("research")
+    if not held:
+        return Outcome("warn", f"{told}；近一年没有登记教研活动", f"{FROM_FORM}与{FROM_REGISTER}")
+    return Outcome("met", f"{told}；近一年教研 {figures(held)}", f"{FROM_FORM}与{FROM_REGISTER}")
 
 
 def team_lead(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -258,7 +270,61 @@ def about(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 def rows(facts: Facts, given: Mapping[str, Any]) -> Outcome:
     """At least ``least`` rows of a table that have a name."""
     count, least = len(_rows(facts, given)), int(given["least"])
-    return Outcome("met" if count >= least else "not-met", f"{count} 名（项），要求不少于 {least}", FROM_FORM)
+    figure = f"{count} 名（项），要求不少于 {least}"
+    if not given.get("trained"):
+        return Outcome("met" if count >= least else "not-met", figure, FROM_FORM)
+    known = {name for one in facts.record.lately(days=3 * 365) for name in one.names}
+    trained = sum(str(row["name"]).replace(" ", "") in known for row in _rows(facts, given))
+    return Outcome(
+        "met" if count >= least else "not-met",
+        f"{figure}；其中 {trained} 名近三年有登记的培训或教研",
+        f"{FROM_FORM}与{FROM_REGISTER}",
+    )
+
+
+def attendance(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Every teacher of the 开课计划 joined training or 教研 in the last year (GS-19); counts only, no names go upward.
+
+    While the register holds nothing of the year, what was declared counts, as with :func:`declared`.
+    """
+    held = facts.record.lately()
+    names = {one.name.replace(" ", "") for one in facts.teachers}
+    if not held:
+        said = declared(facts, given)
+        return Outcome(said.state, f"近一年没有登记培训、教研；{said.figure}", said.source)
+    told = f"近一年登记 {figures(held)}"
+    if not names:
+        return Outcome("not-assessable", f"课表里还没有授课教师；{told}", FROM_REGISTER)
+    joined = names & {name.replace(" ", "") for one in held for name in one.names}
+    return Outcome(
+        "met" if joined == names else "not-met",
+        f"{len(names)} 名授课教师中 {len(joined)} 名近一年参加过培训或教研；{told}",
+        f"开课计划与{FROM_REGISTER}",
+    )
+
+
+def training(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Training of the notice's kinds in the last year: hours, credits' base and people (HA-06); ``least`` activities."""
+    held = facts.record.lately("training", tuple(given.get("categories", ())))
+    if held:
+        enough = len(held) >= int(given.get("least", 1))
+        return Outcome("met" if enough else "not-met", f"近一年 {figures(held)}", FROM_REGISTER)
+    if given.get("part") and (count := len(_rows(facts, given))):
+        return Outcome("met", f"申报表写了 {count} 次，登记里近一年没有", FROM_FORM)
+    return Outcome("not-met", "近一年没有登记这类培训", FROM_REGISTER)
+
+
+def achievements(facts: Facts, given: Mapping[str, Any]) -> Outcome:
+    """Achievements of this year and the two before (近3年) of teachers or of pupils as totals, and how many stand in the form (HN-20, HN-21)."""
+    found = facts.record.awards_of(str(given["who"]), int(given.get("years", 3)))
+    written, least = len(_rows(facts, given)), int(given["least"])
+    if not found:
+        state: State = "met" if written >= least else "not-met"
+        return Outcome(state, f"申报表 {written} 项；近3年没有登记成果", FROM_FORM if written else FROM_REGISTER)
+    people = f"、{sum(one.number for one in found)} 人次" if given["who"] == "pupils" else ""
+    told = f"近3年 {len(found)} 项{people}（{levels_told(found)}）"
+    beside = f"申报表已写 {written} 项" if written else "还没有带入申报表"
+    return Outcome("met" if len(found) >= least else "not-met", f"{told}；{beside}", FROM_REGISTER)
 
 
 def themes(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -349,6 +415,9 @@ MEASURES: Mapping[str, tuple[Measure, frozenset[str]]] = {
     "team-members": (team_members, frozenset({"part"})),
     "about": (about, frozenset({"part", "number"})),
     "rows": (rows, frozenset({"part", "least"})),
+    "attendance": (attendance, frozenset()),
+    "training": (training, frozenset()),
+    "achievements": (achievements, frozenset({"who", "part", "least"})),
     "themes": (themes, frozenset({"part", "needs", "least"})),
     "legal-person": (legal_person, frozenset({"part", "field"})),
     "applicant-level": (applicant_level, frozenset({"levels"})),

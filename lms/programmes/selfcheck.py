@@ -5,27 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
 
 from sqlalchemy import select
 
-from lms.core import clock
 from lms.core.db import db
 from lms.core.errors import NotFound, Refused
 from lms.core.models import Organisation
-from lms.core.stages import STAGE_NAMES
-from lms.programmes.dates import ZONE
-from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Teacher, Usage, measure
+from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Usage, measure
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document
 from lms.programmes.service import content_of, files_of
+from lms.programmes.teaching import admitted, teachers_of, today
+from lms.register import service as register
 from lms.roster import service as roster
-from lms.roster.models import Person, Room, School, SchoolStage, TimetableSlot
+from lms.roster.models import Room, SchoolStage
 from lms.usage import policies
-from lms.usage.gathering import term_for
-from lms.usage.planned import SUBJECT, plan_facts
+from lms.usage.planned import plan_facts
 from lms.usage.rulebook import service as rulebook
 
 _NEEDS = {
@@ -58,11 +54,6 @@ def check(found: Application) -> list[Line]:
     return [Line(one, measure(one, facts)) for one in pack.criteria_of(found.kind)]
 
 
-def today() -> date:
-    """The day in Shanghai."""
-    return clock.now().astimezone(ZONE).date()
-
-
 def facts_of(found: Application) -> Facts:
     """What is known of the applicant now."""
     own = db.session.get_one(Organisation, found.school_id)
@@ -77,6 +68,7 @@ def facts_of(found: Application) -> Facts:
             content=content,
             files=files,
             code=own.code,
+            record=register.record_of(own.id),
         )
     rows = {
         row.stage: row.solution_config
@@ -93,6 +85,7 @@ def facts_of(found: Application) -> Facts:
         content=content,
         files=files,
         code=own.code,
+        record=register.record_of(own.id),
     )
 
 
@@ -136,10 +129,11 @@ def usage_of(school_id: uuid.UUID, rule: str) -> Usage | None:
     except (Refused, NotFound):
         return None
     planned = None
-    if result.stages:
+    stages = [one.stage for one in result.stages]
+    if stages:
         plan = policies.evaluate(plan_facts(school_id, today()), rulebook.policy_for(school_id, rule, today()))
         planned = (plan.verdict, str(plan.reason))
-    return Usage(result.verdict, str(result.reason), f"开课记录，规则 {result.rule} {result.version}", planned)
+    return Usage(result.verdict, str(result.reason), f"开课记录，规则 {result.rule} {result.version}", planned, admitted(school_id, stages))
 
 
 def labs_of(school_id: uuid.UUID) -> Iterable[Lab]:
@@ -156,65 +150,6 @@ def labs_of(school_id: uuid.UUID) -> Iterable[Lab]:
         )
 
 
-def teachers_of(school_id: uuid.UUID, name: str) -> list[Teacher]:
-    """Teachers of the 开课计划: those whom this term's timetable has for the subject."""
-    slots = _slots(school_id)
-    people = {
-        row.id: row.name
-        for row in db.session.scalars(select(Person).where(Person.id.in_({slot.teacher_id for slot in slots})))
-    }
-    stages = {row.id: row.stage for row in roster.classes_of(school_id)} if slots else {}
-    return sorted(
-        {Teacher(people.get(slot.teacher_id, ""), stages.get(slot.class_id, ""), name) for slot in slots},
-        key=lambda one: (one.stage, one.name),
-    )
-
-
-def _slots(school_id: uuid.UUID) -> list[TimetableSlot]:
-    if db.session.get(School, school_id) is None:
-        return []
-    try:
-        term = term_for(school_id, today())
-    except Refused:
-        return []
-    query = select(TimetableSlot).where(
-        TimetableSlot.school_id == school_id, TimetableSlot.term_id == term.id, TimetableSlot.subject == SUBJECT
-    )
-    return list(db.session.scalars(query))
-
-
-def lesson_plan(school_id: uuid.UUID) -> list[dict[str, str]]:
-    """Rows of a 开课计划 from the timetable: class, pupils, hours a week, teacher (GS-33)."""
-    slots = _slots(school_id)
-    if not slots:
-        return []
-    school, day = roster.school_of(school_id), today()
-    people = {
-        row.id: row.name
-        for row in db.session.scalars(select(Person).where(Person.id.in_({slot.teacher_id for slot in slots})))
-    }
-    rows = []
-    for cohort in roster.classes_of(school_id):
-        own = [slot for slot in slots if slot.class_id == cohort.id]
-        if own:
-            rows.append(
-                {
-                    "stage": STAGE_NAMES.get(cohort.stage, cohort.stage),
-                    "class": roster.class_name(cohort, school, day),
-                    "pupils": str(len(roster.roster_of(cohort.id, day))),
-                    "hours": _hours(own),
-                    "name": "、".join(sorted({people.get(slot.teacher_id, "") for slot in own})),
-                }
-            )
-    return rows
-
-
-def _hours(slots: list[TimetableSlot]) -> str:
-    weekly = sum(slot.weeks == "all" for slot in slots)
-    other = len(slots) - weekly
-    return "，".join(filter(None, (f"每周 {weekly} 课时" if weekly else "", f"每两周 {other} 课时" if other else "")))
-
-
 def summary(lines: list[Line]) -> list[tuple[str, str, int]]:
     """State, its name and how many criteria are in it, what presses first."""
     counts: dict[str, int] = {}
@@ -222,9 +157,3 @@ def summary(lines: list[Line]) -> list[tuple[str, str, int]]:
         counts[line.outcome.state] = counts.get(line.outcome.state, 0) + 1
     return [(state, STATE_NAMES[state], counts[state]) for state in ORDER if state in counts]
 
-
-def filled(key: str, part: Document, found: Application) -> Any:
-    """What the system proposes for a part (带出数据), None where it knows nothing."""
-    if part.get("fill") == "timetable" and db.session.get(School, found.school_id) is not None:
-        return lesson_plan(found.school_id)
-    return None

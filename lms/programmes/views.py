@@ -33,7 +33,7 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.menu import Entry, offer
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
-from lms.programmes import attachments, comments, notices, papers, selfcheck, service, values, workflow
+from lms.programmes import attachments, comments, drafts, notices, papers, selfcheck, service, values, workflow
 from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
@@ -271,7 +271,7 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
         limit=pack.limit_of(key),
         choices=pack.document.get("choices", {}),
         lines=lines,
-        proposed=selfcheck.filled(key, described, found),
+        proposed=drafts.filled(key, described, found),
         owner=row.owner_id if row else None,
         staff=_staff(found.school_id) if service.manages(account, found) else {},
         before=keys[place - 1] if place else None,
@@ -321,11 +321,15 @@ def fill(application_id: uuid.UUID, key: str) -> BaseResponse:
         raise NotFound("part", _l("申报表里没有这一部分。"))
     if not service.may_write(account, found, service.parts_of(found).get(key)):
         raise NotAllowed("part", _l("您现在不能修改这一部分。"))
-    proposed = selfcheck.filled(key, pack.part(key), found)
-    if not proposed:
-        raise Refused("nothing-known", _l("课表里还没有人工智能课。"), remedy=_l("请先在“课表”排课，或直接填写。"))
-    service.save_part(account, application_id, key, proposed, request.form.get("edition", 0, type=int))
-    flash(_("已由课表生成，可以修改。"))
+    proposed = drafts.filled(key, pack.part(key), found)
+    if proposed is None:
+        raise Refused(
+            "nothing-known",
+            _l("系统里没有可以带入的新内容。"),
+            remedy=_l("请先排课，或在“研修成果”里登记；也可以直接填写。"),
+        )
+    service.save_part(account, application_id, key, proposed.rows, request.form.get("edition", 0, type=int))
+    flash(_("已由%(source)s带入 %(count)s 行，可以修改。", source=proposed.source, count=proposed.changed))
     return redirect(url_for("programmes.part", application_id=application_id, key=key))
 
 

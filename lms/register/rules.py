@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 KINDS: Mapping[str, str] = {"training": "培训", "research": "教研"}
@@ -274,7 +274,7 @@ class Record:
 
     held: tuple[Held, ...] = ()
     awards: tuple[Award, ...] = ()
-    today: date = field(default=date.min)
+    today: date = date(2000, 1, 1)
 
     def lately(self, kind: str = "", categories: Sequence[str] = (), days: int = 365) -> tuple[Held, ...]:
         """Activities of the last ``days`` days, of one kind and some categories where these are given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -161,8 +162,11 @@ def test_usage_before_and_after_the_first_lessons() -> None:
     )
     found = measures.usage(before, given)
     assert found.state == "met" and "计划" in found.source and "已计 0 次" in found.figure
-    late = Facts(usage={"fortnightly": Usage("not-met", "已计 3 次", "记录", ("met", "计划 18 次"))})
-    assert measures.usage(late, given).state == "not-met"
+    late = Usage("not-met", "已计 3 次", "记录", ("met", "计划 18 次"))
+    applying = measures.usage(Facts(usage={"fortnightly": late}), given)  # B2: before admission the plan decides
+    assert applying.state == "met" and applying.source.endswith("（计划）") and "已计 3 次" in applying.figure
+    assert measures.usage(Facts(usage={"fortnightly": replace(late, admitted=True)}), given).state == "not-met"
+    assert measures.usage(Facts(usage={"fortnightly": late}), {"rule": "fortnightly"}).state == "not-met"
     assert measures.usage(Facts(), given).state == "not-assessable"
 
 

@@ -11,11 +11,13 @@ from sqlalchemy import select
 from lms.core import clock
 from lms.core.db import db, write
 from lms.core.models import Account, Organisation
-from lms.programmes import selfcheck, service, workflow
+from lms.programmes import drafts, selfcheck, service, workflow
 from lms.programmes.measures import Outcome
 from lms.programmes.models import Application
+from lms.programmes.notices import pack_of
+from lms.programmes.teaching import teachers_of
 from lms.roster import service as roster
-from lms.roster.models import Period, School, SchoolClass, Term, TimetableSlot
+from lms.roster.models import Period, School, SchoolClass, SchoolStage, Term, TimetableSlot
 from lms.roster.school import apply_national_days
 from lms.usage import service as usage
 from tests import factories
@@ -59,6 +61,12 @@ class Campus:
         self.admin = db.session.get_one(Account, factories.make_admin(self.school).account_id)
         timetable(self.school, self.teacher, self.classes)
 
+    def admit(self) -> None:
+        """The school is in the pilot from the first day of term."""
+        with write():
+            for row in db.session.scalars(select(SchoolStage).where(SchoolStage.school_id == self.school.id)):
+                row.admitted_on = date(2026, 9, 1)
+
     def begin(self, slug: str = "ncet-pilot") -> Application:
         return service.begin(self.admin, slug, "school", "2026")
 
@@ -79,8 +87,9 @@ def test_a_single_class_a_grade_can_never_do(app: Flask, fixed_clock: clock.Fixe
     assert outcome(found, "GS-18").state == "not-met"  # 每年级至少2个班
 
 
-def test_lessons_decide_once_they_are_there(app: Flask, fixed_clock: clock.FixedClock) -> None:
+def test_after_admission_lessons_decide(app: Flask, fixed_clock: clock.FixedClock) -> None:
     campus = Campus(fixed_clock)
+    campus.admit()
     account = db.session.get_one(Account, campus.teacher.account_id)
     for week in range(12):  # 8 September – 24 November, every Tuesday but the holiday: 11 lessons, 5 or 6 asked
         day = date(2026, 9, 8) + timedelta(weeks=week)
@@ -97,11 +106,34 @@ def test_lessons_decide_once_they_are_there(app: Flask, fixed_clock: clock.Fixed
     assert line.source.startswith("开课记录") and "（计划）" not in line.source
 
 
-def test_nothing_taught_by_november_is_not_met_though_planned(app: Flask, fixed_clock: clock.FixedClock) -> None:
+def test_before_admission_the_plan_decides_and_the_lessons_stand_beside_it(
+    app: Flask, fixed_clock: clock.FixedClock
+) -> None:
     campus = Campus(fixed_clock)
     fixed_clock.at = datetime(2026, 11, 24, 4, tzinfo=UTC)
-    line = outcome(campus.begin(), "GS-18")
-    assert line.state == "not-met" and "计划：" in line.figure
+    found = campus.begin()
+    line = outcome(found, "GS-18")  # B2: nothing was taught, every week is planned
+    assert line.state == "met" and line.source.endswith("（计划）")
+    assert "计划：" in line.figure and "已上：" in line.figure
+    campus.admit()
+    line = outcome(found, "GS-18")
+    assert line.state == "not-met" and not line.source.endswith("（计划）")
+
+
+def test_after_admission_the_teaching_teachers_are_those_who_taught(
+    app: Flask, fixed_clock: clock.FixedClock
+) -> None:
+    campus = Campus(fixed_clock)
+    names = [one.name for one in teachers_of(campus.school.id, "某校")]
+    assert names == ["王老师"]  # of the timetable (GS-15, B7)
+    campus.admit()
+    assert teachers_of(campus.school.id, "某校") == []
+    substitute = factories.make_teacher(campus.school, name="代老师")
+    account = db.session.get_one(Account, substitute.account_id)
+    cohort = campus.classes[0]
+    fixed_clock.at = datetime(2026, 9, 8, 3, tzinfo=UTC)
+    usage.record_lesson(closed_lesson(cohort, substitute, campus.pupils[cohort.id], date(2026, 9, 8)), account)
+    assert [one.name for one in teachers_of(campus.school.id, "某校")] == ["代老师"]
 
 
 def test_the_laboratory_by_its_inventory(app: Flask, fixed_clock: clock.FixedClock) -> None:
@@ -119,12 +151,15 @@ def test_the_laboratory_by_its_inventory(app: Flask, fixed_clock: clock.FixedClo
 def test_the_plan_comes_from_the_timetable(app: Flask, fixed_clock: clock.FixedClock) -> None:
     campus = Campus(fixed_clock)
     found = campus.begin()
-    rows = selfcheck.filled("school-statement.lessons", {"fill": "timetable"}, found)
+    proposed = drafts.filled("school-statement.lessons", pack_of(found).part("school-statement.lessons"), found)
+    assert proposed is not None
+    rows = proposed.rows
     assert rows == [
         {"stage": "小学", "class": name, "pupils": "2", "hours": "每周 1 课时", "name": "王老师"}
         for name in ("五年级1班", "五年级2班", "六年级1班", "六年级2班")
     ]
     assert service.save_part(campus.admin, found.id, "school-statement.lessons", rows, 0).words.count > 0
+    assert drafts.filled("school-statement.lessons", pack_of(found).part("school-statement.lessons"), found) is None
 
 
 def test_two_teachers_of_the_subject(app: Flask, fixed_clock: clock.FixedClock) -> None:
