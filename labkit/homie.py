@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeGuard
 
 from labkit.errors import Malformed
@@ -28,6 +29,10 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE]-?[0-9]+)?")
 _DURATION = re.compile(r"PT(?=.)(\d+H)?(\d+M)?(\d+S)?")
 _COLOR_RANGES = {"rgb": (255, 255, 255), "hsv": (360, 100, 100), "xyz": (1, 1)}
+
+
+# A room has a few hundred topics, and each comes ten times a second.
+cache_of_topics = lru_cache(maxsize=4096)
 
 
 class Part(StrEnum):
@@ -76,6 +81,7 @@ def property_id(name: str) -> str:
     return name.replace("_", "-")
 
 
+@cache_of_topics
 def parse_topic(topic: str) -> Address:
     """Read a topic below ``homie/5/``; raises Malformed with the part that is wrong."""
     levels = topic.split("/")
@@ -119,11 +125,13 @@ def alert_topic(device: str, alert: str) -> str:
     return Address(Part.ALERT, device, item=alert).topic()
 
 
+@cache_of_topics
 def value_topic(device: str, property_id: str, node: str = MAIN_NODE) -> str:
     """``homie/5/<device>/<node>/<property>``."""
     return Address(Part.VALUE, device, node, property_id).topic()
 
 
+@cache_of_topics
 def set_topic(device: str, property_id: str, node: str = MAIN_NODE) -> str:
     """``homie/5/<device>/<node>/<property>/set``."""
     return Address(Part.SET, device, node, property_id).topic()

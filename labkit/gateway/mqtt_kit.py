@@ -34,6 +34,7 @@ class MqttKit(Robot):
         self._deadline: float | None = None
         self._moving: Value | None = None
         self._told = 0
+        self._speeds = [self._write_topic(name) for name in (self.drive_model.linear, self.drive_model.angular)]
 
     def obstacle(self, stopping: bool) -> str:
         """A lost board cannot be driven; one that was never seen neither."""
@@ -66,8 +67,9 @@ class MqttKit(Robot):
         """Both speeds; the gateway sends zeros when the time is over."""
         self._asked_at = None
         self._deadline = time.monotonic() + min(order.ms, self.safety.lease_ms) / 1000
-        self._set(self.drive_model.linear, f"{order.linear_x:.3f}")
-        self._set(self.drive_model.angular, f"{order.angular_z:.3f}")
+        for topic, speed in zip(self._speeds, (order.linear_x, order.angular_z), strict=True):
+            if topic:
+                self._board.event(topic, b"%.3f" % speed)
         return True
 
     def send_stop(self, number: int) -> bool:
@@ -166,7 +168,9 @@ class MqttKit(Robot):
         if match and match[3]:
             self._board.event(homie.set_topic(self.device.id, match[2], match[1]), match[3].encode())
 
-    def _set(self, name: str, payload: str) -> None:
-        form = self.device.profile.properties[name].form("writeproperty")
-        if form:
-            self._act(f"{form.href}?value={payload}")
+    def _write_topic(self, name: str) -> str:
+        """Where a property of the profile is written, "" where it cannot be."""
+        known = self.device.profile.properties.get(name)
+        form = known.form("writeproperty") if known else None
+        match = _HREF.fullmatch(form.href) if form else None
+        return homie.set_topic(self.device.id, match[2], match[1]) if match else ""

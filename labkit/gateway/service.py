@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -55,7 +54,7 @@ ROUTER_TICK_S = 0.1
 END_WAIT_S = 1.5
 WISH_NODE, WISH_PROPERTY = "wish", "drive"
 MOST_WAITING = 5000
-NUDGE = Message("", b"", False)
+AT_ONCE = 16
 
 
 class Gateway:
@@ -79,14 +78,14 @@ class Gateway:
         self._pushes = Pushes()
         self._book = PortBook(lab, run_dir, ports)
         self._mirror = Mirror(lab.name, self._board)
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: deque[Message] = deque()
         self._stops: deque[Message] = deque()
         will = (homie.state_topic(lab.name), State.LOST.value.encode())
-        self._broker = Broker(address, f"pc-{lab.name}" if lab.seated else lab.name, self._heard, self._connected, will)
+        name = f"pc-{lab.name}" if lab.seated else lab.name
+        self._broker = Broker(address, name, self._heard, self._connected, will, self._turn)
         self._foreign = ForeignRouter(lab, self._broker, self._board)
         self._ghosts = Ghosts(lab, self._broker, self._board, self._adopt)
         self._adopting = Adopting(lab, self._book, self._board, self._foreign, self._grow)
-        self._router = threading.Thread(target=self._route, name="router", daemon=True)
         self._ending = threading.Event()
         self._tick_at = 0.0
         self._recordings = Recordings(run_dir / "recordings", lab.name, self._board)
@@ -105,7 +104,6 @@ class Gateway:
         self._board.attach(self._broker)
         self._subscribe()
         self._broker.start()
-        self._router.start()
         log.info("%s: %d devices in %s", self.lab.name, len(self.lab.devices), ", ".join(self.lab.rooms))
 
     def wait_connected(self, timeout_s: float) -> None:
@@ -128,8 +126,6 @@ class Gateway:
         for worker in workers:
             worker.join(END_WAIT_S * 2)
         self._pushes.close()
-        self._inbox.put(None)
-        self._router.join(END_WAIT_S)
         self._board.put(homie.state_topic(self.lab.name), State.DISCONNECTED.value.encode())
         self._broker.flush(END_WAIT_S)
         self._broker.stop()
@@ -235,40 +231,30 @@ class Gateway:
     # Routing.
 
     def _heard(self, message: Message) -> None:
-        """From the network thread: a room's stop overtakes what waits for the router; a flood of wishes is cut off, stops are not."""
+        """A room's stop overtakes what waits for the router; a flood of wishes is cut off, stops are not."""
         levels = message.topic.split("/")
         if len(levels) == 4 and levels[1] == "room" and levels[3] == "stop":
             self._stops.append(message)
-            message = NUDGE
         elif (
-            levels[-2:] == [WISH_NODE, WISH_PROPERTY]
-            and self._inbox.qsize() >= MOST_WAITING
-            and b'"stop"' not in message.payload
+            len(self._inbox) < MOST_WAITING or levels[-2:] != [WISH_NODE, WISH_PROPERTY] or b'"stop"' in message.payload
         ):
-            return
-        self._inbox.put(message)
+            self._inbox.append(message)
 
-    def _route(self) -> None:
+    def _turn(self) -> bool:
+        """In the network thread, after each reading: stops first, then a few of what waits, then what is due; whether more waits."""
         try:
-            while True:
-                try:
-                    message = self._inbox.get(timeout=ROUTER_TICK_S)
-                except queue.Empty:
-                    self._tick()
-                    continue
-                if message is None:
-                    return
-                while self._stops:
-                    self._try(self._stops.popleft())
-                if message is not NUDGE:
-                    self._try(message)
-                self._tick()
+            while self._stops:
+                self._try(self._stops.popleft())
+            for _ in range(min(AT_ONCE, len(self._inbox))):
+                self._try(self._inbox.popleft())
+            self._tick()
         except Exception as error:
             # A fault of the router itself: the process must end, so that guards stop the kits and the supervisor starts anew.
             self.failure = f"{type(error).__name__}: {error}"
             log.exception("the router failed")
             self.failed.set()
             raise
+        return bool(self._inbox)
 
     def _try(self, message: Message) -> None:
         try:

@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from labkit.errors import LabkitError, LinkDown
+from labkit.links.mqtt_loop import Loop
 
 log = logging.getLogger("labkit.mqtt")
 KEEPALIVE_S = 5
@@ -82,7 +83,7 @@ def undelayed(client: paho.Client) -> None:
 
 
 class Broker:
-    """The connection; callbacks come from its network thread and must not block.
+    """The connection; callbacks, and ``turn`` between them (see :class:`Loop`), come from its network thread and must not block.
 
     Nothing is queued while the link is down: state lives in retained topics, which ``on_connect`` publishes again.
     """
@@ -94,6 +95,7 @@ class Broker:
         on_message: Callable[[Message], None],
         on_connect: Callable[[], None],
         will: tuple[str, bytes] | None = None,
+        turn: Callable[[], bool] | None = None,
     ) -> None:
         self._address = address
         self._on_message = on_message
@@ -108,7 +110,6 @@ class Broker:
         )  # fmt: skip
         if address.path:
             client.ws_set_options(path=address.path)
-        client.reconnect_delay_set(*RETRY_S)
         client.max_queued_messages_set(1000)
         if address.username:
             client.username_pw_set(address.username, address.password)
@@ -121,11 +122,12 @@ class Broker:
         client.on_disconnect = self._disconnected
         client.on_message = self._received
         self._client = client
+        self._loop = Loop(client, RETRY_S, turn)
 
     def start(self) -> None:
         """Connect in the background and keep trying."""
         self._client.connect_async(self._address.host, self._address.port, KEEPALIVE_S)
-        self._client.loop_start()
+        self._loop.start()
 
     def wait(self, timeout_s: float) -> None:
         """Wait until connected; raises LinkDown: at once with the broker's reason when it refuses, else after the time."""
@@ -169,8 +171,7 @@ class Broker:
 
     def stop(self) -> None:
         """Disconnect in order (no last will)."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._loop.stop()
         self._up.clear()
 
     def _connected(
@@ -200,6 +201,7 @@ class Broker:
             log.warning("connection to the broker lost (%s); trying again every %d to %d s", reason, *RETRY_S)
 
     def _received(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self._loop.heard()
         try:
             topic = message.topic
         except UnicodeDecodeError:
