@@ -21,8 +21,10 @@ from lms.app import create_app, load_models
 from lms.config import Settings
 from lms.core import clock, schema
 from lms.core.db import db
+from tests.cheap import make_cheap, without_fsync
 
 SERVER = os.environ.get("ZHIKE_TEST_DATABASE", "")
+make_cheap()
 
 
 def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
@@ -132,6 +134,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings, testing=True)
     app.test_client_class = Browser
     with app.app_context():
+        without_fsync()
         yield app
         db.session.remove()
         db.engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from lms.core.passwords import weaknesses
 from lms.core.views import local_target
 from lms.roster.models import Person
 from tests import factories as make
+from tests.cheap import HASHERS
 
 
 def account_of(person: Person) -> Account:
@@ -77,6 +79,17 @@ def test_unknown_names_lock_like_known_ones(app: Flask, client: FlaskClient) -> 
     assert answers == [401] * auth.FREE_FAILURES + [429]
 
 
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes as dear as a school's; elsewhere in the tests they are cheap."""
+    monkeypatch.setattr(auth, "_passwords", HASHERS["password"])
+    monkeypatch.setattr(auth, "_pins", HASHERS["pin"])
+    auth._nobody.cache_clear()
+    yield
+    auth._nobody.cache_clear()
+
+
+@pytest.mark.usefixtures("real_hashes")
 def test_unknown_names_take_as_long_as_known_ones(app: Flask, client: FlaskClient) -> None:
     account = account_of(make.make_admin(make.make_school()))
     attempt(client, "warm-up", "wrong")
@@ -224,8 +237,12 @@ def test_what_a_password_must_be(password: str, found: list[str]) -> None:
     assert weaknesses(password, "wang") == found
 
 
-def test_hashes_are_argon2id(app: Flask) -> None:
-    assert auth.hash_password("x").startswith("$argon2id$")
-    assert auth.hash_pin("1").startswith("$argon2id$")
+@pytest.mark.usefixtures("real_hashes")
+def test_hashes_are_argon2id_and_dear_enough() -> None:
+    assert auth.hash_password("x").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert auth.hash_pin("1").startswith("$argon2id$v=19$m=4096,t=1,p=1$")
+
+
+def test_a_short_password_is_refused(app: Flask) -> None:
     with pytest.raises(Invalid):
         accounts.check_password("short", "me")
