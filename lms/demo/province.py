@@ -112,7 +112,7 @@ class _Places:
         for stage in SCHOOL_TYPES[kind]:
             roster.add_stage(None, made.id, stage, solution_config=2)
         self.organisations[name] = made.organisation
-        self._person(made.organisation, self.usernames[name], "school_admin", f"{name}教务主任")
+        self._person(made.organisation, self.usernames[name], "school_admin", "教务主任")
 
     def _person(self, where: Organisation, username: str, role: str, name: str) -> None:
         made = Account(

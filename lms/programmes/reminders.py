@@ -1,9 +1,12 @@
-"""Reminders of deadlines (截止提醒): a week and a day before, to the applicant who has not submitted and the office that has not acted; they stop when it is done."""
+"""Reminders of deadlines (截止提醒): a week and a day before; they stop when it is done.
+
+To the applicant who has not submitted, to the office that has not acted, and to who was refused and may still appeal.
+"""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 
@@ -15,7 +18,9 @@ from lms.notices import service as notices
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import due_of, pack_of, stations_of
-from lms.programmes.rules import EDITABLE, station_at
+from lms.programmes.pack import Pack
+from lms.programmes.rules import EDITABLE, may_appeal, station_at
+from lms.programmes.service import steps_of
 
 DAYS = (7, 1)
 
@@ -36,6 +41,8 @@ def remind(now: datetime) -> int:
 def _remind(found: Application, now: datetime) -> int:
     pack, stations = pack_of(found), stations_of(found)
     meaning = pack.status_is(found.status)
+    if meaning == "refused":
+        return _remind_of_appeal(found, pack, now)
     here = station_at(stations, found.office_id) if found.office_id else None
     if meaning in EDITABLE:
         who, number = found.school_id, here or 0
@@ -48,16 +55,30 @@ def _remind(found: Application, now: datetime) -> int:
     due = due_of(pack, found.batch, stations, number, now)
     if due.day is None or due.over:
         return 0
-    left = (due.day - now.astimezone(ZONE).date()).days
+    told = f"须在 {due.day} 结束前报到{due.office.name}"
+    return _tell(found, pack, who, due.day, told, now)
+
+
+def _remind_of_appeal(found: Application, pack: Pack, now: datetime) -> int:
+    kind = pack.kind(found.kind)
+    if not may_appeal(kind, found.refused_at, now) or any(one.action == "appeal" for one in steps_of(found)):
+        return 0
+    assert found.refused_at is not None
+    day = (found.refused_at + timedelta(days=kind["appeal_days"])).astimezone(ZONE).date()
+    return _tell(found, pack, found.school_id, day, f"如有异议须在 {day} 以前申诉", now)
+
+
+def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, now: datetime) -> int:
+    left = (day - now.astimezone(ZONE).date()).days
     days = next((one for one in sorted(DAYS) if left <= one), None)
     if days is None:
         return 0
     name = db.session.get_one(Organisation, found.school_id).name
-    title = f"{name}：{pack.kind(found.kind)['name']}须在 {due.day} 结束前报到{due.office.name}（还有 {left} 天）"
+    title = f"{name}：{pack.kind(found.kind)['name']}{told}（还有 {left} 天）"
     people = {*notices.holders(who, "school_admin"), *notices.holders(who, "officer")}
     with write():
         count = notices.tell(
-            who, people, notices.Matter(key_of(found.id, days), title, pack.title, f"/programmes/{found.id}", due.day)
+            who, people, notices.Matter(key_of(found.id, days), title, pack.title, f"/programmes/{found.id}", day)
         )
         if count:
             notices.send_out(who, title, pack.title)

@@ -34,6 +34,7 @@ from lms.core.menu import Entry, offer
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
 from lms.programmes import attachments, comments, drafts, notices, papers, selfcheck, service, values, workflow
+from lms.programmes.calendar.views import bp as calendar_pages
 from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
@@ -41,6 +42,7 @@ from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
 bp.register_blueprint(comment_pages)
+bp.register_blueprint(calendar_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)

@@ -26,12 +26,7 @@ def calendar_file(school: School, term: Term, sheet: TermSheet, now: datetime) -
 
     What the file needs to be read back stands in ``X-ZHIKE-*`` properties. No personal data.
     """
-    calendar = icalendar.Calendar()
-    calendar.add("prodid", "-//zhike//school calendar//ZH")
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    calendar.add("x-wr-calname", f"{school.organisation.name} 校历")
-    calendar.add("x-wr-timezone", school.zone)
+    calendar = new_calendar(f"{school.organisation.name} 校历", school.zone)
     every = grades_of(school)
     for rows in _runs(roster.entries_between(school.id, term.starts_on, term.ends_on)):
         calendar.add_component(_day_event(rows, every, now))
@@ -39,6 +34,22 @@ def calendar_file(school: School, term: Term, sheet: TermSheet, now: datetime) -
         calendar.add_component(_flag_event(flag, every, now))
     for line in sheet.lines:
         calendar.add_component(_week_event(line.monday, line.number, _effective(line.standings), str(term.id), now))
+    return file_of(calendar)
+
+
+def new_calendar(name: str, zone: str) -> icalendar.Calendar:
+    """An empty calendar to publish."""
+    calendar = icalendar.Calendar()
+    calendar.add("prodid", "-//zhike//school calendar//ZH")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add("x-wr-calname", name)
+    calendar.add("x-wr-timezone", zone)
+    return calendar
+
+
+def file_of(calendar: icalendar.Calendar) -> bytes:
+    """The calendar as a file."""
     data: bytes = calendar.to_ical()
     return data
 
@@ -63,7 +74,8 @@ def _runs(rows: Iterable[CalendarDay]) -> list[list[CalendarDay]]:
     return runs
 
 
-def _event(uid: str, first: date, last: date, summary: str, now: datetime) -> icalendar.Event:
+def whole_day(uid: str, first: date, last: date, summary: str, now: datetime) -> icalendar.Event:
+    """An event of whole days, the last one included; ``uid`` names it for good."""
     event = icalendar.Event()
     event.add("uid", f"{uid}@zhike")
     event.add("dtstamp", now)
@@ -83,7 +95,7 @@ def _day_event(rows: Sequence[CalendarDay], every: Sequence[int], now: datetime)
         summary = f"调休上课{follows}：{row.reason}{told}"
     else:
         summary = f"{'放假' if row.source == 'national' else '停课'}：{row.reason}{told}"
-    event = _event(str(row.id), row.day, rows[-1].day, summary, now)
+    event = whole_day(str(row.id), row.day, rows[-1].day, summary, now)
     event.add("status", "TENTATIVE" if row.state == "estimated" else "CONFIRMED")
     if row.state == "estimated":
         event.add("description", "预估，以国务院办公厅通知为准")
@@ -94,13 +106,13 @@ def _day_event(rows: Sequence[CalendarDay], every: Sequence[int], now: datetime)
 def _flag_event(flag: FlaggedWeek, every: Sequence[int], now: datetime) -> icalendar.Event:
     where = grades_text(flag.grades, every) if flag.grades is not None else ""
     summary = f"非教学周：{flag.reason}" + (f"（{where}）" if where else "")
-    event = _event(str(flag.id), flag.monday, flag.monday + 4 * ONE_DAY, summary, now)
+    event = whole_day(str(flag.id), flag.monday, flag.monday + 4 * ONE_DAY, summary, now)
     _mark(event, "flag", flag.reason, None, flag.grades)
     return event
 
 
 def _week_event(monday: date, number: int, told: str, term_id: str, now: datetime) -> icalendar.Event:
-    event = _event(f"{term_id}-{number}", monday, monday + 6 * ONE_DAY, f"第 {number} 周：{told}", now)
+    event = whole_day(f"{term_id}-{number}", monday, monday + 6 * ONE_DAY, f"第 {number} 周：{told}", now)
     event.add("x-zhike-kind", "week")
     return event
 

@@ -1,0 +1,1 @@
+"""Every deadline of the programmes in one calendar (日程)."""
