@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 UNOFFICIAL = "非官方表样"
 SIMULATED = "示范数据 · 模拟，不作为申报材料"
-BlockKind = Literal["mark", "title", "cover", "issuer", "heading", "sub", "text", "table", "note", "break", "foot"]
+TITLE, WIDE_TITLE = 20, 29  # characters of 二号 between the margins, upright and turned
+_KIND_OF_PAPER = re.compile(r"(?:申报|推荐|自述|自查|汇总|联系)\w{1,6}$")
+BlockKind = Literal[
+    "mark", "title", "cover", "head", "issuer", "heading", "sub", "text", "table", "note", "break", "foot"
+]
 
 
 @dataclass(frozen=True)
@@ -63,39 +68,50 @@ def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Seque
     if filler.simulated:
         blocks.append(Block("mark", SIMULATED))
     if form.get("attachment"):
-        blocks.append(Block("sub", form["attachment"]))
-    blocks.append(Block("title", form["title"]))
-    blocks += _lines(form, "cover", filler)
+        blocks.append(Block("heading", form["attachment"]))
+    printed = [part for part in form["parts"] if not part.get("inner")]
+    wide = any(len(one.get("columns", ())) > 6 for one in printed)
+    blocks.append(Block("title", broken(form["title"], WIDE_TITLE if wide else TITLE)))
+    one_page = bool(form.get("one_page"))
+    blocks += _lines(form, "cover", filler, one_page)
     if form.get("footer"):
         blocks.append(Block("issuer", form["footer"]))
-    blocks.append(Block("break"))
-    printed = [part for part in form["parts"] if not part.get("inner")]
+    alone = one_page and len(printed) == 1
+    if form.get("cover") and not one_page:
+        blocks.append(Block("break"))
     if form.get("rows"):
         blocks.append(Block("table", table=_as_rows(form, printed, filler, choices)))
     else:
         for part in printed:
-            blocks += _part(form["form"], part, filler, choices)
-    blocks += _lines(form, "foot", filler)
-    wide = any(len(one.get("columns", ())) > 6 for one in printed)
+            blocks += _part(form["form"], part, filler, choices)[alone:]  # the title of the sheet is the table's
+    blocks += _lines(form, "foot", filler, one_page)
     return Paper(form["title"], tuple(blocks), wide)
 
 
-def _lines(form: Mapping[str, Any], which: Literal["cover", "foot"], filler: Filler) -> list[Block]:
+def broken(title: str, most: int) -> str:
+    """A title too long for one line, broken where its meaning allows (GB/T 9704-2012, 7.3.1): before the kind of paper that it is."""
+    return title if len(title) <= most else _KIND_OF_PAPER.sub(r"\n\g<0>", title, count=1)
+
+
+def _lines(form: Mapping[str, Any], which: Literal["cover", "foot"], filler: Filler, joined: bool) -> list[Block]:
     given = filler.content.get(f"{form['form']}.{which}") or {}
-    return [Block(which, f"{one['label']}：{_cover_value(one, given, filler)}") for one in form.get(which, ())]
+    lines = [f"{one['label']}：{_cover_value(one, given, filler)}" for one in form.get(which, ())]
+    if joined and lines:
+        return [Block("foot" if which == "foot" else "head", "\u3000\u3000".join(lines))]
+    return [Block(which, line) for line in lines]
 
 
 def _cover_value(field: Mapping[str, Any], given: Mapping[str, Any], filler: Filler) -> str:
     if field.get("by_hand"):
-        return ""
+        return "_" * 20
     text = str(given.get(field["id"], "")) or filler.names.get(field.get("from", ""), "")
     return in_chinese(text) if field.get("type") == "date" else text
 
 
 def in_chinese(day: str) -> str:
-    """``2022-06-10`` as 2022年6月10日; an empty day leaves the form's blanks."""
+    """``2022-06-10`` as 2022年6月10日; an empty day leaves the form's blanks (HN-26)."""
     if len(day) != 10:
-        return day or "    年  月  日"
+        return day or "____年__月__日"
     return f"{int(day[:4])}年{int(day[5:7])}月{int(day[8:])}日"
 
 
@@ -112,12 +128,7 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
             if figure:
                 blocks.append(Block("note", f"系统数据：{figure}"))
     elif part["type"] == "choices":
-        chosen = value or []
-        blocks.append(
-            Block(
-                "text", "  ".join(f"{'☑' if one in chosen else '□'}{one}" for one in choices.get(part["choices"], ()))
-            )
-        )
+        blocks += [Block("text", line) for line in ticked(value or [], choices.get(part["choices"], ())).split("\n")]
     elif part["type"] == "fields":
         rows = tuple((one["label"], _cover_value(one, value or {}, filler)) for one in part["fields"])
         blocks.append(Block("table", table=Table(part["heading"], ("项目", "内容"), rows, (50, 106))))

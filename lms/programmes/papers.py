@@ -169,33 +169,37 @@ def _field(content: dict[str, Any], part: str, field: str) -> str:
 def as_docx(made: Paper) -> bytes:
     """Word in the layout of GB/T 9704: title 二号 小标宋, headings 黑体, body 三号 仿宋; tables as the form has them."""
     document = word.new_paper(landscape=made.wide)
+    covered = any(block.kind == "break" for block in made.blocks)
     for block in made.blocks:
         if block.table is not None:
             word.write_table(document, block.table.columns, block.table.rows, word.fitted(document, block.table.widths))
         elif block.kind == "title":
             word.write_title(document, block.text)
+            word.write_blank(document, 3 if covered else 0)
         elif block.kind == "issuer":
+            word.write_blank(document, 4)
             word.write_line(document, block.text, centred=True)
         elif block.kind == "break":
             word.new_page(document)
         elif block.kind in ("heading", "mark", "sub"):
             word.write_line(document, block.text, word.HEI if block.kind != "sub" else word.KAI)
-        elif block.kind == "note":
+        elif block.kind in ("note", "head", "foot"):
             word.write_line(document, block.text, size=word.SIZE_5)
         else:
-            word.write_line(document, block.text)
+            word.write_line(document, block.text, indented=block.kind in ("text", "cover"))
     return word.saved(document)
 
 
 def as_xlsx(made: Paper) -> bytes:
-    """A sheet for each table, named by its heading: title, marks, columns verbatim, rows; a cell never begins a formula."""
+    """A sheet for each table, named by its heading: title, head, columns verbatim, rows, foot; a cell never begins a formula."""
     from openpyxl import Workbook
     from openpyxl.styles import Alignment, Border, Font, Side
 
     book = Workbook()
     book.remove(book.active)  # type: ignore[arg-type]  # a new book has one
     side = Side(style="thin")
-    marks = [one.text for one in made.blocks if one.kind in ("mark", "cover", "foot")]
+    marks = [one.text for one in made.blocks if one.kind in ("mark", "cover", "head")]
+    feet = [one.text for one in made.blocks if one.kind == "foot"]
     for number, table in enumerate(made.tables, 1):
         sheet = book.create_sheet((table.title or f"表{number}").translate(str.maketrans(":\\/?*[]", "_______"))[:31])
         sheet.append([made.title])
@@ -203,7 +207,8 @@ def as_xlsx(made: Paper) -> bytes:
         sheet["A1"].font, sheet["A1"].alignment = Font(name="方正小标宋简体", size=18), Alignment(horizontal="center")
         for text in marks:
             sheet.append([text])
-        sheet.append([table.title])
+        if len(made.tables) > 1:
+            sheet.append([table.title])
         head = sheet.max_row + 1
         sheet.append(list(table.columns))
         for row in table.rows:
@@ -220,6 +225,8 @@ def as_xlsx(made: Paper) -> bytes:
         for place, width in enumerate(table.widths):
             sheet.column_dimensions[sheet.cell(head, place + 1).column_letter].width = max(8, width / 1.9)
         sheet.freeze_panes = sheet.cell(head + 1, 1)
+        for text in feet:
+            sheet.append([text])
     if not made.tables:
         raise Refused("no-table", _l("这份文件里没有表格。"))
     stream = BytesIO()
