@@ -330,7 +330,15 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
 
 
 def _reference_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Finding]:
-    """Parts that criteria read and summary tables collect exist."""
+    """Parts that criteria read, summary tables collect and forms append exist."""
+    kinds = {one["id"] for one in pack["kinds"]}
+    for name, form in forms.items():
+        added = form.get("append")
+        if added and (added["kind"] not in kinds or added["form"] not in forms or "append" in forms[added["form"]]):
+            yield (
+                ("documents",),
+                f"forms/{name}.yaml：append 要写已有的类别和表单（{added['kind']}、{added['form']}），后附的表单不能再有后附",
+            )
     known = {f"{name}.{part['id']}" for name, form in forms.items() for part in form["parts"]} | {
         f"{name}.cover" for name in forms
     }

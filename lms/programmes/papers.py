@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +18,7 @@ from lms.core.errors import NotFound, Refused
 from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.programmes import attachments, selfcheck
-from lms.programmes.layout import Filler, Paper, lay_out
+from lms.programmes.layout import Block, Filler, Paper, lay_out
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document, Pack, file_name
@@ -62,7 +63,16 @@ def paper_of(found: Application, document: Document) -> Paper:
         },
         simulated=current_app.config["ZHIKE"].origin == "simulated",
     )
-    return lay_out(form, filler, pack.document.get("choices", {}))
+    made = lay_out(form, filler, pack.document.get("choices", {}))
+    return _appended(found, made, form["append"]) if "append" in form else made
+
+
+def _appended(found: Application, made: Paper, added: Document) -> Paper:
+    """The document with those of the applications below it as its last section, each from a new page (GS-31 §四)."""
+    blocks = [*made.blocks, Block("heading", added["heading"])]
+    for one in _below(found, added["kind"]):
+        blocks += [Block("break"), *paper_of(one, {"form": added["form"]}).blocks]
+    return replace(made, blocks=tuple(blocks))
 
 
 def document_of(found: Application, name: str, form: str) -> tuple[str, bytes]:

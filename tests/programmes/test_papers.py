@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from io import BytesIO
 from typing import Any
 
 import pytest
 from docx import Document
+from docx.shared import Pt
 from flask import Flask
 from openpyxl import load_workbook
 
@@ -15,7 +17,7 @@ from lms.core import clock
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
-from lms.programmes import attachments, papers, service, workflow
+from lms.programmes import attachments, notices, papers, service, workflow
 from lms.programmes.models import Application
 from tests.programmes import places as make
 
@@ -125,6 +127,7 @@ def test_the_statement_has_its_cover_its_parts_and_nothing_of_ours(tree: Tree) -
         "一、基本情况",
         "二、申报资格自查",
         "三、工作方案",
+        "四、各试点校自述",
         "试点校总数5所（含）以上",
     ):
         assert words in text
@@ -171,8 +174,14 @@ def test_the_hunan_summary(tree: Tree) -> None:
     assert tables[0][0] == HN_28
     assert tables[0][1][:3] == ["1", "乙市丙县", "丙县一小"] and tables[0][1][7] == "教育部中小学人工智能教育基地校"
     assert "填报单位（__市州电教部门）公章：乙市" in text and "填报人：" in text
-    rows = next(iter(sheets_of(made, "summary").values()))
-    assert HN_28 in [[cell or "" for cell in row] for row in rows]
+    rows = [[cell or "" for cell in row] for row in next(iter(sheets_of(made, "summary").values()))]
+    assert rows[0][0] == "湖南省“百校千课”人工智能教育实验项目推荐汇总表"
+    assert re.fullmatch(
+        r"填报单位（__市州电教部门）公章：乙市\s+负责人：某负责人\s+联系电话：13800000000\s+填报日期：2026年11月20日",
+        rows[1][0],
+    )
+    assert rows[2] == HN_28 and rows[3][6] == "13800000000"
+    assert rows[-1][0].split("\u3000\u3000") == ["填报人：某填报人", "联系电话：13800000000"]
 
 
 def test_ours_are_marked_as_not_official(tree: Tree) -> None:
@@ -202,6 +211,158 @@ def test_the_zip_has_the_mandated_names(tree: Tree) -> None:
         "推荐汇总表-盖章页扫描件.pdf",
         "省级组织单位联系表.xlsx",
     ]
+
+
+NAMES = [
+    ("ncet-pilot", "school", "school", "试点校自述材料（丙县一小）.zip", ["试点校自述材料（丙县一小）.docx"]),
+    ("ncet-pilot", "area", "county", "试点区申报材料（丙县）.zip", ["附件2-“央馆人工智能课程”规模化应用试点区申报自述材料（丙县）.docx"]),
+    ("ncet-pilot", "province", "province", "“央馆人工智能课程”规模化应用试点区申报材料（甲省）.zip", ["附件1-“央馆人工智能课程”规模化应用试点区申报信息表（甲省）.docx"]),
+    ("hunan-baixiao", "school", "school", "“百校千课”申报材料（丙县一小）.zip", ["附件2-湖南省“百校千课”人工智能教育实验项目申报书（丙县一小）.docx"]),
+    ("hunan-baixiao", "city", "city", "“百校千课”申报材料（乙市）.zip", ["附件3-湖南省“百校千课”人工智能教育实验项目推荐汇总表（乙市）.xlsx"]),
+    ("henan-experiment", "area", "county", "河南省中小学人工智能教育实验区申报材料（丙县）.zip", ["河南省中小学人工智能教育实验区申报书（丙县）.docx"]),
+    ("henan-experiment", "school", "school", "河南省中小学人工智能教育实验校申报材料（丙县一小）.zip", ["河南省中小学人工智能教育实验校申报书（丙县一小）.docx", "实验校建设参考指标自查表（丙县一小）.xlsx"]),
+    ("henan-experiment", "city", "city", "河南省中小学人工智能教育实验区（校）申报材料（乙市）.zip", ["河南省中小学人工智能教育实验校推荐汇总表（乙市）.xlsx"]),
+    ("smart-training", "area", "county", "智能研修平台应用试验区申报表-甲省乙市丙县.zip", ["智能研修平台应用试验区申报表-甲省乙市丙县.docx"]),
+    ("smart-training", "school", "school", "智能研修平台试验校申报表-甲省乙市丙县丙县一小.zip", ["智能研修平台试验校申报表-甲省乙市丙县丙县一小.docx"]),
+    ("smart-training", "school", "city-school", "智能研修平台试验校申报表-甲省乙市乙市实验小学.zip", ["智能研修平台试验校申报表-甲省乙市乙市实验小学.docx"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("slug", "kind", "applicant", "name", "holds"), NAMES)
+def test_every_zip_and_file_has_its_name(
+    tree: Tree, slug: str, kind: str, applicant: str, name: str, holds: list[str]
+) -> None:
+    found = service.begin(make.person(tree[applicant]), slug, kind, "2026")
+    bundle = next(iter(notices.pack_of(found).bundles_of(kind)))
+    made, data, missing = papers.bundle_of(found, bundle["id"])
+    assert (made, zipfile.ZipFile(BytesIO(data)).namelist()) == (name, holds)
+    assert missing  # the stamped pages, until they are scanned
+
+
+def test_the_zips_of_the_pilot_hold_each_schools_statement_and_every_stamped_page(tree: Tree) -> None:
+    county, province = make.person(tree["county"]), make.person(tree["province"])
+    second = make.school("丙县二小", tree["county"])
+    for where, scanned in ((tree["school"], True), (second, False)):
+        admin = make.person(where)
+        found = service.begin(admin, "ncet-pilot", "school", "2026")
+        make.fill_in(admin, found)
+        if scanned:
+            attachments.add_file(admin, found.id, "scan:school-statement", "1.pdf", make.PDF)
+            attachments.add_file(admin, found.id, "scan:school-statement", "2.pdf", make.PDF + b" ")
+        workflow.submit(admin, found.id)
+    area = service.begin(county, "ncet-pilot", "area", "2026")
+    make.fill_in(county, area)
+    attachments.add_file(county, area.id, "scan:area-statement", "1.pdf", make.PDF)
+    workflow.submit(county, area.id)
+    statement = "附件2-“央馆人工智能课程”规模化应用试点区申报自述材料（丙县）"
+    _name, data, missing = papers.bundle_of(area, "area")
+    assert missing == ["试点校自述材料（丙县二小）"]
+    assert zipfile.ZipFile(BytesIO(data)).namelist() == [
+        f"{statement}.docx",
+        f"{statement}-盖章页扫描件.pdf",
+        "试点校自述材料（丙县一小）.docx",
+        "试点校自述材料（丙县二小）.docx",
+        "试点校自述材料（丙县一小）-盖章页扫描件1.pdf",
+        "试点校自述材料（丙县一小）-盖章页扫描件2.pdf",
+    ]
+    text = word_of(area, "area-statement")[1]
+    fourth = text[text.index("四、各试点校自述") :]
+    for school in ("丙县一小", "丙县二小"):
+        assert f"学校（公章）：{school}" in fourth
+    assert fourth.count("一、学校基本情况") == 2 and "二、资格自查" in fourth
+    for level in ("city", "province"):
+        workflow.act(province if level == "province" else make.person(tree[level]), area.id, "recommend")
+    made = service.begin(province, "ncet-pilot", "province", "2026")
+    names = zipfile.ZipFile(BytesIO(papers.bundle_of(made, "province")[1])).namelist()
+    assert names[1:3] == [f"{statement}.docx", f"{statement}-盖章页扫描件.pdf"]
+
+
+def test_covers_have_their_lines_in_order(tree: Tree) -> None:
+    covers = {
+        ("school", "ncet-pilot", "school"): ["学校（公章）", "负责人签字", "填报日期"],  # GS-33
+        ("county", "ncet-pilot", "area"): ["申报单位（公章）", "负责人签字", "填报日期"],  # GS-30
+        ("province", "ncet-pilot", "province"): ["填报单位（省级电教部门）公章", "填报日期"],  # GS-25
+        ("school", "hunan-baixiao", "school"): [
+            "申报单位名称（公章）",
+            "联系人",
+            "联系电话",
+            "联系地址",
+            "申报日期",
+        ],  # HN-26
+    }
+    for (level, slug, kind), labels in covers.items():
+        found = service.begin(make.person(tree[level]), slug, kind, "2026")
+        document = notices.pack_of(found).documents_of(kind)[0]
+        made = papers.paper_of(found, document)
+        lines = [one.text.partition("：") for one in made.blocks if one.kind == "cover"]
+        assert [line[0] for line in lines] == labels
+        assert lines[-1][2] == "____年__月__日"  # nobody wrote a day
+        assert all(line[2].strip("_") == "" for line in lines if line[0] == "负责人签字")
+
+
+MIXED = "智能AI课，2022年"  # 智能 2, AI 1, 课 1, ， 1, 2022 1, 年 1
+LIMITS = [
+    ("ncet-pilot", "area", "county", "area-statement.basics", 1000),
+    ("ncet-pilot", "area", "county", "area-statement.check", 1000),
+    ("ncet-pilot", "area", "county", "area-statement.plan", 3000),
+    ("ncet-pilot", "school", "school", "school-statement.basics", 500),
+    ("ncet-pilot", "school", "school", "school-statement.check", 1000),
+    ("ncet-pilot", "school", "school", "school-statement.plan", 2000),
+    ("hunan-baixiao", "school", "school", "application.conditions", 1000),
+    ("hunan-baixiao", "school", "school", "application.plan", 3000),
+]
+
+
+@pytest.mark.parametrize(("slug", "kind", "applicant", "key", "most"), LIMITS)
+def test_each_limit_stops_one_word_above_it(
+    tree: Tree, slug: str, kind: str, applicant: str, key: str, most: int
+) -> None:
+    actor = make.person(tree[applicant])
+    found = service.begin(actor, slug, kind, "2026")
+    part, lessons = notices.pack_of(found).part(key), 0
+    if key == "school-statement.plan":  # one limit with the table: its cells count (B8)
+        rows = [{"stage": "小学", "class": "五1班", "pupils": "45", "hours": "双周1课时", "name": "Li Lei"}]
+        service.save_part(actor, found.id, "school-statement.lessons", rows, 0)
+        lessons = 2 + 3 + 1 + 5 + 2
+    for edition, words in enumerate((most - 1, most, most + 1)):
+        whole, rest = divmod(words - lessons, 7)
+        text = MIXED * whole + "，" * rest
+        value: Any = text
+        if part["type"] == "answers":
+            value = dict.fromkeys(part["criteria"], "") | {part["criteria"][0]: text}
+        service.save_part(actor, found.id, key, value, edition)
+        assert service.words_of(found, key).count == words
+        over = [one for one in service.lacks_of(found) if one.where == key and "请删去" in one.text]
+        assert [one.hard for one in over] == ([True] if words > most else [])
+        assert not over or f"超过 {most} 字，请删去 1 字" in over[0].text
+
+
+def test_the_sheet_is_that_of_an_official_paper(tree: Tree) -> None:
+    found = service.begin(make.person(tree["county"]), "ncet-pilot", "area", "2026")
+    document = Document(BytesIO(papers.document_of(found, "area-statement", "docx")[1]))
+    sheet = document.sections[0]
+    margins = (sheet.top_margin, sheet.right_margin, sheet.bottom_margin, sheet.left_margin)
+    assert [round(one.mm) for one in (sheet.page_width, sheet.page_height, *margins) if one] == [
+        210,
+        297,
+        37,
+        26,
+        35,
+        28,
+    ]
+    assert "PAGE" in sheet.footer._element.xml
+    titles = [one for one in document.paragraphs if one.runs and one.runs[0].font.size == Pt(22)]
+    assert [one.text for one in titles] == [
+        "“央馆人工智能课程”规模化应用试点区",
+        "申报自述材料",
+    ]  # broken where it means something
+    assert 'w:eastAsia="方正小标宋简体"' in titles[0]._p.xml
+    heading = next(one for one in document.paragraphs if one.text == "一、基本情况")
+    assert 'w:eastAsia="黑体"' in heading._p.xml and heading.paragraph_format.keep_with_next
+    assert (
+        document.styles["Normal"].font.size == Pt(16)
+        and 'w:eastAsia="仿宋_GB2312"' in document.styles["Normal"].element.xml
+    )
 
 
 def test_a_zip_says_which_scan_is_missing(tree: Tree) -> None:
