@@ -33,6 +33,7 @@ from lms.region.office import need_office, own_fingerprint, place
 from lms.region.trust import INNER, refuse_foreign_origin, refuse_key, sender, vouched
 from lms.usage.facts import Facts
 from lms.usage.ledger import this_key
+from lms.usage.rulebook import handing
 from lms.usage.verdicts import SchoolResult
 from lms.usage.verifier import verify
 
@@ -344,6 +345,7 @@ def _receipt(
         },
         "roots": roots,
         "countersigned": rules.countersigned(found.calendar),
+        "rules": handing.rows_for(found.organisation_id) if found.organisation_id else [],
         "at": at,
         "issuer": {"name": office.name, "level": office.level, "fingerprint": own_fingerprint()},
     }

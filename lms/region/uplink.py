@@ -37,6 +37,7 @@ from lms.usage import service as usage
 from lms.usage.facts import Facts, to_json
 from lms.usage.ledger import roots_of, this_key
 from lms.usage.models import ChainHead, EvidenceEvent
+from lms.usage.rulebook import handing
 from lms.usage.rulebook.service import rules_for
 
 CHUNK_LINKS = 400
@@ -309,7 +310,8 @@ def accept(actor: Account | None, school_id: uuid.UUID, document: Any) -> HandUp
         session.add(kept)
         _anchor(school_id, receipt)
         _countersigned(school_id, receipt)
-        audit(actor, "hand-up-receipt", "school", school_id, school_id=school_id, seq=body["seq"])
+        learnt = handing.learn(school_id, body.get("rules", ()))
+        audit(actor, "hand-up-receipt", "school", school_id, school_id=school_id, seq=body["seq"], rules=learnt)
     return kept
 
 

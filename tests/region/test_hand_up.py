@@ -24,11 +24,15 @@ from lms.region import batches, office, questions, rules, service, uplink
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
 from lms.roster.models import FlaggedWeek, Person
+from lms.usage import policies
 from lms.usage import service as usage
 from lms.usage.chain import stamp
 from lms.usage.corrections import service as corrections
 from lms.usage.ledger import append_event, this_key
 from lms.usage.models import VOID, EvidenceAnchor, EvidenceEvent, UsageRecord
+from lms.usage.rulebook import handing
+from lms.usage.rulebook import service as rulebook
+from lms.usage.rulebook.models import RuleVersion
 from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
 
 AUTUMN = date(2026, 8, 31)
@@ -80,6 +84,40 @@ def test_counts_agree_and_the_receipt_comes_back(here: Place, below: Place, fixe
     assert all(sum(counted for _week, _effective, counted in one.weeks) == one.counted for one in found)
 
 
+def test_an_offices_numbers_come_back_with_the_receipt(
+    here: Place, below: Place, fixed_clock: clock.FixedClock
+) -> None:
+    """From the day the office named, both judge with them; an older programme leaves out what it does not know."""
+    teach(below, fixed_clock, AUTUMN, range(1, 5))
+    enrol_by_key(here, below, below.ids["school"])
+    bring(here, file_of(below))
+    with here.inside():
+        officer = db.session.get_one(Account, here.ids["officer"])
+        rule = policies.policy("twice-a-month")
+        stricter = {part: dict(held) for part, held in rule.values().items()}
+        stricter["lessons"]["presence_percent"] = 70
+        made = rulebook.set_values(officer, rule, stricter, rulebook.today(), "区发〔2026〕9号")
+        version, day = made.version, made.valid_from
+    with below.inside():
+        assert rulebook.policy_for(below.ids["school"], "twice-a-month", day).version == rule.version
+    teach(below, fixed_clock, AUTUMN, [5])
+    outcomes = bring(here, file_of(below))
+    give_back(below, outcomes)
+    give_back(below, outcomes)
+    with below.inside():
+        held = rulebook.policy_for(below.ids["school"], "twice-a-month", day)
+        assert (held.version, held.values()) == (version, stricter)
+        assert count_of(RuleVersion) == 1
+        assert handing.learn(below.ids["school"], [told("no-such-rule"), told("fortnightly")]) == []
+
+
+def told(rule: str, level: str = "county") -> dict[str, Any]:
+    values = policies.policy("fortnightly").values()
+    return {
+        "rule": rule, "number": 9, "version": "9", "values": values, "valid_from": "2026-09-01", "reason": "", "level": level,
+    }  # fmt: skip
+
+
 def test_a_withdrawn_record_counts_nowhere(here: Place, below: Place, fixed_clock: clock.FixedClock) -> None:
     teach(below, fixed_clock, AUTUMN, range(1, 9))
     number = enrol_by_key(here, below, below.ids["school"])
@@ -98,7 +136,10 @@ def test_a_withdrawn_record_counts_nowhere(here: Place, below: Place, fixed_cloc
         with connect() as connection:
             found = questions.classes_of(connection, service.results_folder(), "fortnightly", number)
     assert {one.id: one.counted for one in found} == {key: one["counted"] for key, one in expected["classes"].items()}
-    assert sum(one["counted"] for key, one in expected["classes"].items() if key != taken_back) > 3 * expected["classes"][taken_back]["counted"]
+    assert (
+        sum(one["counted"] for key, one in expected["classes"].items() if key != taken_back)
+        > 3 * expected["classes"][taken_back]["counted"]
+    )
 
 
 def test_no_name_leaves_the_school(below: Place, here: Place, fixed_clock: clock.FixedClock) -> None:
