@@ -65,6 +65,13 @@ def end(school_id: uuid.UUID, key: str) -> None:
         session.execute(update(Notice).where(*open_ones).values(ended_at=clock.now()))
 
 
+def end_all(school_id: uuid.UUID, prefix: str) -> None:
+    """Every matter whose key begins so is done."""
+    with write() as session:
+        mine = Notice.school_id == school_id, Notice.key.startswith(prefix, autoescape=True), Notice.ended_at.is_(None)
+        session.execute(update(Notice).where(*mine).values(ended_at=clock.now()))
+
+
 def notices_of(account: Account, limit: int = 100) -> Sequence[Notice]:
     """The account's notices, open and unread first, then the newest."""
     query = select(Notice).where(Notice.account_id == account.id)

@@ -168,3 +168,6 @@ class PartComment(SchoolRow, Base):
     by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+from lms.programmes.years import models as years  # noqa: E402, F401  (its tables belong to this room)

@@ -39,6 +39,7 @@ from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
+from lms.programmes.years import blueprint as years
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
 bp.register_blueprint(comment_pages)
@@ -507,3 +508,6 @@ def set_date() -> BaseResponse:
     notices.set_date(current_account(), notice, batch, day)
     flash(_("本级截止日已设为 %(day)s。", day=day.isoformat()))
     return redirect(url_for("programmes.index"))
+
+
+bp.register_blueprint(years.bp)

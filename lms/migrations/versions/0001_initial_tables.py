@@ -18,6 +18,7 @@ APPEND_ONLY = [
     "attempt",
     "audit_entry",
     "daily_root",
+    "ethics_norm",
     "evidence_anchor",
     "evidence_event",
     "hand_up_receipt",
@@ -330,6 +331,25 @@ def upgrade() -> None:
         batch_op.create_index("ix_region_result_open", ["written", "school_id"], unique=False)
 
     op.create_table(
+        "risk_entry",
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("risk", sa.String(length=200), nullable=False),
+        sa.Column("likelihood", sa.Integer(), nullable=False),
+        sa.Column("severity", sa.Integer(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("reviewed_on", sa.Date(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_risk_entry_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_risk_entry")),
+    )
+    with op.batch_alter_table("risk_entry", schema=None) as batch_op:
+        batch_op.create_index("ix_risk_entry_school_year", ["school_id", "year"], unique=False)
+
+    op.create_table(
         "room",
         sa.Column("code", sa.String(length=24), nullable=False),
         sa.Column("name", sa.String(length=60), nullable=False),
@@ -569,6 +589,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "homie_id", name=op.f("uq_device_school_id_homie_id")),
     )
     op.create_table(
+        "ethics_norm",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("note", sa.String(length=200), nullable=False),
+        sa.Column("asks_again", sa.Boolean(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_ethics_norm_created_by_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_ethics_norm_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ethics_norm")),
+        sa.UniqueConstraint("school_id", "number", name=op.f("uq_ethics_norm_school_id_number")),
+    )
+    op.create_table(
         "flagged_week",
         sa.Column("monday", sa.Date(), nullable=False),
         sa.Column("reason", sa.String(length=60), nullable=False),
@@ -595,6 +630,33 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("flagged_week", schema=None) as batch_op:
         batch_op.create_index("ix_flagged_week_school_monday", ["school_id", "monday"], unique=False)
+
+    op.create_table(
+        "inspection",
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("strata", sa.String(length=12), nullable=False),
+        sa.Column("candidates", sa.JSON(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("seed_from", sa.String(length=200), nullable=False),
+        sa.Column("seed_on", sa.Date(), nullable=False),
+        sa.Column("seed", sa.String(length=200), nullable=False),
+        sa.Column("drawn", sa.JSON(), nullable=False),
+        sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_inspection_created_by_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_inspection_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inspection")),
+    )
+    with op.batch_alter_table("inspection", schema=None) as batch_op:
+        batch_op.create_index("ix_inspection_office", ["school_id", "slug"], unique=False)
 
     op.create_table(
         "inventory_item",
@@ -776,6 +838,30 @@ def upgrade() -> None:
         batch_op.create_index("ix_person_school_kind", ["school_id", "kind"], unique=False)
 
     op.create_table(
+        "programme_event",
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("title", sa.String(length=120), nullable=False),
+        sa.Column("held_on", sa.Date(), nullable=False),
+        sa.Column("place", sa.String(length=120), nullable=False),
+        sa.Column("people", sa.Integer(), nullable=False),
+        sa.Column("came", sa.JSON(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_programme_event_created_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_programme_event_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_programme_event")),
+    )
+    with op.batch_alter_table("programme_event", schema=None) as batch_op:
+        batch_op.create_index("ix_programme_event_slug", ["slug", "held_on"], unique=False)
+
+    op.create_table(
         "recording_policy",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("purpose", sa.String(length=200), nullable=False),
@@ -918,6 +1004,25 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("stop_event", schema=None) as batch_op:
         batch_op.create_index("ix_stop_event_school_room", ["school_id", "room_id"], unique=False)
+
+    op.create_table(
+        "year_file",
+        sa.Column("about", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("added_by", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["added_by"], ["account.id"], name=op.f("fk_year_file_added_by_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_year_file_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_year_file")),
+    )
+    with op.batch_alter_table("year_file", schema=None) as batch_op:
+        batch_op.create_index("ix_year_file_about", ["school_id", "about"], unique=False)
 
     op.create_table(
         "achievement_entry",
@@ -1171,6 +1276,33 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "school_id", "student_id", "guardian_id", name=op.f("uq_guardian_link_school_id_student_id_guardian_id")
         ),
+    )
+    op.create_table(
+        "norm_acknowledgement",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("agreed", sa.Boolean(), nullable=False),
+        sa.Column("answered_on", sa.Date(), nullable=False),
+        sa.Column("entered_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["account.id"], name=op.f("fk_norm_acknowledgement_account_id_account")
+        ),
+        sa.ForeignKeyConstraint(
+            ["entered_by"], ["account.id"], name=op.f("fk_norm_acknowledgement_entered_by_account")
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_norm_acknowledgement_person_id_person")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_norm_acknowledgement_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_norm_acknowledgement")),
+        sa.UniqueConstraint(
+            "school_id", "number", "account_id", name=op.f("uq_norm_acknowledgement_school_id_number_account_id")
+        ),
+        sa.UniqueConstraint("school_id", "number", "person_id", name="uq_norm_acknowledgement_person"),
     )
     op.create_table(
         "package_pin",
@@ -1556,6 +1688,81 @@ def upgrade() -> None:
         batch_op.create_index("ix_correction_proposal_school_state", ["school_id", "state"], unique=False)
 
     op.create_table(
+        "inspection_visit",
+        sa.Column("inspection_id", sa.Uuid(), nullable=False),
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("office_id", sa.Uuid(), nullable=False),
+        sa.Column("visited_on", sa.Date(), nullable=True),
+        sa.Column("checks", sa.JSON(), nullable=False),
+        sa.Column("findings", sa.Text(), nullable=False),
+        sa.Column("result", sa.String(length=10), nullable=False),
+        sa.Column("concluded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("saved_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_inspection_visit_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(
+            ["inspection_id"], ["inspection.id"], name=op.f("fk_inspection_visit_inspection_id_inspection")
+        ),
+        sa.ForeignKeyConstraint(
+            ["office_id"], ["organisation.id"], name=op.f("fk_inspection_visit_office_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["saved_by"], ["account.id"], name=op.f("fk_inspection_visit_saved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_inspection_visit_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inspection_visit")),
+        sa.UniqueConstraint(
+            "school_id",
+            "inspection_id",
+            "application_id",
+            name=op.f("uq_inspection_visit_school_id_inspection_id_application_id"),
+        ),
+    )
+    with op.batch_alter_table("inspection_visit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_inspection_visit_application_id"), ["application_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_inspection_visit_inspection_id"), ["inspection_id"], unique=False)
+
+    op.create_table(
+        "lesson_case",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("report", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=120), nullable=False),
+        sa.Column("subject", sa.String(length=32), nullable=False),
+        sa.Column("stage", sa.String(length=12), nullable=False),
+        sa.Column("grade", sa.Integer(), nullable=False),
+        sa.Column("theme", sa.String(length=60), nullable=False),
+        sa.Column("teacher", sa.String(length=64), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Uuid(), nullable=True),
+        sa.Column("evidence", sa.String(length=40), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reviewed_by", sa.Uuid(), nullable=True),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_lesson_case_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_lesson_case_created_by_account")),
+        sa.ForeignKeyConstraint(["record_id"], ["usage_record.id"], name=op.f("fk_lesson_case_record_id_usage_record")),
+        sa.ForeignKeyConstraint(["reviewed_by"], ["account.id"], name=op.f("fk_lesson_case_reviewed_by_account")),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_lesson_case_school_id_organisation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_case")),
+    )
+    with op.batch_alter_table("lesson_case", schema=None) as batch_op:
+        batch_op.create_index("ix_lesson_case_application", ["school_id", "application_id"], unique=False)
+        batch_op.create_index("ix_lesson_case_notice", ["slug", "status"], unique=False)
+
+    op.create_table(
         "lesson_session",
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("room_id", sa.Uuid(), nullable=True),
@@ -1655,6 +1862,42 @@ def upgrade() -> None:
         batch_op.create_index("ix_part_comment_application", ["application_id", "key"], unique=False)
 
     op.create_table(
+        "phase_report",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("report", sa.String(length=40), nullable=False),
+        sa.Column("period", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=120), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("figures", sa.JSON(), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("saved_by", sa.Uuid(), nullable=True),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_phase_report_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["saved_by"], ["account.id"], name=op.f("fk_phase_report_saved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_phase_report_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_phase_report")),
+        sa.UniqueConstraint(
+            "school_id",
+            "application_id",
+            "report",
+            "period",
+            name=op.f("uq_phase_report_school_id_application_id_report_period"),
+        ),
+    )
+    with op.batch_alter_table("phase_report", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_phase_report_application_id"), ["application_id"], unique=False)
+
+    op.create_table(
         "register_file",
         sa.Column("activity_id", sa.Uuid(), nullable=True),
         sa.Column("achievement_id", sa.Uuid(), nullable=True),
@@ -1682,6 +1925,36 @@ def upgrade() -> None:
     with op.batch_alter_table("register_file", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_register_file_achievement_id"), ["achievement_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_register_file_activity_id"), ["activity_id"], unique=False)
+
+    op.create_table(
+        "seed_teacher",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("subject", sa.String(length=32), nullable=False),
+        sa.Column("stage", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("consent_on", sa.Date(), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("decided_by", sa.Uuid(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_seed_teacher_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["decided_by"], ["account.id"], name=op.f("fk_seed_teacher_decided_by_account")),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_seed_teacher_person_id_person")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_seed_teacher_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_seed_teacher")),
+        sa.UniqueConstraint(
+            "school_id", "application_id", "person_id", name=op.f("uq_seed_teacher_school_id_application_id_person_id")
+        ),
+    )
+    with op.batch_alter_table("seed_teacher", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_seed_teacher_application_id"), ["application_id"], unique=False)
 
     op.create_table(
         "slot_move",
@@ -1755,6 +2028,40 @@ def upgrade() -> None:
             "school_id", "lesson_id", "number", name=op.f("uq_lesson_group_school_id_lesson_id_number")
         ),
     )
+    op.create_table(
+        "rectification",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_id", sa.Uuid(), nullable=True),
+        sa.Column("office_id", sa.Uuid(), nullable=False),
+        sa.Column("findings", sa.Text(), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=10), nullable=False),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ordered_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_rectification_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(
+            ["office_id"], ["organisation.id"], name=op.f("fk_rectification_office_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(["ordered_by"], ["account.id"], name=op.f("fk_rectification_ordered_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_rectification_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["visit_id"], ["inspection_visit.id"], name=op.f("fk_rectification_visit_id_inspection_visit")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rectification")),
+    )
+    with op.batch_alter_table("rectification", schema=None) as batch_op:
+        batch_op.create_index("ix_rectification_application", ["school_id", "application_id"], unique=False)
+
     op.create_table(
         "register_entry",
         sa.Column("lesson_id", sa.Uuid(), nullable=False),
