@@ -17,7 +17,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.programmes.notices import pack_named
-from lms.programmes.selfcheck import today
+from lms.programmes.teaching import today
 from lms.programmes.years.models import ProgrammeEvent
 from lms.programmes.years.service import below, own_of
 

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from lms.core.db import db
 from lms.core.models import Organisation
 from lms.programmes.models import Application
-from lms.programmes.selfcheck import today, usage_of
+from lms.programmes.selfcheck import usage_of
+from lms.programmes.teaching import today
 from lms.programmes.years import norms
 from lms.programmes.years.models import InspectionVisit, LessonCase, Rectification, SeedTeacher
 from lms.programmes.years.rules import CASE_STATES, risk_level

@@ -14,7 +14,7 @@ from lms.core.audit import access
 from lms.core.auth import current_account, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid
-from lms.programmes import selfcheck
+from lms.programmes import teaching
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of, packs_for
 from lms.programmes.years import files, inspections, service
@@ -45,7 +45,7 @@ def index() -> str:
         groups=groups,
         strata=inspections.STRATA,
         local=local,
-        today=selfcheck.today(),
+        today=teaching.today(),
     )
 
 
@@ -81,7 +81,7 @@ def show(inspection_id: uuid.UUID) -> str:
         strata=inspections.STRATA[row.strata],
         visits=[(one, name, RESULTS[one.result]) for one, name in inspections.visits_of(row)] if own else [],
         drawn=[(number, next(one for one in listed if one.id == id_)) for number, id_ in enumerate(row.drawn, 1)],
-        early=selfcheck.today() < row.seed_on,
+        early=teaching.today() < row.seed_on,
         local=local,
     )
 
@@ -140,7 +140,7 @@ def visit(visit_id: uuid.UUID) -> str:
         may_now=inspections.may_now(account, found) if own else {},
         orders=[one for one in inspections.rectifications_of(found) if one.visit_id != row.id],
         open_order=service.open_rectification(found),
-        today=selfcheck.today(),
+        today=teaching.today(),
     )
 
 

@@ -23,7 +23,7 @@ from lms.programmes import selfcheck
 from lms.programmes.models import Application
 from lms.programmes.notices import lock, pack_of, stations_of
 from lms.programmes.pack import Document
-from lms.programmes.selfcheck import today
+from lms.programmes.teaching import today
 from lms.programmes.workflow import climb, rungs
 from lms.programmes.years.models import Inspection, InspectionVisit, PhaseReport, Rectification
 from lms.programmes.years.rules import Candidate, Means, digest_of, drawn, half_year, list_text, means

@@ -18,7 +18,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account
 from lms.programmes.notices import lock
-from lms.programmes.selfcheck import today
+from lms.programmes.teaching import today
 from lms.programmes.years.models import EthicsNorm, NormAcknowledgement, RiskEntry
 from lms.programmes.years.rules import LEVELS, Coverage
 from lms.roster import service as roster

@@ -22,8 +22,8 @@ from lms.programmes.dates import ZONE
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import pack_of, stations_of
 from lms.programmes.rules import station_at
-from lms.programmes.selfcheck import today
 from lms.programmes.service import application, applications_of, manages
+from lms.programmes.teaching import today
 from lms.programmes.workflow import inbox
 from lms.programmes.years import norms
 from lms.programmes.years.figures import Figure, figures_of

@@ -19,7 +19,7 @@ from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
-from lms.programmes import attachments, selfcheck
+from lms.programmes import attachments, teaching
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
@@ -153,7 +153,7 @@ def show(application_id: uuid.UUID) -> str:
     for case in db.session.scalars(select(LessonCase.status).where(LessonCase.application_id == found.id)):
         counts[case] = counts.get(case, 0) + 1
     visits = [one for one in inspections.visits_at(found) if one.result or one.office_id == account.organisation_id]
-    today = selfcheck.today()
+    today = teaching.today()
     return render_template(
         "years/show.html",
         line=line_of(found), found=found, pack=pack, own=own, writes=writes,
