@@ -20,7 +20,6 @@ from lms.programmes.years import cases, files, service
 from lms.programmes.years.models import LessonCase
 from lms.programmes.years.rules import CASE_STATES, STAGE_NAMES
 from lms.programmes.years.views import ADMIN, CASE_COLOURS, STAFF, id_in, local, name_of, uploaded
-from lms.usage.export import add_sheet
 
 bp = Blueprint("cases", __name__, url_prefix="/cases")
 
@@ -68,6 +67,8 @@ def index() -> str:
 def export() -> Response:
     """What the page shows, as Excel."""
     from openpyxl import Workbook
+
+    from lms.usage.export import add_sheet
 
     account = current_account()
     rows = cases.library(account, _wanted(), 5000)
