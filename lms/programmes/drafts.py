@@ -68,7 +68,9 @@ def merge(
             changed += 1
             continue
         better = {
-            name: text for name, text in row.items() if text and (fresh or not same.get(name)) and same.get(name) != text
+            name: text
+            for name, text in row.items()
+            if text and (fresh or not same.get(name)) and same.get(name) != text
         }
         same.update(better)
         changed += bool(better)
@@ -173,4 +175,3 @@ DRAFTS: Mapping[str, Draft] = {
     "teams": Draft("各试点校开课计划的授课教师", ("stage", "name", "unit"), _teams),
     "inventory": Draft("教室与设备台账", ("name",), _inventory),
 }
-

@@ -63,7 +63,7 @@ class Filler:
 def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Sequence[str]]) -> Paper:
     """The form filled in."""
     blocks: list[Block] = []
-    if form.get("unofficial"):
+    if form.get("unofficial") or form.get("template"):  # the office's own file is the form, this is none
         blocks.append(Block("mark", UNOFFICIAL))
     if filler.simulated:
         blocks.append(Block("mark", SIMULATED))
@@ -95,13 +95,14 @@ def broken(title: str, most: int) -> str:
 
 def _lines(form: Mapping[str, Any], which: Literal["cover", "foot"], filler: Filler, joined: bool) -> list[Block]:
     given = filler.content.get(f"{form['form']}.{which}") or {}
-    lines = [f"{one['label']}：{_cover_value(one, given, filler)}" for one in form.get(which, ())]
+    lines = [f"{one['label']}：{cover_value(one, given, filler)}" for one in form.get(which, ())]
     if joined and lines:
         return [Block("foot" if which == "foot" else "head", "\u3000\u3000".join(lines))]
     return [Block(which, line) for line in lines]
 
 
-def _cover_value(field: Mapping[str, Any], given: Mapping[str, Any], filler: Filler) -> str:
+def cover_value(field: Mapping[str, Any], given: Mapping[str, Any], filler: Filler) -> str:
+    """What stands in a field: what was written, else the name it takes by itself; days in Chinese."""
     if field.get("by_hand"):
         return "_" * 20
     text = str(given.get(field["id"], "")) or filler.names.get(field.get("from", ""), "")
@@ -130,7 +131,7 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
     elif part["type"] == "choices":
         blocks += [Block("text", line) for line in ticked(value or [], choices.get(part["choices"], ())).split("\n")]
     elif part["type"] == "fields":
-        rows = tuple((one["label"], _cover_value(one, value or {}, filler)) for one in part["fields"])
+        rows = tuple((one["label"], cover_value(one, value or {}, filler)) for one in part["fields"])
         blocks.append(Block("table", table=Table(part["heading"], ("项目", "内容"), rows, (50, 106))))
     else:
         blocks.append(Block("table", table=table_of(part, key, filler)))

@@ -170,4 +170,19 @@ class PartComment(SchoolRow, Base):
     resolved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
 
 
+class NoticeDraft(SchoolRow, Base):
+    """A notice that an office is writing (通知草稿). ``texts``: its files by name; ``edition`` rises with each save; ``published_id``: its newest version.
+
+    Personal data: who saved it; until it is thrown away.
+    """
+
+    __tablename__ = "notice_draft"
+    texts: Mapped[dict[str, Any]]
+    edition: Mapped[int] = mapped_column(default=1)
+    saved_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+    saved_at: Mapped[datetime] = mapped_column(default=clock.now)
+    published_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("notice_version.id"))
+    removed_at: Mapped[datetime | None]
+
+
 from lms.programmes.years import models as years  # noqa: E402, F401  (its tables belong to this room)

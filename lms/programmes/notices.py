@@ -22,8 +22,10 @@ from lms.core.auth import may
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
+from lms.courses.yaml_lines import load
 from lms.programmes.dates import ZONE, day_of, due_at, end_of
 from lms.programmes.models import Application, NoticeVersion, OfficeDate
+from lms.programmes.originals.files import held, take_in, template_faults
 from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped
 from lms.programmes.rules import Office, Station, way
 
@@ -87,7 +89,7 @@ def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:
     office = db.session.get_one(Organisation, actor.organisation_id)
     if office.level == "school" or not may(actor, ("officer",)):
         raise NotAllowed("publish-notice", _l("只有主管部门可以发布通知。"))
-    pack, problems = check_texts(texts)
+    pack, problems = checked(texts)
     if pack is not None and pack.slug in shipped():
         problems = [Problem("pack.yaml", 1, f"{pack.slug} 是随附的通知，请在 notice 里换一个名字")]
     if pack is None or problems:
@@ -124,6 +126,22 @@ def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:
     return row
 
 
+def checked(texts: dict[str, str]) -> tuple[Pack | None, list[Problem]]:
+    """As :func:`check_texts`, and whether the forms' own files are here and have the places that are bound."""
+    pack, problems = check_texts(texts)
+    if pack is None:
+        return None, problems
+    for name, form in pack.document["forms"].items():
+        if "template" in form:
+            file = f"forms/{name}.yaml"
+            lines = load(texts[file])[1]
+            problems += [
+                Problem(file, lines.get(("template", "bindings", number), lines[("template",)]), cause)
+                for number, cause in template_faults(form, held(form["template"]))
+            ]
+    return pack, problems
+
+
 def texts_of(files: Sequence[tuple[str, bytes]]) -> dict[str, str]:
     """Texts of an uploaded pack by their names in it, from loose files or a zip; raises Invalid naming the file that is none of a pack."""
     if len(files) == 1 and files[0][1].startswith(b"PK"):
@@ -138,6 +156,9 @@ def texts_of(files: Sequence[tuple[str, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, data in files:
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
+        if short.endswith((".docx", ".xlsx")):
+            take_in(short, data)  # a form names it by its SHA-256
+            continue
         if not short.endswith(".yaml"):
             raise Invalid(
                 "notice-file",
@@ -152,20 +173,30 @@ def texts_of(files: Sequence[tuple[str, bytes]]) -> dict[str, str]:
     return found
 
 
-def as_files(pack: Pack) -> bytes:
-    """A zip of ``pack.yaml`` and ``forms/…``: of a shipped pack with its comments, else written anew."""
-    stream = BytesIO()
+def texts_for(pack: Pack) -> dict[str, str]:
+    """``pack.yaml`` and ``forms/…`` of a pack: of a shipped one with its comments, else written anew."""
     folder = SHIPPED / pack.slug
     known = shipped().get(pack.slug)
+    if known is not None and known.digest == pack.digest:
+        paths = [folder / "pack.yaml", *sorted(folder.glob("forms/*.yaml"))]
+        return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in paths}
+    head = {key: value for key, value in pack.document.items() if key != "forms"}
+    documents = {"pack.yaml": head} | {f"forms/{name}.yaml": form for name, form in pack.document["forms"].items()}
+    return {
+        name: yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=200)
+        for name, document in documents.items()
+    }
+
+
+def as_files(pack: Pack) -> bytes:
+    """A zip of the pack's texts, and of the office's own files that its forms are written into (``files/…``)."""
+    stream = BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        if known is not None and known.digest == pack.digest:
-            for path in sorted(folder.rglob("*.yaml")):
-                archive.writestr(path.relative_to(folder).as_posix(), path.read_bytes())
-        else:
-            head = {key: value for key, value in pack.document.items() if key != "forms"}
-            texts = {"pack.yaml": head} | {f"forms/{name}.yaml": form for name, form in pack.document["forms"].items()}
-            for name, document in texts.items():
-                archive.writestr(name, yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=200))
+        for name, text in texts_for(pack).items():
+            archive.writestr(name, text)
+        for form in pack.document["forms"].values():
+            if "template" in form and (data := held(form["template"])) is not None:
+                archive.writestr(f"files/{form['template']['name']}", data)
     return stream.getvalue()
 
 

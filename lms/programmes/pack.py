@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from lms.courses.yaml_lines import Lines, YamlProblem, load
 from lms.programmes import measures
 from lms.programmes.dates import LEVELS, day_of
+from lms.programmes.originals import rules as originals
 
 SHIPPED = Path(str(files("lms.programmes") / "packs"))
 PLACES = ("province", "city", "county", "school", "applicant", "office", "year")
@@ -184,7 +185,32 @@ def check_folder(folder: Path) -> tuple[Pack | None, list[Problem]]:
     }
     if not texts["pack.yaml"].is_file():
         return None, [Problem("pack.yaml", 1, "没有这个文件")]
-    return check_texts({name: path.read_text("utf-8") for name, path in texts.items()})
+    pack, problems = check_texts({name: path.read_text("utf-8") for name, path in texts.items()})
+    if pack is not None:
+        problems += _file_problems(folder, pack)
+    return pack, problems
+
+
+def _file_problems(folder: Path, pack: Pack) -> Iterator[Problem]:
+    """The office's own files lie in ``files/`` and are those that the forms name."""
+    for name, form in pack.document["forms"].items():
+        template = form.get("template")
+        if template is None:
+            continue
+        lines = load((folder / "forms" / f"{name}.yaml").read_text("utf-8"))[1]
+        path = folder / "files" / template["name"]
+        if not path.is_file():
+            yield Problem(
+                f"forms/{name}.yaml",
+                lines[("template", "name")],
+                f"没有 files/{template['name']}：请把表样放进 files 文件夹",
+            )
+        elif (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != template["file"]:
+            yield Problem(
+                f"forms/{name}.yaml",
+                lines[("template", "file")],
+                f"files/{template['name']} 的 SHA-256 是 {digest}，请写在 file 里",
+            )
 
 
 def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
@@ -270,6 +296,9 @@ def _form_problems(form: Document, pack: Document) -> Iterator[Finding]:
         for one in limit["parts"]:
             if one not in names:
                 yield ("limits", number, "parts"), f"没有“{one}”这一部分"
+    texts = {one["id"]: one["text"] for one in pack["criteria"]}
+    for number, cause in originals.faults(form.get("template", {}).get("bindings", ()), form, texts):
+        yield ("template", "bindings", number), cause
     for number, part in enumerate(form["parts"]):
         at: tuple[str | int, ...] = ("parts", number)
         needed = {"fields": "fields", "table": "columns", "answers": "criteria", "choices": "choices"}.get(part["type"])
@@ -423,6 +452,11 @@ def _paper_problems(pack: Document, forms: Mapping[str, Document], kinds: set[st
     for number, row in enumerate(pack["documents"]):
         if row["form"] not in forms:
             yield ("documents", number, "form"), f"没有 forms/{row['form']}.yaml"
+        elif (
+            "template" in forms[row["form"]]
+            and (kind := forms[row["form"]]["template"]["name"][-4:]) not in row["formats"]
+        ):
+            yield ("documents", number, "formats"), f"表样是 {kind}，formats 里要有 {kind}"
         yield from _name_problems(row["file"], ("documents", number, "file"))
     for number, row in enumerate(pack["bundles"]):
         if row["kind"] not in kinds:

@@ -21,6 +21,7 @@ from lms.programmes import attachments, selfcheck
 from lms.programmes.layout import Block, Filler, Paper, lay_out
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import pack_of
+from lms.programmes.originals import files as originals
 from lms.programmes.pack import Document, Pack, file_name
 from lms.programmes.service import content_of, files_of
 
@@ -42,16 +43,14 @@ def places_of(found: Application) -> dict[str, str]:
     )
 
 
-def paper_of(found: Application, document: Document) -> Paper:
-    """A document filled in from what was written, collected and measured."""
-    pack = pack_of(found)
-    form = pack.form(document["form"])
+def filler_of(found: Application, pack: Pack, form: Document) -> Filler:
+    """What fills a form: written, collected and measured."""
     lines = (
         {one.criterion["id"]: one for one in selfcheck.check(found)}
         if any(one["type"] == "answers" for one in form["parts"])
         else {}
     )
-    filler = Filler(
+    return Filler(
         content=content_of(found),
         names=places_of(found),
         collected={
@@ -63,7 +62,13 @@ def paper_of(found: Application, document: Document) -> Paper:
         },
         simulated=current_app.config["ZHIKE"].origin == "simulated",
     )
-    made = lay_out(form, filler, pack.document.get("choices", {}))
+
+
+def paper_of(found: Application, document: Document) -> Paper:
+    """A document in our layout."""
+    pack = pack_of(found)
+    form = pack.form(document["form"])
+    made = lay_out(form, filler_of(found, pack, form), pack.document.get("choices", {}))
     return _appended(found, made, form["append"]) if "append" in form else made
 
 
@@ -77,9 +82,16 @@ def _appended(found: Application, made: Paper, added: Document) -> Paper:
 
 def document_of(found: Application, name: str, form: str) -> tuple[str, bytes]:
     """File name and bytes of a document as ``docx``, ``xlsx`` or ``pdf``; NotFound where the notice has none such."""
-    for one in pack_of(found).documents_of(found.kind):
+    pack = pack_of(found)
+    for one in pack.documents_of(found.kind):
         if one["id"] == name and form in one["formats"]:
-            return f"{file_name(one['file'], places_of(found))}.{form}", _RENDER[form](paper_of(found, one))
+            called, described = f"{file_name(one['file'], places_of(found))}.{form}", pack.form(one["form"])
+            if described.get("template", {}).get("name", "").endswith(f".{form}"):  # the office's own file
+                filler = filler_of(found, pack, described)
+                if filler.simulated:  # nothing is written into the office's file but its fields
+                    called = f"示范数据-{called}"
+                return called, originals.fill(described, filler, pack.document.get("choices", {}))
+            return called, _RENDER[form](paper_of(found, one))
     raise NotFound("document", _l("通知里没有这份文件。"))
 
 

@@ -133,7 +133,13 @@ def usage_of(school_id: uuid.UUID, rule: str) -> Usage | None:
     if stages:
         plan = policies.evaluate(plan_facts(school_id, today()), rulebook.policy_for(school_id, rule, today()))
         planned = (plan.verdict, str(plan.reason))
-    return Usage(result.verdict, str(result.reason), f"开课记录，规则 {result.rule} {result.version}", planned, admitted(school_id, stages))
+    return Usage(
+        result.verdict,
+        str(result.reason),
+        f"开课记录，规则 {result.rule} {result.version}",
+        planned,
+        admitted(school_id, stages),
+    )
 
 
 def labs_of(school_id: uuid.UUID) -> Iterable[Lab]:
@@ -156,4 +162,3 @@ def summary(lines: list[Line]) -> list[tuple[str, str, int]]:
     for line in lines:
         counts[line.outcome.state] = counts.get(line.outcome.state, 0) + 1
     return [(state, STATE_NAMES[state], counts[state]) for state in ORDER if state in counts]
-

@@ -41,7 +41,9 @@ def admitted(school_id: uuid.UUID, stages: Collection[str] = ()) -> bool:
 
 def teachers_of(school_id: uuid.UUID, name: str) -> list[Teacher]:
     """Teachers of the 开课计划: those whom this term's timetable has for the subject; after admission those of counted lessons (B7)."""
-    pairs = _taught(school_id) if admitted(school_id) else {(one.teacher_id, one.class_id) for one in slots_of(school_id)}
+    pairs = (
+        _taught(school_id) if admitted(school_id) else {(one.teacher_id, one.class_id) for one in slots_of(school_id)}
+    )
     if not pairs:
         return []
     people = {

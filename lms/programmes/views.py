@@ -36,6 +36,7 @@ from lms.core.paper import can_print
 from lms.programmes import attachments, comments, drafts, notices, papers, selfcheck, service, values, workflow
 from lms.programmes.calendar.views import bp as calendar_pages
 from lms.programmes.comment_views import bp as comment_pages
+from lms.programmes.editor.views import bp as editor_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
@@ -44,6 +45,7 @@ from lms.programmes.years import blueprint as years
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
 bp.register_blueprint(comment_pages)
 bp.register_blueprint(calendar_pages)
+bp.register_blueprint(editor_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)

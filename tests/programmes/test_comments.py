@@ -34,7 +34,9 @@ def test_the_owner_is_told_and_settles_it(tree: dict[str, Organisation]) -> None
     service.set_owner(admin, found.id, KEY, owner.id)
     row = comments.remark(colleague, found.id, KEY, "请写上学生数")
     told = db.session.scalars(select(Notice).where(Notice.account_id == owner.id)).one()
-    assert told.title == "批注：一、学校基本情况" and told.body == "请写上学生数" and told.link.endswith(f"/parts/{KEY}")
+    assert (
+        told.title == "批注：一、学校基本情况" and told.body == "请写上学生数" and told.link.endswith(f"/parts/{KEY}")
+    )
     assert db.session.scalars(select(Notice).where(Notice.account_id == admin.id)).all() == []
     other = make.person(tree["school"], "teacher")
     with pytest.raises(NotAllowed):

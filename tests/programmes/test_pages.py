@@ -149,7 +149,9 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree) -
     listed = {
         rule.rule
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith("programmes.") and rule.endpoint.count(".") == 1 and not rule.endpoint.endswith("static")
+        if rule.endpoint.startswith("programmes.")
+        and rule.endpoint.count(".") == 1
+        and not rule.endpoint.endswith("static")
     }
     routes = addresses(found, file)
     assert (
