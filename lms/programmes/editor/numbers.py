@@ -40,88 +40,92 @@ class Group:
 
 def groups_of(pack: Mapping[str, Any]) -> list[Group]:
     """Everything that can be changed without touching the text, of a pack with its forms."""
-
-    def one(
-        path: tuple[str | int, ...], label: str, kind: Kind, optional: bool = False, file: str = "pack.yaml"
-    ) -> Number:
-        at: Any = pack if file == "pack.yaml" else pack["forms"][file[6:-5]]
-        for step in path:
-            at = at.get(step, "") if isinstance(at, Mapping) else at[step]
-        return Number(file, path, label, kind, str(at), optional)
-
-    groups = [
-        Group(
-            "通知",
-            (
-                one(("notice",), "代号（小写字母、数字、短横）", "text"),
-                one(("version",), "版本（年份.次数）", "text"),
-                one(("title",), "名称", "text"),
-                one(("issuer",), "发文单位", "text"),
-                one(("number",), "文号", "text", True),
-                one(("summary",), "摘要", "long"),
-            ),
-        )
-    ]
-    levels = [
-        level for level in LEVELS if any(level == step["level"] for kind in pack["kinds"] for step in kind["chain"])
-    ]
-    for number, batch in enumerate(pack["batches"]):
-        at: tuple[str | int, ...] = ("batches", number)
-        rows = [one((*at, "name"), "批次名称", "text"), one((*at, "opens"), "开始", "day", True)]
-        wanted = [level for level in LEVELS if level in levels or level in batch["due"]]
-        rows += [one((*at, "due", level), f"报到{LEVEL_NAMES[level]}级的截止日", "day", True) for level in wanted]
-        rows += [
-            one((*at, "local", place, "due"), f"{row['office']}自己的截止日", "day")
-            for place, row in enumerate(batch.get("local", ()))
-        ]
-        groups.append(Group(f"批次：{batch['name']}", tuple(rows)))
+    head = (
+        _one(pack, ("notice",), "代号（小写字母、数字、短横）", "text"),
+        _one(pack, ("version",), "版本（年份.次数）", "text"),
+        _one(pack, ("title",), "名称", "text"),
+        _one(pack, ("issuer",), "发文单位", "text"),
+        _one(pack, ("number",), "文号", "text", True),
+        _one(pack, ("summary",), "摘要", "long"),
+    )
+    groups = [Group("通知", head), *_batches(pack)]
     groups += [
-        Group(
-            "名额",
-            tuple(
-                one(("quotas", number, "most"), row["name"], "number")
-                for number, row in enumerate(pack.get("quotas", ()))
-            ),
-        ),
-        Group(
-            "条件里的数字",
-            tuple(
-                one(("criteria", number, "with", key), f"{row['id']} {row['text'][:36]}（{key}）", "number")
-                for number, row in enumerate(pack["criteria"])
-                for key, value in row.get("with", {}).items()
-                if isinstance(value, int) and not isinstance(value, bool)
-            ),
-        ),
-        Group(
-            "字数上限",
-            tuple(
-                one(
-                    ("limits", number, "most"),
-                    f"{form['title'][:24]}：{'、'.join(limit['parts'])}",
-                    "number",
-                    file=f"forms/{name}.yaml",
-                )
-                for name, form in pack["forms"].items()
-                for number, limit in enumerate(form.get("limits", ()))
-            ),
-        ),
-        Group(
-            "目标数",
-            tuple(
-                one(("targets", number, "number"), row["name"], "number")
-                for number, row in enumerate(pack.get("targets", ()))
-            ),
-        ),
-        Group(
-            "阶段",
-            tuple(
-                one(("phases", number, end), f"{row['name']}{label}", "month")
-                for number, row in enumerate(pack.get("phases", ()))
-                for end, label in (("from", "自"), ("to", "至"))
-            ),
-        ),
+        Group("名额", _rows(pack, "quotas", "most")),
+        Group("条件里的数字", _criteria(pack)),
+        Group("字数上限", _limits(pack)),
+        Group("目标数", _rows(pack, "targets", "number")),
+        Group("阶段", _phases(pack)),
     ]
     return [group for group in groups if group.numbers]
+
+
+def _one(
+    pack: Mapping[str, Any],
+    path: tuple[str | int, ...],
+    label: str,
+    kind: Kind,
+    optional: bool = False,
+    file: str = "pack.yaml",
+) -> Number:
+    at: Any = pack if file == "pack.yaml" else pack["forms"][file[6:-5]]
+    for step in path:
+        at = at.get(step, "") if isinstance(at, Mapping) else at[step]
+    return Number(file, path, label, kind, str(at), optional)
+
+
+def _rows(pack: Mapping[str, Any], key: str, value: str) -> tuple[Number, ...]:
+    return tuple(
+        _one(pack, (key, number, value), row["name"], "number") for number, row in enumerate(pack.get(key, ()))
+    )
+
+
+def _batches(pack: Mapping[str, Any]) -> list[Group]:
+    levels = {step["level"] for kind in pack["kinds"] for step in kind["chain"]}
+    groups = []
+    for number, batch in enumerate(pack["batches"]):
+        at: tuple[str | int, ...] = ("batches", number)
+        rows = [
+            _one(pack, (*at, "name"), "批次名称", "text"),
+            _one(pack, (*at, "opens"), "开始", "day", True),
+            *(
+                _one(pack, (*at, "due", level), f"报到{LEVEL_NAMES[level]}级的截止日", "day", True)
+                for level in LEVELS
+                if level in levels or level in batch["due"]
+            ),
+            *(
+                _one(pack, (*at, "local", place, "due"), f"{row['office']}自己的截止日", "day")
+                for place, row in enumerate(batch.get("local", ()))
+            ),
+        ]
+        groups.append(Group(f"批次：{batch['name']}", tuple(rows)))
+    return groups
+
+
+def _criteria(pack: Mapping[str, Any]) -> tuple[Number, ...]:
+    return tuple(
+        _one(pack, ("criteria", number, "with", key), f"{row['id']} {row['text'][:36]}（{key}）", "number")
+        for number, row in enumerate(pack["criteria"])
+        for key, value in row.get("with", {}).items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    )
+
+
+def _limits(pack: Mapping[str, Any]) -> tuple[Number, ...]:
+    found = []
+    for name, form in pack["forms"].items():
+        headings = {part["id"]: part["heading"] for part in form["parts"]}
+        for number, limit in enumerate(form.get("limits", ())):
+            label = f"{form['title'][:24]}：{'、'.join(headings.get(one) or one for one in limit['parts'])}"
+            found.append(_one(pack, ("limits", number, "most"), label, "number", file=f"forms/{name}.yaml"))
+    return tuple(found)
+
+
+def _phases(pack: Mapping[str, Any]) -> tuple[Number, ...]:
+    return tuple(
+        _one(pack, ("phases", number, end), f"{row['name']}{label}", "month")
+        for number, row in enumerate(pack.get("phases", ()))
+        for end, label in (("from", "自"), ("to", "至"))
+    )
 
 
 def changed(texts: Mapping[str, str], pack: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
