@@ -37,7 +37,9 @@ def source(function: Source) -> Source:
 def deadlines_of(account: Account, first: date, last: date, slug: str = "") -> list[Deadline]:
     """Every deadline that the account's organisation has between two days, in their order; ``slug``: of one notice only."""
     found = {one.key: one for each in _SOURCES for one in each(account) if first <= one.day <= last}
-    return sorted((one for one in found.values() if slug in ("", one.slug)), key=lambda one: (one.day, not one.mine, one.title))
+    return sorted(
+        (one for one in found.values() if slug in ("", one.slug)), key=lambda one: (one.day, not one.mine, one.title)
+    )
 
 
 def today() -> date:
@@ -104,7 +106,9 @@ def _days(here: _Here, pack: Pack, batch: Document, kind: Document) -> Iterator[
                 count = here.waiting[pack.slug, kind["id"], batch["id"]]
                 title = _("%(kind)s：本单位须报到%(office)s", kind=kind["name"], office=stations[1].office.name)
                 title += _("（%(count)s 份待办理）", count=count) if count else ""
-                yield _entry(pack, f"up/{batch['id']}/{kind['id']}", day, "pass-on", title, "/programmes/", mine=bool(count))
+                yield _entry(
+                    pack, f"up/{batch['id']}/{kind['id']}", day, "pass-on", title, "/programmes/", mine=bool(count)
+                )
             else:
                 yield _foreign_day(pack, batch, kind, stations, number, day)
 
@@ -127,10 +131,21 @@ def _own_day(here: _Here, pack: Pack, batch: Document, kind: Document, station: 
         title += _("（还没有开始）")
     link = f"/programmes/{found.id}" if found is not None else "/programmes/"
     key = f"own/{batch['id']}/{kind['id']}"
-    return _entry(pack, key, day, "hand-in", title, link, mine=editable or (found is None and day >= today()), done=found is not None and not editable)
+    return _entry(
+        pack,
+        key,
+        day,
+        "hand-in",
+        title,
+        link,
+        mine=editable or (found is None and day >= today()),
+        done=found is not None and not editable,
+    )
 
 
-def _foreign_day(pack: Pack, batch: Document, kind: Document, stations: Sequence[Station], number: int, day: date) -> Deadline:
+def _foreign_day(
+    pack: Pack, batch: Document, kind: Document, stations: Sequence[Station], number: int, day: date
+) -> Deadline:
     offices = {"low": stations[number - 1].office.name, "high": stations[number].office.name}
     title = _("%(kind)s：%(low)s须报到%(high)s", kind=kind["name"], **offices)
     return _entry(pack, f"other/{batch['id']}/{kind['id']}/{number}", day, "pass-on", title)
@@ -168,7 +183,9 @@ def phases(account: Account) -> Iterator[Deadline]:
     for pack in packs_for(account.organisation_id):
         for phase in pack.document.get("phases", ()):
             first, last = day_of(f"{phase['from']}-01"), beside(day_of(f"{phase['to']}-01"), 1) - timedelta(days=1)
-            yield _entry(pack, f"phase/{phase['id']}/first", first, "phase", _("阶段开始：%(name)s", name=phase["name"]))
+            yield _entry(
+                pack, f"phase/{phase['id']}/first", first, "phase", _("阶段开始：%(name)s", name=phase["name"])
+            )
             yield _entry(pack, f"phase/{phase['id']}/last", last, "phase", _("阶段结束：%(name)s", name=phase["name"]))
 
 
@@ -180,4 +197,6 @@ def told(account: Account) -> Iterator[Deadline]:
     for row in db.session.scalars(query):
         if row.due_on is not None and not row.key.startswith(known):
             ended = row.ended_at is not None
-            yield Deadline(f"notice/{row.id}", row.due_on, "notice", row.title, link=row.link, mine=not ended, done=ended)
+            yield Deadline(
+                f"notice/{row.id}", row.due_on, "notice", row.title, link=row.link, mine=not ended, done=ended
+            )

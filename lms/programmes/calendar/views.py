@@ -84,7 +84,9 @@ def ics() -> Response:
     """Every deadline from a month ago on, for calendar programs."""
     day, account = today(), current_account()
     own = db.session.get_one(Organisation, account.organisation_id)
-    rows = deadlines_of(account, day - timedelta(days=BACK_DAYS), day + timedelta(days=730), request.args.get("notice", ""))
+    rows = deadlines_of(
+        account, day - timedelta(days=BACK_DAYS), day + timedelta(days=730), request.args.get("notice", "")
+    )
     name = _("申报日程")
     made = new_calendar(f"{own.name} {name}", current_app.config["ZHIKE"].timezone)
     for one in rows:

@@ -39,7 +39,7 @@ def show(draft_id: uuid.UUID, form: str) -> str:
     for one in template["bindings"] if template else ():
         bound.setdefault(one["at"], []).append(one)
     used = {one["field"] for rows in bound.values() for one in rows}
-    places = rules.places_in(preview)
+    spot = rules.places_in(preview).get(request.args.get("at", ""))
     return render_template(
         "programmes/editor/layout.html",
         row=row,
@@ -53,9 +53,17 @@ def show(draft_id: uuid.UUID, form: str) -> str:
         targets=targets,
         left=[one for one in targets if one.field not in used and one.part != "单位"],
         used=used,
-        spot=places.get(request.args.get("at", "")),
+        spot=spot,
+        put=_next_put(spot, bound) if spot else "",
         tab="layout",
     )
+
+
+def _next_put(spot: rules.Spot, bound: dict[str, list[dict[str, str]]]) -> str:
+    """How the next field is most likely written here: into the first blank that is still free."""
+    taken = {one.get("put") for one in bound.get(spot.at, [])}
+    blanks = [f"blank {number}" for number in range(1, spot.blanks + 1)]
+    return next((one for one in blanks if one not in taken), spot.put) if spot.put.startswith("blank") else spot.put
 
 
 @bp.post("/<uuid:draft_id>/layout/<form>/file")

@@ -8,8 +8,7 @@ const problems = document.querySelector("#problems");
 const told = form.dataset;
 
 const onSave = { key: "Mod-s", preventDefault: true, run: () => { save(); return true; } };
-const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions: [basicSetup, indentUnit.of("  "), keymap.of([onSave, indentWithTab]), EditorView.lineWrapping, EditorView.contentAttributes.of({ "aria-label": form.elements.file.value })] }) });
-view.dom.classList.add("yaml-editor");
+const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions: [basicSetup, indentUnit.of("  "), keymap.of([onSave, indentWithTab]), EditorView.lineWrapping, EditorView.editorAttributes.of({ class: "yaml-editor" }), EditorView.contentAttributes.of({ "aria-label": form.elements.file.value })] }) });
 area.hidden = true;
 area.after(view.dom);
 
