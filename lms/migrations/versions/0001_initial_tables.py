@@ -1305,6 +1305,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "number", "person_id", name="uq_norm_acknowledgement_person"),
     )
     op.create_table(
+        "notice_draft",
+        sa.Column("texts", sa.JSON(), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("saved_by", sa.Uuid(), nullable=True),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_id", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["published_id"], ["notice_version.id"], name=op.f("fk_notice_draft_published_id_notice_version")
+        ),
+        sa.ForeignKeyConstraint(["saved_by"], ["account.id"], name=op.f("fk_notice_draft_saved_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_notice_draft_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_draft")),
+    )
+    op.create_table(
         "package_pin",
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("slug", sa.String(length=60), nullable=False),
