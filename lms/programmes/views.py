@@ -37,6 +37,7 @@ from lms.programmes import attachments, comments, drafts, notices, papers, selfc
 from lms.programmes.calendar.views import bp as calendar_pages
 from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.editor.views import bp as editor_pages
+from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
@@ -46,6 +47,7 @@ bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="
 bp.register_blueprint(comment_pages)
 bp.register_blueprint(calendar_pages)
 bp.register_blueprint(editor_pages)
+bp.register_blueprint(lack_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)

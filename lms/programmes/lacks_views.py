@@ -1,0 +1,53 @@
+"""The page 还差什么: every criterion with its figure, what to do, where, and whether there is time."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Blueprint, render_template
+from flask_babel import lazy_gettext as _l
+
+from lms.core.auth import current_account, require
+from lms.core.db import db
+from lms.core.errors import NotFound
+from lms.core.models import Organisation
+from lms.programmes import lacks
+from lms.programmes.notices import pack_of
+from lms.programmes.rules import EDITABLE
+from lms.programmes.service import application, lacks_of
+from lms.programmes.teaching import today
+
+bp = Blueprint("lacks", __name__)
+STAFF = ("teacher", "school_admin", "officer")
+
+
+@bp.get("/<uuid:application_id>/lacks")
+@require(*STAFF)
+def show(application_id: uuid.UUID) -> str:
+    """What is still lacking, for the applicant itself."""
+    account = current_account()
+    found = application(account, application_id)
+    if found.school_id != account.organisation_id:
+        raise NotFound("application", _l("没有这份申报。"))
+    pack, steps, due = pack_of(found), lacks.steps_of(found), lacks.due_for(found)
+    editable = pack.status_is(found.status) in EDITABLE
+    left = (due.day - today()).days if due and due.day else None
+    return render_template(
+        "programmes/lacks.html",
+        found=found,
+        pack=pack,
+        kind=pack.kind(found.kind)["name"],
+        batch=pack.batch(found.batch)["name"],
+        applicant=db.session.get_one(Organisation, found.school_id).name,
+        due=due,
+        left=left,
+        today=today(),
+        open=[one for one in steps if one.answer.reach != "done"],
+        done=[one for one in steps if one.answer.reach == "done"],
+        counts={
+            name: sum(one.answer.reach == key for one in steps) for key, name in lacks.REACH_NAMES.items()
+        },
+        papers=lacks_of(found) if editable else [],
+        keys=set(pack.keys_of(found.kind)),
+        editable=editable,
+    )
