@@ -15,7 +15,10 @@ from lms.core.auth import may
 
 @dataclass(frozen=True)
 class Entry:
-    """One menu entry: endpoint, lazy label, Tabler icon, roles that see it, order from left; ``shown``: whether it leads anywhere now."""
+    """One menu entry: endpoint, lazy label, Tabler icon, roles that see it, order from left; ``shown``: whether it leads anywhere now.
+
+    ``folded``: seldom needed, so it stands under 管理 beside the rest, unless the person has nothing else.
+    """
 
     endpoint: str
     label: Any
@@ -23,6 +26,7 @@ class Entry:
     roles: tuple[str, ...]
     order: int
     shown: Callable[[], bool] | None = None
+    folded: bool = False
 
 
 def offer(app: App, *entries: Entry) -> None:
@@ -31,10 +35,12 @@ def offer(app: App, *entries: Entry) -> None:
 
 
 def menu() -> list[dict[str, Any]]:
-    """Entries of the signed-in person, with ``endpoint``, ``url``, ``label``, ``icon``, ``active``."""
+    """Entries of the signed-in person, with ``endpoint``, ``url``, ``label``, ``icon``, ``active``, ``folded``."""
     if not current_user.is_authenticated:
         return []
     entries: list[Entry] = sorted(current_app.extensions.get("zhike_menu", []), key=lambda entry: entry.order)
+    seen = [one for one in entries if may(current_user, one.roles) and (one.shown is None or one.shown())]
+    fold = sum(one.folded for one in seen) > 1 and not all(one.folded for one in seen)
     return [
         {
             "endpoint": entry.endpoint,
@@ -42,9 +48,9 @@ def menu() -> list[dict[str, Any]]:
             "label": entry.label,
             "icon": entry.icon,
             "active": _is_here(entry, entries),
+            "folded": entry.folded and fold,
         }
-        for entry in entries
-        if may(current_user, entry.roles) and (entry.shown is None or entry.shown())
+        for entry in seen
     ]
 
 

@@ -57,9 +57,9 @@ def _menu(state: BlueprintSetupState) -> None:
         return
     offer(
         state.app,
-        Entry("core.accounts_page", _l("账号"), "users-group", ("school_admin", "sec_admin"), 90),
-        Entry("core.journal", _l("日志"), "clipboard-text", ("school_admin", "audit_admin"), 91),
-        Entry("core.system", _l("系统"), "server-cog", ("school_admin", "sys_admin"), 92),
+        Entry("core.accounts_page", _l("账号"), "users-group", ("school_admin", "sec_admin"), 90, folded=True),
+        Entry("core.journal", _l("日志"), "clipboard-text", ("school_admin", "audit_admin"), 91, folded=True),
+        Entry("core.system", _l("系统"), "server-cog", ("school_admin", "sys_admin"), 92, folded=True),
     )
 
 

@@ -64,7 +64,7 @@ def _menu(state: BlueprintSetupState) -> None:
         state.app,
         Entry("region.schools", _l("各校开课"), "map-2", OFFICER, 10, office.is_here),
         Entry("region.intake_page", _l("接收"), "inbox", OFFICER, 20, _is_own),
-        Entry("region.enrolment", _l("登记"), "key", OFFICER, 30, _is_own),
+        Entry("region.enrolment", _l("登记"), "key", OFFICER, 30, _is_own, folded=True),
         Entry("region.hand_up", _l("上报"), "cloud-upload", OFFICER, 40, _is_own),
     )
 

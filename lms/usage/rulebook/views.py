@@ -32,7 +32,7 @@ Page = BaseResponse | str
 
 @bp.record_once
 def _menu(state: BlueprintSetupState) -> None:
-    offer(state.app, Entry("usage.rulebook.index", _l("规则参数"), "list-details", OFFICER, 61))
+    offer(state.app, Entry("usage.rulebook.index", _l("规则参数"), "list-details", OFFICER, 61, folded=True))
 
 
 @bp.get("")
