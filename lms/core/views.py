@@ -42,6 +42,7 @@ HOMES = (
     (("teacher",), "teaching.today"),
     (("school_admin",), "usage.compliance"),
     (("officer",), "region.schools"),
+    (("expert",), "programmes.selection.mine"),
     (("sec_admin",), "core.accounts_page"),
     (("audit_admin",), "core.journal"),
     (("sys_admin",), "core.system"),

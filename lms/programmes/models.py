@@ -38,7 +38,8 @@ class Application(SchoolRow, Base):
     """An application of an organisation under a notice (申报). ``school_id``: the applicant, a school or an office.
 
     ``kind``, ``batch``, ``status``: ids of the pack. ``office_id``: where it lies while it waits. ``refused_by``: whom an appeal goes to.
-    ``stages``: stages that take part. ``edition`` rises with every step. Personal data: who began it; programme end + 3 years.
+    ``stages``: stages that take part. ``filled_by_id``: the office that fills it in for an applicant without an account (代填).
+    ``edition`` rises with every step. Personal data: who began it; programme end + 3 years.
     """
 
     __tablename__ = "application"
@@ -57,6 +58,7 @@ class Application(SchoolRow, Base):
     refused_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
     receipt: Mapped[str] = mapped_column(String(16), default="")
+    filled_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
     edition: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
 
@@ -185,4 +187,5 @@ class NoticeDraft(SchoolRow, Base):
     removed_at: Mapped[datetime | None]
 
 
+from lms.programmes.selection import models as selection  # noqa: E402, F401  (its tables belong to this room)
 from lms.programmes.years import models as years  # noqa: E402, F401  (its tables belong to this room)

@@ -342,11 +342,13 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
     yield from _kind_problems(pack, forms, set(statuses))
     yield from _date_problems(pack)
     kinds = {one["id"] for one in pack["kinds"]}
-    for key in ("quotas", "criteria", "attachments"):
+    for key in ("quotas", "criteria", "attachments", "scoring"):
         for number, row in enumerate(pack.get(key, ())):
             for place, name in enumerate(row["kinds"]):
                 if name not in kinds:
                     yield (key, number, "kinds", place), f"没有申报类别 {name}"
+    for number, row in enumerate(pack.get("scoring", ())):
+        yield from _twice(row["items"], ("scoring", number, "items"))
     for number, row in enumerate(pack["criteria"]):
         cause = measures.wrong(row["measure"], row.get("with", {}))
         if cause:

@@ -28,8 +28,13 @@ Content = dict[str, Any]
 
 
 def manages(account: Account, application: Application) -> bool:
-    """Whether the account speaks for the applicant: admin of the school, officer of the office itself."""
-    return application.school_id == account.organisation_id and may(account, MANAGERS)
+    """Whether the account speaks for the applicant: admin of the school, officer of the office itself or of the one that fills it in (代填)."""
+    return speaks_for(account, application) and may(account, MANAGERS)
+
+
+def speaks_for(account: Account, application: Application) -> bool:
+    """Whether the account's organisation is the applicant, or fills in for one that has no account (代填)."""
+    return account.organisation_id in (application.school_id, application.filled_by_id)
 
 
 def applications_of(organisation_id: uuid.UUID) -> list[Application]:
@@ -46,6 +51,8 @@ def application(account: Account, application_id: uuid.UUID) -> Application:
     found = db.session.get(Application, application_id)
     if found is not None and found.school_id == account.organisation_id and may(account, (*MANAGERS, "teacher")):
         return found
+    if found is not None and manages(account, found):
+        return found
     if found is not None and may(account, ("officer",)):
         seen = select(ApplicationStep.id).where(
             ApplicationStep.to_office_id == account.organisation_id, ApplicationStep.application_id == application_id
@@ -57,9 +64,13 @@ def application(account: Account, application_id: uuid.UUID) -> Application:
 
 def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
     """Begin an application, or go on with the one that was begun; it keeps the notice's version of this day."""
-    own = db.session.get_one(Organisation, actor.organisation_id)
     if not may(actor, MANAGERS):
         raise NotAllowed("begin-application", _l("请由学校管理员（或部门负责人）开始申报。"))
+    return begin_for(actor, db.session.get_one(Organisation, actor.organisation_id), slug, kind, batch)
+
+
+def begin_for(actor: Account, own: Organisation, slug: str, kind: str, batch: str) -> Application:
+    """Begin for an organisation: the actor's own, or one that the actor's office fills in for (its caller has made sure of that)."""
     pack = pack_named(own.id, slug)
     if kind not in {one["id"] for one in kinds_for(pack, own.level)}:
         raise Refused("applicant-level", _l("这个通知的“%(kind)s”不由本单位申报。", kind=kind))
@@ -87,6 +98,7 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
             stages=stages_of(own.id),
             status=pack.status("draft"),
             created_by=actor.id,
+            filled_by_id=actor.organisation_id if actor.organisation_id != own.id else None,
         )
         session.add(made)
         session.flush()
@@ -97,8 +109,9 @@ def begin(actor: Account, slug: str, kind: str, batch: str) -> Application:
                 remedy=_l("请管理员先登记上级部门。"),
             )
         audit(
-            actor, "begin-application", "application", made.id, notice=slug, kind=kind, batch=batch, digest=pack.digest
-        )
+            actor, "begin-application", "application", made.id, school_id=own.id, notice=slug, kind=kind, batch=batch,
+            digest=pack.digest, filled_by=str(made.filled_by_id or ""),
+        )  # fmt: skip
     return made
 
 
@@ -144,7 +157,7 @@ def steps_of(application: Application) -> list[ApplicationStep]:
 
 def may_write(account: Account, found: Application, row: ApplicationPart | None) -> bool:
     """Whether the account may write in a part now: who speaks for the applicant, or the part's owner (责任人)."""
-    if pack_of(found).status_is(found.status) not in EDITABLE or found.school_id != account.organisation_id:
+    if pack_of(found).status_is(found.status) not in EDITABLE or not speaks_for(account, found):
         return False
     return manages(account, found) or (row is not None and row.owner_id == account.id)
 
@@ -256,7 +269,7 @@ def set_owner(actor: Account, application_id: uuid.UUID, key: str, owner_id: uui
 def history_of(account: Account, application_id: uuid.UUID, key: str) -> list[tuple[ApplicationEdit, str]]:
     """Saved states of a part with who saved them, newest first."""
     found = application(account, application_id)
-    if found.school_id != account.organisation_id:
+    if not speaks_for(account, found):
         raise NotFound("application", _l("没有这份申报。"))
     query = select(ApplicationEdit, Account.display_name).outerjoin(Account, Account.id == ApplicationEdit.saved_by)
     rows = db.session.execute(

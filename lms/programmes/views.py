@@ -41,10 +41,13 @@ from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
+from lms.programmes.selection import behalf
+from lms.programmes.selection.pages import bp as selection
 from lms.programmes.years import blueprint as years
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
 bp.register_blueprint(comment_pages)
+bp.register_blueprint(selection)
 bp.register_blueprint(calendar_pages)
 bp.register_blueprint(editor_pages)
 bp.register_blueprint(lack_pages)
@@ -154,8 +157,8 @@ def show(application_id: uuid.UUID) -> str:
     account = current_account()
     found = service.application(account, application_id)
     pack, content = notices.pack_of(found), service.content_of(found)
-    own = found.school_id == account.organisation_id
-    if not own:
+    own = service.speaks_for(account, found)
+    if found.school_id != account.organisation_id:
         access(account, "application", "application", found.id)
     rows = service.parts_of(found)
     owners = _staff(found.school_id) if own else {}
@@ -206,9 +209,12 @@ def show(application_id: uuid.UUID) -> str:
         stations=stations,
         decides=may(account, OFFICER) and found.office_id == here and pack.status_is(found.status) == "waiting",
         station=next((one for one in stations if one.office.id == here), None),
-        quotas=workflow.quotas_of(found, here) if not own and may(account, OFFICER) else [],
-        rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and not own else [],
-        recalls=not own and may(account, OFFICER) and workflow.may_recall(found, here),
+        quotas=workflow.quotas_of(found, here) if found.school_id != here and may(account, OFFICER) else [],
+        rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and found.school_id != here else [],
+        recalls=found.school_id != here and may(account, OFFICER) and workflow.may_recall(found, here),
+        filler=_name(found.filled_by_id),
+        recorded=behalf.recorded_of(found),
+        records=behalf.office_to_record(account, found),
         content=content,
         remarks=comments.remarks_of(account, found),
         remarks_here=comments.may_remark(account, found),
@@ -255,7 +261,7 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
     account = current_account()
     found = service.application(account, application_id)
     pack = notices.pack_of(found)
-    if found.school_id != account.organisation_id or key not in pack.keys_of(found.kind):
+    if not service.speaks_for(account, found) or key not in pack.keys_of(found.kind):
         raise NotFound("part", _l("申报表里没有这一部分。"))
     row, described = service.parts_of(found).get(key), pack.part(key)
     value = mine if conflict else (row.value["value"] if row else values.empty(described))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,32 +135,37 @@ def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = ""
         number = station_at(stations, actor.organisation_id)
         if number is None or found.office_id != actor.organisation_id or pack.status_is(found.status) != "waiting":
             raise Refused("not-here", _l("这份申报现在不在本单位。"), remedy=_l("请刷新收件箱。"))
-        here = stations[number]
-        if action == "return":
-            _step(
-                actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True
-            )
-        elif action == "refuse":
-            found.refused_by, found.refused_at = actor.organisation_id, clock.now()
-            _step(actor, found, "refuse", pack.status("refused"), by=here, remark=_need_remark(remark))
-        elif action == "recommend":
-            _need_place(pack, found, actor.organisation_id, here)
-            if here.last:
-                _step(actor, found, "grant", pack.kind(found.kind)["granted"], by=here, remark=remark)
-            else:
-                following = stations[number + 1]
-                due = due_of(pack, found.batch, stations, number + 1, clock.now())
-                if due.over:
-                    raise Refused(
-                        "deadline",
-                        _l("%(office)s 的截止日是 %(day)s，已经过了。", office=due.office.name, day=str(due.day)),
-                        clause="B9",
-                    )
-                _step(actor, found, "recommend", following.status, by=here, to=following.office.id, remark=remark)
-        else:
-            raise Invalid("action", _l("没有这种操作。"), where="action")
+        decide(actor, found, stations, number, action, remark)
         session.flush()
     return found
+
+
+def decide(actor: Account, found: Application, stations: Sequence[Station], number: int, action: str, remark: str) -> None:
+    """What the office of station ``number`` decides, in the open write, under its lock; ``actor`` acts there, or records its paper (代录)."""
+    pack, here = pack_of(found), stations[number]
+    if action == "return":
+        _step(
+            actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True
+        )
+    elif action == "refuse":
+        found.refused_by, found.refused_at = here.office.id, clock.now()
+        _step(actor, found, "refuse", pack.status("refused"), by=here, remark=_need_remark(remark))
+    elif action == "recommend":
+        _need_place(pack, found, here.office.id, here)
+        if here.last:
+            _step(actor, found, "grant", pack.kind(found.kind)["granted"], by=here, remark=remark)
+        else:
+            following = stations[number + 1]
+            due = due_of(pack, found.batch, stations, number + 1, clock.now())
+            if due.over:
+                raise Refused(
+                    "deadline",
+                    _l("%(office)s 的截止日是 %(day)s，已经过了。", office=due.office.name, day=str(due.day)),
+                    clause="B9",
+                )
+            _step(actor, found, "recommend", following.status, by=here, to=following.office.id, remark=remark)
+    else:
+        raise Invalid("action", _l("没有这种操作。"), where="action")
 
 
 def may_recall(found: Application, office_id: uuid.UUID) -> bool:

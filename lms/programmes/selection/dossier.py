@@ -1,0 +1,156 @@
+"""What an expert reads of one applicant (评审材料): every claim marked 系统数据, with the evidence grade, or 学校自述; one PDF with bookmarks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, render_template
+from sqlalchemy import select
+
+from lms.core import clock, paper
+from lms.core.db import db
+from lms.core.errors import Refused
+from lms.core.models import Organisation
+from lms.core.stages import STAGE_NAMES
+from lms.programmes import selfcheck
+from lms.programmes.models import Application, ApplicationFile
+from lms.programmes.notices import pack_of
+from lms.programmes.pack import Pack
+from lms.programmes.selection import behalf
+from lms.programmes.service import content_of, files_of
+from lms.roster.models import School
+from lms.usage.anchors import Standing
+from lms.usage.gathering import term_for
+from lms.usage.models import VOID, UsageRecord
+
+SYSTEM, OWN = "系统数据", "学校自述"
+_DECLARED = ("", "学校自述", "申报表")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim with where it comes from: ``mark`` SYSTEM or OWN; ``grade`` in words where lessons stand behind it."""
+
+    title: str
+    mark: str
+    grade: str = ""
+    text: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: a bookmark of the PDF."""
+
+    title: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All of it."""
+
+    applicant: str
+    notice: str
+    kind: str
+    stages: str
+    filled_by: str
+    sections: tuple[Section, ...]
+    files: tuple[ApplicationFile, ...]
+    slots: Mapping[str, str]
+    simulated: bool
+
+
+def dossier_of(found: Application) -> Dossier:
+    """Everything about one applicant that an expert may read."""
+    pack, content = pack_of(found), content_of(found)
+    lines = selfcheck.check(found)
+    sections = [Section("资格自查", tuple(_check(found, lines)))]
+    answers = {line.criterion["id"]: line for line in lines}
+    for name in pack.kind(found.kind)["forms"]:
+        claims = [
+            claim
+            for key in pack.keys_of(found.kind)
+            if key.split(".", 1)[0] == name and key in content
+            for claim in _claims(pack, found, key, content[key], answers)
+        ]
+        if claims:
+            sections.append(Section(pack.form(name)["title"], tuple(claims)))
+    slots = {one["id"]: one["name"] for one in pack.attachments_of(found.kind)}
+    slots |= {f"scan:{one['id']}": "盖章页扫描件" for one in pack.documents_of(found.kind)}
+    return Dossier(
+        applicant=db.session.get_one(Organisation, found.school_id).name,
+        notice=pack.title,
+        kind=pack.kind(found.kind)["name"],
+        stages="、".join(STAGE_NAMES[one] for one in found.stages if one in STAGE_NAMES),
+        filled_by=behalf.filler_name(found),
+        sections=tuple(sections),
+        files=tuple(files_of(found)),
+        slots=slots,
+        simulated=current_app.config["ZHIKE"].origin == "simulated",
+    )
+
+
+def _check(found: Application, lines: Sequence[selfcheck.Line]) -> list[Claim]:
+    claims = []
+    for line in lines:
+        declared = line.outcome.source in _DECLARED
+        grade = grades_of(found.school_id) if line.criterion["measure"] == "usage" else ""
+        text = "　".join(filter(None, (f"{line.state_name}：{line.outcome.figure}".rstrip("："), f"来源：{line.outcome.source}" if line.outcome.source else "")))
+        claims.append(Claim(f"{line.criterion.get('clause', line.criterion['id'])} {line.criterion['text']}", OWN if declared else SYSTEM, grade, text))
+    return claims
+
+
+def grades_of(school_id: uuid.UUID) -> str:
+    """How many lesson records of this term stand at which grade of evidence, in words; "" where there is no school or none."""
+    if db.session.get(School, school_id) is None:
+        return ""
+    try:
+        term = term_for(school_id, selfcheck.today())
+    except Refused:
+        return ""
+    rows = db.session.scalars(
+        select(UsageRecord).where(UsageRecord.school_id == school_id, UsageRecord.lesson_on.between(term.starts_on, term.ends_on))
+    ).all()
+    replaced, standing = {row.corrects_id for row in rows}, Standing(school_id, clock.now())
+    grades = [standing.of(row)[0] for row in rows if row.id not in replaced and row.kind != VOID]
+    if not grades:
+        return "本学期还没有开课记录"
+    return "证据等级 " + "、".join(f"{one} {grades.count(one)} 课次" for one in "ABC")
+
+
+def _claims(pack: Pack, found: Application, key: str, value: Any, answers: Mapping[str, selfcheck.Line]) -> list[Claim]:
+    part = pack.part(key)
+    title = part["heading"] or ("封面" if key.endswith(".cover") else "表尾")
+    kind = part["type"]
+    if kind == "answers":
+        claims = []
+        for name in part["criteria"]:
+            claims.append(Claim(f"{name} {pack.criterion(name)['text']}", OWN, "", str((value or {}).get(name, ""))))
+            line = answers.get(name)
+            if line is not None and line.outcome.source not in _DECLARED:
+                claims.append(Claim("", SYSTEM, "", f"{line.state_name}：{line.outcome.figure}（来源：{line.outcome.source}）"))
+        return claims
+    if kind == "text":
+        return [Claim(title, OWN, "", str(value))] if value else []
+    if kind == "choices":
+        return [Claim(title, OWN, "", "、".join(value))] if value else []
+    if kind == "fields":
+        pairs = tuple((str(one["label"]), str(value[one["id"]])) for one in part["fields"] if (value or {}).get(one["id"]))
+        return [Claim(title, OWN, "", "", ("项目", "内容"), pairs)] if pairs else []
+    rows = tuple(tuple(str(row.get(one["id"], "")) for one in part["columns"]) for row in value or ())
+    if not rows:
+        return []
+    known = selfcheck.filled(key, part, found)
+    mark = SYSTEM if known and known == value else OWN
+    grade = "由课表生成，未改动" if mark == SYSTEM else ("学校在课表之外作了修改" if known else "")
+    return [Claim(title, mark, grade, "", tuple(one["label"] for one in part["columns"]), rows)]
+
+
+def pdf_of(found: Application) -> bytes:
+    """The PDF: a bookmark a section and a claim; raises Refused (``no-pdf``) where the server cannot print."""
+    return paper.pdf(render_template("selection/dossier.html", made=dossier_of(found)), "css/selection-paper.css")
