@@ -15,12 +15,13 @@ from lms.core.db import db
 from lms.core.errors import Refused
 from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
-from lms.programmes import selfcheck
+from lms.programmes import drafts, selfcheck
 from lms.programmes.models import Application, ApplicationFile
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Pack
 from lms.programmes.selection import behalf
 from lms.programmes.service import content_of, files_of
+from lms.programmes.teaching import today
 from lms.roster.models import School
 from lms.usage.anchors import Standing
 from lms.usage.gathering import term_for
@@ -110,7 +111,7 @@ def grades_of(school_id: uuid.UUID) -> str:
     if db.session.get(School, school_id) is None:
         return ""
     try:
-        term = term_for(school_id, selfcheck.today())
+        term = term_for(school_id, today())
     except Refused:
         return ""
     rows = db.session.scalars(
@@ -145,10 +146,21 @@ def _claims(pack: Pack, found: Application, key: str, value: Any, answers: Mappi
     rows = tuple(tuple(str(row.get(one["id"], "")) for one in part["columns"]) for row in value or ())
     if not rows:
         return []
-    known = selfcheck.filled(key, part, found)
-    mark = SYSTEM if known and known == value else OWN
-    grade = "由课表生成，未改动" if mark == SYSTEM else ("学校在课表之外作了修改" if known else "")
+    mark, grade = _origin(part, found, value)
     return [Claim(title, mark, grade, "", tuple(one["label"] for one in part["columns"]), rows)]
+
+
+def _origin(part: Mapping[str, Any], found: Application, value: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Whether the rows of a table are the system's own, and what to say beside it."""
+    draft = drafts.DRAFTS.get(str(part.get("fill", "")))
+    if draft is None:
+        return OWN, ""
+    columns = [one["id"] for one in part["columns"]]
+    known = [{name: str(row.get(name, "")) for name in columns} for row in draft.rows(found, dict(part))]
+    same = sum({name: str(row.get(name, "")) for name in columns} in known for row in value)
+    if same == len(value):
+        return SYSTEM, f"来源：{draft.source}，未改动"
+    return OWN, f"{same} / {len(value)} 行与系统记录（{draft.source}）一致"
 
 
 def pdf_of(found: Application) -> bytes:
