@@ -27,6 +27,8 @@ APPEND_ONLY = [
     "package_pin",
     "package_version",
     "rule_version",
+    "selection_publication",
+    "selection_recorded_decision",
     "usage_record",
 ]
 
@@ -985,6 +987,56 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "terminal", name=op.f("uq_seat_school_id_terminal")),
     )
     op.create_table(
+        "selection_expert",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("unit", sa.String(length=120), nullable=False),
+        sa.Column("unit_id", sa.Uuid(), nullable=True),
+        sa.Column("title", sa.String(length=40), nullable=False),
+        sa.Column("phone", sa.String(length=24), nullable=False),
+        sa.Column("avoid", sa.JSON(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_selection_expert_account_id_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_expert_school_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["unit_id"], ["organisation.id"], name=op.f("fk_selection_expert_unit_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_expert")),
+    )
+    with op.batch_alter_table("selection_expert", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_selection_expert_account_id"), ["account_id"], unique=False)
+        batch_op.create_index("ix_selection_expert_school", ["school_id", "name"], unique=False)
+
+    op.create_table(
+        "selection_panel",
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("batch", sa.String(length=40), nullable=False),
+        sa.Column("sheet", sa.JSON(), nullable=False),
+        sa.Column("own", sa.Boolean(), nullable=False),
+        sa.Column("rule", sa.String(length=8), nullable=False),
+        sa.Column("threshold", sa.Integer(), nullable=False),
+        sa.Column("each", sa.Integer(), nullable=False),
+        sa.Column("seed", sa.String(length=64), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_selection_panel_created_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_panel_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_panel")),
+        sa.UniqueConstraint(
+            "school_id", "slug", "kind", "batch", name=op.f("uq_selection_panel_school_id_slug_kind_batch")
+        ),
+    )
+    op.create_table(
         "stop_event",
         sa.Column("room_id", sa.Uuid(), nullable=False),
         sa.Column("lesson_id", sa.Uuid(), nullable=True),
@@ -1099,12 +1151,16 @@ def upgrade() -> None:
         sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("receipt", sa.String(length=16), nullable=False),
+        sa.Column("filled_by_id", sa.Uuid(), nullable=True),
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_application_created_by_account")),
+        sa.ForeignKeyConstraint(
+            ["filled_by_id"], ["organisation.id"], name=op.f("fk_application_filled_by_id_organisation")
+        ),
         sa.ForeignKeyConstraint(
             ["notice_id"], ["notice_version.id"], name=op.f("fk_application_notice_id_notice_version")
         ),
@@ -1427,6 +1483,53 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_seat_pc")),
         sa.UniqueConstraint("school_id", "seat_id", name=op.f("uq_seat_pc_school_id_seat_id")),
     )
+    op.create_table(
+        "selection_panel_expert",
+        sa.Column("panel_id", sa.Uuid(), nullable=False),
+        sa.Column("expert_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["expert_id"], ["selection_expert.id"], name=op.f("fk_selection_panel_expert_expert_id_selection_expert")
+        ),
+        sa.ForeignKeyConstraint(
+            ["panel_id"], ["selection_panel.id"], name=op.f("fk_selection_panel_expert_panel_id_selection_panel")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_panel_expert_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_panel_expert")),
+        sa.UniqueConstraint(
+            "school_id", "panel_id", "expert_id", name=op.f("uq_selection_panel_expert_school_id_panel_id_expert_id")
+        ),
+    )
+    op.create_table(
+        "selection_publication",
+        sa.Column("panel_id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("starts_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=False),
+        sa.Column("contact", sa.String(length=60), nullable=False),
+        sa.Column("phone", sa.String(length=40), nullable=False),
+        sa.Column("rows", sa.JSON(), nullable=False),
+        sa.Column("made_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["made_by"], ["account.id"], name=op.f("fk_selection_publication_made_by_account")),
+        sa.ForeignKeyConstraint(
+            ["panel_id"], ["selection_panel.id"], name=op.f("fk_selection_publication_panel_id_selection_panel")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_publication_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_publication")),
+    )
+    with op.batch_alter_table("selection_publication", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_selection_publication_panel_id"), ["panel_id"], unique=False)
+
     op.create_table(
         "teaching_assignment",
         sa.Column("teacher_id", sa.Uuid(), nullable=False),
@@ -1977,6 +2080,73 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_seed_teacher_application_id"), ["application_id"], unique=False)
 
     op.create_table(
+        "selection_plaque",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.String(length=60), nullable=False),
+        sa.Column("given_on", sa.Date(), nullable=False),
+        sa.Column("letter", sa.String(length=60), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=400), nullable=False),
+        sa.Column("made_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_selection_plaque_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["made_by"], ["account.id"], name=op.f("fk_selection_plaque_made_by_account")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_plaque_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_plaque")),
+        sa.UniqueConstraint("school_id", "number", name=op.f("uq_selection_plaque_school_id_number")),
+    )
+    with op.batch_alter_table("selection_plaque", schema=None) as batch_op:
+        batch_op.create_index("ix_selection_plaque_application", ["application_id"], unique=False)
+
+    op.create_table(
+        "selection_review",
+        sa.Column("panel_id", sa.Uuid(), nullable=False),
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("expert_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("third", sa.Boolean(), nullable=False),
+        sa.Column("drawn", sa.Boolean(), nullable=False),
+        sa.Column("scores", sa.JSON(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=400), nullable=False),
+        sa.Column("source", sa.String(length=8), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("handed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_selection_review_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(
+            ["expert_id"], ["selection_expert.id"], name=op.f("fk_selection_review_expert_id_selection_expert")
+        ),
+        sa.ForeignKeyConstraint(
+            ["panel_id"], ["selection_panel.id"], name=op.f("fk_selection_review_panel_id_selection_panel")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_review_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_review")),
+        sa.UniqueConstraint(
+            "school_id",
+            "panel_id",
+            "application_id",
+            "expert_id",
+            name=op.f("uq_selection_review_school_id_panel_id_application_id_expert_id"),
+        ),
+    )
+    with op.batch_alter_table("selection_review", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_selection_review_application_id"), ["application_id"], unique=False)
+        batch_op.create_index("ix_selection_review_expert", ["expert_id", "state"], unique=False)
+
+    op.create_table(
         "slot_move",
         sa.Column("slot_id", sa.Uuid(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -2113,6 +2283,48 @@ def upgrade() -> None:
             "school_id", "lesson_id", "person_id", name=op.f("uq_register_entry_school_id_lesson_id_person_id")
         ),
     )
+    op.create_table(
+        "selection_recorded_decision",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("office_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.String(length=60), nullable=False),
+        sa.Column("decided_on", sa.Date(), nullable=False),
+        sa.Column("file_id", sa.Uuid(), nullable=False),
+        sa.Column("made_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["application.id"],
+            name=op.f("fk_selection_recorded_decision_application_id_application"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["file_id"], ["application_file.id"], name=op.f("fk_selection_recorded_decision_file_id_application_file")
+        ),
+        sa.ForeignKeyConstraint(
+            ["made_by"], ["account.id"], name=op.f("fk_selection_recorded_decision_made_by_account")
+        ),
+        sa.ForeignKeyConstraint(
+            ["office_id"], ["organisation.id"], name=op.f("fk_selection_recorded_decision_office_id_organisation")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_recorded_decision_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_recorded_decision")),
+        sa.UniqueConstraint(
+            "school_id",
+            "application_id",
+            "step",
+            name=op.f("uq_selection_recorded_decision_school_id_application_id_step"),
+        ),
+    )
+    with op.batch_alter_table("selection_recorded_decision", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_selection_recorded_decision_application_id"), ["application_id"], unique=False
+        )
+
     # ### end Alembic commands ###
     for table in APPEND_ONLY:
         for statement in append_only_ddl(table, op.get_bind().dialect.name):
