@@ -331,6 +331,11 @@ def recorded_of(found: Application) -> dict[int, RecordedDecision]:
     return {row.step: row for row in db.session.scalars(query)}
 
 
+def facts_of(account: Account, found: Application) -> dict[str, Any]:
+    """What the application's page shows: who fills in, steps that were recorded, the office whose decision may be recorded now."""
+    return {"filler": filler_name(found), "recorded": recorded_of(found), "records": office_to_record(account, found)}
+
+
 def editable(found: Application) -> bool:
     """Whether the application may still be filled in."""
     return pack_of(found).status_is(found.status) in EDITABLE
