@@ -187,5 +187,19 @@ class NoticeDraft(SchoolRow, Base):
     removed_at: Mapped[datetime | None]
 
 
+class OfficeMap(SchoolRow, Base):
+    """An office's own map for its dashboard (底图), made from the GeoJSON that it uploaded. ``school_id``: the office.
+
+    ``active``: the one that is shown; the other one waits to be looked at. ``document``: see dashboard.maps.Drawing. Personal data: who set it.
+    """
+
+    __tablename__ = "office_map"
+    __table_args__ = (UniqueConstraint("school_id", "active"),)
+    active: Mapped[bool] = mapped_column(default=False)
+    name: Mapped[str] = mapped_column(String(160))
+    document: Mapped[dict[str, Any]]
+    set_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
 from lms.programmes.selection import models as selection  # noqa: E402, F401  (its tables belong to this room)
 from lms.programmes.years import models as years  # noqa: E402, F401  (its tables belong to this room)

@@ -36,6 +36,7 @@ from lms.core.paper import can_print
 from lms.programmes import attachments, comments, drafts, notices, papers, selfcheck, service, values, workflow
 from lms.programmes.calendar.views import bp as calendar_pages
 from lms.programmes.comment_views import bp as comment_pages
+from lms.programmes.dashboard.views import bp as dashboard_pages
 from lms.programmes.editor.views import bp as editor_pages
 from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
@@ -51,6 +52,7 @@ bp.register_blueprint(selection)
 bp.register_blueprint(calendar_pages)
 bp.register_blueprint(editor_pages)
 bp.register_blueprint(lack_pages)
+bp.register_blueprint(dashboard_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)
