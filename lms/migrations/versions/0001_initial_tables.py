@@ -756,6 +756,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("school_id", "slug", "batch", name=op.f("uq_office_date_school_id_slug_batch")),
     )
     op.create_table(
+        "office_map",
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("set_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_office_map_school_id_organisation")),
+        sa.ForeignKeyConstraint(["set_by"], ["account.id"], name=op.f("fk_office_map_set_by_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_office_map")),
+        sa.UniqueConstraint("school_id", "active", name=op.f("uq_office_map_school_id_active")),
+    )
+    op.create_table(
         "package_version",
         sa.Column("slug", sa.String(length=60), nullable=False),
         sa.Column("version", sa.String(length=20), nullable=False),
