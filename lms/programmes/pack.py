@@ -224,7 +224,9 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
             problems.append(Problem(name, error.line, error.message))
             continue
         problems += _by_schema(name, *read[name])
-    if problems or "pack.yaml" not in read:
+    if "pack.yaml" not in texts:
+        problems.append(Problem("pack.yaml", 1, "缺少这个文件"))
+    if problems:
         return None, problems
     document, lines = read["pack.yaml"]
     forms: dict[str, Any] = {}
