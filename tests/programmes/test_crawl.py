@@ -21,6 +21,7 @@ from lms.core.auth import STAFF_ROLES
 from lms.core.db import Base, db
 from lms.core.models import Account, Organisation
 from lms.programmes import attachments, comments, service, workflow
+from lms.programmes.editor import binding, drafts
 from lms.register import intake
 from lms.register import service as register
 from lms.register.intake import Line
@@ -29,6 +30,7 @@ from lms.roster.models import School
 from tests import factories
 from tests.factories import PASSWORD, token
 from tests.programmes import places as make
+from tests.programmes.test_originals import word_file
 from tests.register.test_register import AWARD, TEXTS
 
 ROOMS = ("lms.programmes", "lms.register")
@@ -60,11 +62,12 @@ class Scene:
     insiders: dict[str, Account]
     strangers: dict[str, Account]
     given: dict[str, Any] = field(default_factory=dict)
-    """What an argument of a route stands for: by ``endpoint:argument``, ``blueprint:argument`` or ``argument``."""
+    """What an argument of a route stands for: by ``endpoint:argument``, ``blueprint:argument`` (outer ones too) or ``argument``."""
 
     def value(self, rule: Rule, name: str) -> str:
         """The argument of this scene; a new one has to be told here."""
-        for key in (f"{rule.endpoint}:{name}", f"{rule.endpoint.split('.')[0]}:{name}", name):
+        parts = rule.endpoint.split(".")
+        for key in (*(f"{'.'.join(parts[:size])}:{name}" for size in range(len(parts), 0, -1)), name):
             if key in self.given:
                 return str(self.given[key])
         converter = rule._converters[name]
@@ -110,7 +113,11 @@ def scene(app: Flask, fixed_clock: clock.FixedClock) -> Scene:
     achievement = register.save_achievement(admin, None, {**AWARD, "姓名": member.name, "成果名称": SECRET})
     scan = register.add_file(admin, activity, "证书.pdf", make.PDF)
     intake.apply(admin, "achievements", [Line("第 2 行", {**AWARD, "姓名": member.name, "成果名称": "另一项"})])
+    draft = drafts.begin(county, "hunan-baixiao")
+    binding.upload(county, draft.id, "application", "申报书.docx", word_file())
     made.given = {
+        "draft_id": draft.id,
+        "programmes.editor:form": "application",
         "application_id": found.id,
         "key": "school-statement.basics",
         "comment_id": remark.id,
