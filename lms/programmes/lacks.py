@@ -209,6 +209,11 @@ def _rows(case: Case) -> Answer:
     return Answer("填写这张表", case.part(str(case.given["part"])), "yes", "有人选就来得及")
 
 
+def _code(case: Case) -> Answer:
+    why = "对照法人证书填写即可" if case.outcome.state == "declare" else "18 位代码抄错了一位，对照法人证书改正"
+    return Answer("填写统一社会信用代码", case.part(str(case.given["part"])), "yes", why)
+
+
 def _themes(case: Case) -> Answer:
     return Answer("改选实验主题", case.part(str(case.given["part"])), "yes", "改好即可")
 
@@ -246,7 +251,7 @@ _ANSWERS: Mapping[str, Callable[[Case], Answer]] = {
     "training": _training,
     "achievements": _achievements,
     "themes": _themes,
-    "legal-person": _rows,
+    "legal-person": _code,
     "applicant-level": _level,
 }
 

@@ -149,6 +149,19 @@ def test_the_self_check_reads_the_register(admin: Account) -> None:
     assert (lines["HA-06"].state, lines["HA-06"].figure) == ("met", "近一年 1 次、16 学时、4 人次")
 
 
+def test_an_office_counts_the_people_it_trained(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    office = make.tree()["county"]
+    officer = make.person(office)
+    area = service.begin(officer, "henan-experiment", "area", "2026")
+    lines = {one.criterion["id"]: one.outcome for one in selfcheck.check(area)}
+    assert (lines["HA-06-a"].state, lines["HA-06-a"].figure) == ("warn", "近一年没有登记这类培训")
+    texts = {"主题": "全县骨干教师培训", "学时": "24", "类别": "骨干教师专业知识与技能"}
+    for day, others in (("2026-03-01", "120"), ("2026-10-01", "80"), ("2025-10-01", "500")):
+        register.save_activity(officer, None, {**texts, "日期": day, "其他人数": others}, [])
+    lines = {one.criterion["id"]: one.outcome for one in selfcheck.check(area)}
+    assert (lines["HA-06-a"].state, lines["HA-06-a"].figure) == ("met", "近一年 2 次、48 学时、200 人次")  # 2025-10-01 is past
+
+
 def test_the_teams_of_an_area_are_drafted_from_its_schools(app: Flask, fixed_clock: clock.FixedClock) -> None:
     county = make.tree()["county"]
     area = service.begin(make.person(county), "ncet-pilot", "area", "2026")
