@@ -22,10 +22,9 @@ class Piece:
 
 def is_ours(form: Mapping[str, Any], pieces: Sequence[Piece]) -> bool:
     """Whether the file is an export of this form: its title stands in it."""
-    title = _bare(form["title"])
-    return any(_bare(one.text) == title for one in pieces) or any(
-        _bare(cell) == title for one in pieces for row in one.rows[:1] for cell in row
-    )
+    title = _bare(form["title"])  # broken into lines by meaning, so that paragraphs are read together
+    texts = [one.text for one in pieces[:20] if not one.rows] + [cell for one in pieces for row in one.rows[:1] for cell in row]
+    return title in _bare("".join(texts))
 
 
 def read_form(
@@ -33,6 +32,9 @@ def read_form(
 ) -> dict[str, Any]:
     """Part id → value as it stands in the file; parts that the file does not show are absent. ``criteria``: id → text as printed."""
     found: dict[str, Any] = {}
+    if "append" in form:  # what follows are the statements of others
+        ends = [number for number, one in enumerate(pieces) if _bare(one.text) == _bare(form["append"]["heading"])]
+        pieces = pieces[: ends[0]] if ends else pieces
     for which in ("cover", "foot"):
         fields = [one for one in form.get(which, ()) if not one.get("by_hand")]
         given = _lines(fields, pieces, names)
@@ -51,7 +53,7 @@ def read_form(
     section: Mapping[str, Any] | None = None
     sections: dict[str, list[Piece]] = {}
     for one in pieces:
-        part = marks.pop(_bare(one.text), None) if one.text.strip() else None
+        part = marks.pop(_bare(one.text), None) if one.text.strip() and not one.rows else None
         if part is not None:
             section = part
             sections[part["id"]] = []
@@ -63,7 +65,8 @@ def read_form(
             body = [one for one in sections[part["id"]] if not any(one.text.strip().startswith(head) for head in foot)]
             value = _value(part, body, choices, criteria, names)
         else:
-            value = _table(part, pieces) if part["type"] == "table" and "collect" not in part else None
+            named = [one for one in pieces if _bare(one.text) == _bare(part["heading"])]
+            value = _table(part, named or pieces) if part["type"] == "table" and "collect" not in part else None
         if value is not None:
             found[part["id"]] = value
     return found
