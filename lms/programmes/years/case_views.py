@@ -62,7 +62,7 @@ def index() -> str:
     )
 
 
-@bp.get(".xlsx")
+@bp.get("/library.xlsx")
 @require(*ADMIN)
 def export() -> Response:
     """What the page shows, as Excel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -18,7 +19,7 @@ from lms.programmes import teaching
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of, packs_for
 from lms.programmes.years import files, inspections, service
-from lms.programmes.years.rules import half_year_name, list_text, shares
+from lms.programmes.years.rules import half_year, half_year_name, list_text, shares
 from lms.programmes.years.views import ADMIN, OFFICER, day_in, local, name_of, uploaded
 
 bp = Blueprint("inspections", __name__, url_prefix="/inspections")
@@ -43,6 +44,11 @@ def index() -> str:
             (row, packs[row.slug].title if row.slug in packs else row.slug, half_year_name(row.period)) for row in rows
         ],
         groups=groups,
+        owed=[
+            (pack_of(row).title, pack_of(row).kind(row.kind)["name"], line["name"], line.get("clause", ""))
+            for row, line in inspections.owed_by_office(account.organisation_id)
+        ],
+        half_year=half_year_name(half_year(teaching.today())),
         strata=inspections.STRATA,
         local=local,
         today=teaching.today(),
@@ -75,6 +81,8 @@ def show(inspection_id: uuid.UUID) -> str:
         row=row,
         listed=listed,
         shares=shares(listed, row.count),
+        recipe_seed=json.dumps(row.seed or "…", ensure_ascii=False),
+        recipe_shares=json.dumps(shares(listed, row.count), ensure_ascii=False),
         own=own,
         office=name_of(row.school_id),
         period=half_year_name(row.period),

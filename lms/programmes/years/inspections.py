@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from lms.programmes.pack import Document
 from lms.programmes.teaching import today
 from lms.programmes.workflow import climb, rungs
 from lms.programmes.years.models import Inspection, InspectionVisit, PhaseReport, Rectification
-from lms.programmes.years.rules import Candidate, Means, digest_of, drawn, half_year, list_text, means
+from lms.programmes.years.rules import Candidate, Means, digest_of, drawn, half_year, inspections_of, list_text, means
 from lms.programmes.years.service import (
     below,
     end_all_reminders,
@@ -47,6 +48,7 @@ STRATA: Mapping[str, str] = {"": "不分层", "stage": "按学段", "locality": 
 CHECKS: Mapping[str, str] = {"met": "符合", "partly": "部分符合", "not-met": "不符合", "": "未查"}
 LARGEST = 200
 SOON = timedelta(days=60)
+_SEED = re.compile(r"[0-9A-Za-z .,:+/-]+")
 
 
 # ---- the draw
@@ -80,6 +82,22 @@ def inspections_by(office_id: uuid.UUID) -> list[Inspection]:
     """Inspections of an office, newest first; cancelled ones stay in the list."""
     query = select(Inspection).where(Inspection.school_id == office_id).order_by(Inspection.created_at.desc())
     return list(db.session.scalars(query))
+
+
+def owed_by_office(office_id: uuid.UUID) -> list[tuple[Application, Document]]:
+    """Inspections that a notice prescribes for this half-year (HA-15) and the office, the last on the way, has not announced: one of the inspected and the notice's line."""
+    known = {
+        (row.slug, row.kind)
+        for row in inspections_by(office_id)
+        if row.cancelled_at is None and row.period == half_year(today())
+    }
+    found: dict[tuple[str, str], tuple[Application, Document]] = {}
+    for row in below(office_id):
+        key, stations = (row.slug, row.kind), stations_of(row)
+        if key not in known and key not in found and is_live(row) and stations[-1].office.id == office_id:
+            for line in inspections_of(pack_of(row).document, row.kind):
+                found[key] = (row, dict(line))
+    return list(found.values())
 
 
 def inspection_of(account: Account, inspection_id: uuid.UUID) -> Inspection:
@@ -159,8 +177,13 @@ def listed(row: Inspection) -> list[Candidate]:
 def draw(actor: Account, inspection_id: uuid.UUID, seed: str) -> Inspection:
     """Draw with the seed that has become public; once, for good. Those drawn are told."""
     text = " ".join(seed.split())
-    if len(text.replace(" ", "")) < 6 or len(text) > 200:
-        raise Invalid("seed", _l("请填写公开的种子（6 到 200 位），照公布的原样。"), where="seed", clause="B10")
+    if len(text.replace(" ", "")) < 6 or len(text) > 200 or not _SEED.fullmatch(text):
+        raise Invalid(
+            "seed",
+            _l("请填写公开的种子（6 到 200 位数字或字母，以空格分开），照公布的原样。"),
+            where="seed",
+            clause="B10",
+        )
     with write() as session:
         row = _own(actor, inspection_id)
         session.refresh(row, with_for_update=True)
@@ -354,14 +377,14 @@ def order(
     actor: Account, application_id: uuid.UUID, findings: str, due_on: date | None, visit_id: uuid.UUID | None = None
 ) -> Rectification:
     """Order to put right until a day (限期整改); the status goes to warned along the ladder where it is not there yet."""
-    day = today()
-    if due_on is None or not day < due_on <= day + timedelta(days=366):
-        raise Invalid("due", _l("请填写整改期限（明天以后、一年以内）。"), where="due_on")
-    if not findings.strip():
-        raise Invalid("remark", _l("请写明要整改什么。"), where="findings")
     with write() as session:
         found = locked(actor, application_id)
         need_office(actor, found)
+        day = today()
+        if due_on is None or not day < due_on <= day + timedelta(days=366):
+            raise Invalid("due", _l("请填写整改期限（明天以后、一年以内）。"), where="due_on")
+        if not findings.strip():
+            raise Invalid("remark", _l("请写明要整改什么。"), where="findings")
         if open_rectification(found) is not None:
             raise Refused("rectifying", _l("已有未办结的整改。"), remedy=_l("请先办结。"))
         if pack_of(found).status_is(found.status) != "warned":
@@ -386,11 +409,11 @@ def rectification_of(account: Account, rectification_id: uuid.UUID) -> tuple[Rec
 
 def report(actor: Account, rectification_id: uuid.UUID, text: str) -> Rectification:
     """The school reports what it has put right; it may be changed until the office closes it."""
-    if len(text.strip()) < 20:
-        raise Invalid("report", _l("请写明整改情况（至少 20 字）。"), where="report")
     with write() as session:
         row, found = rectification_of(actor, rectification_id)
         need_writer(actor, found)
+        if len(text.strip()) < 20:
+            raise Invalid("report", _l("请写明整改情况（至少 20 字）。"), where="report")
         session.refresh(row, with_for_update=True)
         if row.outcome:
             raise Refused("rectified", _l("这次整改已经办结。"))

@@ -27,6 +27,7 @@ from lms.roster.models import Enrollment, SchoolClass
 ADMIN = ("school_admin",)
 STARTING = Path(__file__).with_name("norm.md")
 LONGEST = 20_000
+DRAFT = "草案，请按本校实际修改后发布"
 
 
 def starting_text() -> str:
@@ -59,6 +60,13 @@ def publish(actor: Account, text: str, note: str, *, asks_again: bool = True) ->
     text = text.replace("\r\n", "\n").strip()
     if len(text) < 50 or len(text) > LONGEST:
         raise Invalid("norm-text", _l("规范正文应为 50 到 %(most)s 字。", most=LONGEST), where="text")
+    if DRAFT in text:
+        raise Invalid(
+            "norm-draft",
+            _l("正文里还有“%(mark)s”字样。", mark=DRAFT),
+            remedy=_l("请按本校实际修改草案，删去这几个字再发布。"),
+            where="text",
+        )
     with write() as session:
         lock(actor.organisation_id)
         held = norm_of(actor.organisation_id)

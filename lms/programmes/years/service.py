@@ -165,6 +165,37 @@ def late_of(found: Application) -> list[Owed]:
     return [one for one in owed_by(found) if one.state == "late"] if is_live(found) else []
 
 
+@dataclass(frozen=True)
+class ReportCount:
+    """How many of those that went through an office owe a report for a period, and how many have handed it in; for dashboards."""
+
+    slug: str
+    report: str
+    name: str
+    period: Period
+    owed: int
+    done: int
+    late: int
+
+
+def report_counts(office_id: uuid.UUID, slug: str = "") -> list[ReportCount]:
+    """Posts by report and period that has begun, by due day: progress, self-assessments, everything that is owed."""
+    held: dict[tuple[str, str, str], list[Owed]] = {}
+    for found in below(office_id):
+        if is_live(found) and slug in ("", found.slug):
+            for one in owed_by(found):
+                if one.state != "later":
+                    held.setdefault((found.slug, one.report["id"], one.period.id), []).append(one)
+    made = [
+        ReportCount(
+            key[0], key[1], str(rows[0].report["name"]), rows[0].period, len(rows), sum(one.state == "done" for one in rows),
+            sum(one.state == "late" for one in rows),
+        )
+        for key, rows in held.items()
+    ]  # fmt: skip
+    return sorted(made, key=lambda one: (one.slug, one.period.due, one.report))
+
+
 def report_and_period(found: Application, report: str, period: str) -> tuple[Mapping[str, Any], Period]:
     """A report of the notice and one of its periods; NotFound."""
     for one in owed_by(found):
@@ -336,13 +367,13 @@ def name_seed(
     actor: Account, application_id: uuid.UUID, person_id: uuid.UUID, subject: str, reason: str, consent_on: date | None
 ) -> SeedTeacher:
     """The school names a teacher who has consented; naming one again who was withdrawn or declined brings the name back."""
-    if consent_on is None or consent_on > today():
-        raise Invalid("consent", _l("请填写教师本人同意的日期（不晚于今天）。"), where="consent_on")
-    if not subject.strip():
-        raise Invalid("subject", _l("请填写学科。"), where="subject")
     with write() as session:
         found = locked(actor, application_id)
         need_writer(actor, found)
+        if consent_on is None or consent_on > today():
+            raise Invalid("consent", _l("请填写教师本人同意的日期（不晚于今天）。"), where="consent_on")
+        if not subject.strip():
+            raise Invalid("subject", _l("请填写学科。"), where="subject")
         person = session.get(Person, person_id)
         if person is None or person.school_id != found.school_id or person.kind != "staff" or person.left_on:
             raise Invalid("person", _l("本校没有这位教师。"), where="person")

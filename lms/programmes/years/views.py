@@ -160,7 +160,7 @@ def show(application_id: uuid.UUID) -> str:
         phases=[(one, "past" if one.last < today else "now" if one.first <= today else "later") for one in phases_of(pack.document, granted)],
         owed=[(one, reports.get((one.report["id"], one.period.id))) for one in owed if one.state != "later"],
         later=[one for one in owed if one.state == "later"],
-        colours=COLOURS, case_counts=[(name, CASE_COLOURS[state], counts[state]) for state, name in CASE_STATES.items() if counts.get(state)],
+        colours=COLOURS, case_counts=[(name, CASE_COLOURS[state], counts[state]) for state, name in CASE_STATES.items() if counts.get(state) and (own or state != "draft")],
         has_cases=bool(cases.case_reports(found)), may_add=cases.may_add(account, found.id),
         seeds=seeds, seed_states=SEED_STATES, staff=_teachers(found) if writes else [],
         visits=visits, orders=[(row, files.files_about(row.id)) for row in orders],

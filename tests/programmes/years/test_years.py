@@ -189,8 +189,9 @@ def test_the_seed_comes_after_the_list_and_draws_once(tree: Tree, fixed_clock: c
         tree, make.person(make.school("丙县五小", tree["county"])), "henan-experiment"
     )  # not on the list any more
     at(fixed_clock, 2026, 11, 25)
-    with pytest.raises(Invalid, match="seed"):
-        inspections.draw(province, row.id, "123")
+    for wrong in ("123", 'x"; print("x', "一二三四五六七"):
+        with pytest.raises(Invalid, match="seed"):
+            inspections.draw(province, row.id, wrong)
     inspections.draw(province, row.id, f" {SEED} ")
     # the same by hand, as the page tells
     keys = sorted((hashlib.sha256(f"{SEED}\n{one.id}".encode()).hexdigest(), str(one.id)) for one in found)
@@ -212,10 +213,14 @@ def test_the_seed_comes_after_the_list_and_draws_once(tree: Tree, fixed_clock: c
 def test_a_cancelled_inspection_stays_in_the_list(tree: Tree, fixed_clock: clock.FixedClock) -> None:
     officer = make.person(tree["province"])
     granted(tree, make.person(tree["school"]), "henan-experiment")
+    assert [line["clause"] for _row, line in inspections.owed_by_office(officer.organisation_id)] == ["HA-15"]
+    assert inspections.owed_by_office(tree["city"].id) == []  # only the office that grants
     row = inspections.announce(officer, "henan-experiment", "school", 1, "", "当日双色球开奖号码", date(2026, 11, 25))
+    assert inspections.owed_by_office(officer.organisation_id) == []
     with pytest.raises(Invalid, match="remark"):
         inspections.cancel(officer, row.id, " ")
     inspections.cancel(officer, row.id, "与督导合并进行")
+    assert len(inspections.owed_by_office(officer.organisation_id)) == 1
     at(fixed_clock, 2026, 11, 25)
     with pytest.raises(Refused, match="drawn"):
         inspections.draw(officer, row.id, SEED)
@@ -305,6 +310,10 @@ def test_late_is_told_again_and_listed(tree: Tree, fixed_clock: clock.FixedClock
     at(fixed_clock, 2028, 1, 20)
     assert [(one.report["id"], one.period.id) for one in service.late_of(found)] == [("supervision", "2027")]
     assert (reminders.remind(clock.now()), reminders.remind(clock.now())) == (1, 0)
+    counted = service.report_counts(tree["county"].id, "henan-experiment")
+    assert [(one.report, one.period.id, one.owed, one.done, one.late) for one in counted] == [
+        ("supervision", "2027", 1, 0, 1), ("supervision", "2028", 1, 0, 0),
+    ]  # fmt: skip
     standing = inspections.standings(tree["county"].id)
     assert [(one.slug, dict(one.by_status), one.late) for one in standing] == [("henan-experiment", {"实验": 1}, 1)]
 
