@@ -187,6 +187,46 @@ class NoticeDraft(SchoolRow, Base):
     removed_at: Mapped[datetime | None]
 
 
+class ScanUpload(SchoolRow, Base):
+    """Scans of stamped pages that were handed over to be read (盖章页扫描件). ``files``: {name, type, sha256}; ``faults``: {name, cause} of those unreadable.
+
+    ``state``: waiting | done | failed. Personal data: who uploaded it; the files as the papers hold; programme end + 3 years.
+    """
+
+    __tablename__ = "scan_upload"
+    __table_args__ = (Index("ix_scan_upload_application", "application_id"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"))
+    files: Mapped[list[Any]]
+    faults: Mapped[list[Any]] = mapped_column(default=list)
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    uploaded_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
+class ScanPage(SchoolRow, Base):
+    """A scanned page: what its code, or a person (``by_hand``), says it is (扫描页). ``document`` "": not known yet; ``code``: of the content printed.
+
+    ``page``: from 1, 0 where the code does not say; ``sha256``: of its JPEG. Personal data: signatures and names on the page; programme end + 3 years.
+    """
+
+    __tablename__ = "scan_page"
+    __table_args__ = (
+        UniqueConstraint("school_id", "upload_id", "number"),
+        Index("ix_scan_page_application", "application_id"),
+    )
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"))
+    upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("scan_upload.id"))
+    number: Mapped[int]
+    name: Mapped[str] = mapped_column(String(160))
+    sha256: Mapped[str] = mapped_column(String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+    told: Mapped[str] = mapped_column(String(120), default="")
+    document: Mapped[str] = mapped_column(String(40), default="")
+    page: Mapped[int] = mapped_column(default=0)
+    pages: Mapped[int] = mapped_column(default=0)
+    code: Mapped[str] = mapped_column(String(16), default="")
+    by_hand: Mapped[bool] = mapped_column(default=False)
+    removed_at: Mapped[datetime | None]
 class OfficeMap(SchoolRow, Base):
     """An office's own map for its dashboard (底图), made from the GeoJSON that it uploaded. ``school_id``: the office.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import zipfile
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +24,8 @@ from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import pack_of
 from lms.programmes.originals import files as originals
 from lms.programmes.pack import Document, Pack, file_name
+from lms.programmes.sealing import printing
+from lms.programmes.sealing import service as sealing
 from lms.programmes.service import content_of, files_of
 
 _OUT = ("draft", "withdrawn", "refused")
@@ -91,8 +94,26 @@ def document_of(found: Application, name: str, form: str) -> tuple[str, bytes]:
                 if filler.simulated:  # nothing is written into the office's file but its fields
                     called = f"示范数据-{called}"
                 return called, originals.fill(described, filler, pack.document.get("choices", {}))
-            return called, _RENDER[form](paper_of(found, one))
+            return called, _rendered(found, one, form)
     raise NotFound("document", _l("通知里没有这份文件。"))
+
+
+def _rendered(found: Application, document: Document, form: str) -> bytes:
+    """In our layout; pages that will be sealed carry a code, in Excel nothing can."""
+    made = paper_of(found, document)
+    if not document.get("sealed") or form == "xlsx":
+        return _RENDER[form](made)
+    if form == "pdf":
+        return printing.as_sealed_pdf(found, document, made)
+    built = docx_of(made)
+    printing.with_codes(built, found, document, made)
+    return word.saved(built)
+
+
+def codes_of(found: Application) -> dict[str, str]:
+    """Content codes of the documents that will be sealed, as they stand now."""
+    documents = sealing.sealed_documents(found, pack_of(found))
+    return {one["id"]: printing.code_now(found, one, partial(paper_of, found, one)) for one in documents}
 
 
 # ---- rows that come from other applications
@@ -189,6 +210,11 @@ def _field(content: dict[str, Any], part: str, field: str) -> str:
 
 
 def as_docx(made: Paper) -> bytes:
+    """Word's bytes of :func:`docx_of`."""
+    return word.saved(docx_of(made))
+
+
+def docx_of(made: Paper) -> Any:
     """Word in the layout of GB/T 9704: title 二号 小标宋, headings 黑体, body 三号 仿宋; tables as the form has them."""
     document = word.new_paper(landscape=made.wide)
     covered = any(block.kind == "break" for block in made.blocks)
@@ -209,7 +235,7 @@ def as_docx(made: Paper) -> bytes:
             word.write_line(document, block.text, size=word.SIZE_5)
         else:
             word.write_line(document, block.text, indented=block.kind in ("text", "cover"))
-    return word.saved(document)
+    return document
 
 
 def as_xlsx(made: Paper) -> bytes:
@@ -298,8 +324,12 @@ def _content(found: Application, wanted: Document, missing: list[str]) -> list[t
     document = next(one for one in pack_of(found).documents_of(found.kind) if one["id"] == wanted["document"])
     name = file_name(document["file"], places_of(found))
     rows = [row for row in files_of(found) if row.slot == f"scan:{wanted['document']}"]
-    if not rows:
-        missing.append(name)
+    if not rows:  # nothing was uploaded for the document by hand: pages matched by their code
+        states = {one["id"]: state for one, state in sealing.desk_of(found, codes_of(found)).documents}
+        state = states[document["id"]]
+        if state.done:
+            return [(f"{name}-盖章页扫描件.pdf", sealing.bundled(found, state))]
+        missing.append(f"{name}（内容在打印后改过，请重新打印盖章）" if state.changed else name)
     return [
         (f"{name}-盖章页扫描件{'' if len(rows) == 1 else place}.{row.type}", attachments.content(row))
         for place, row in enumerate(rows, 1)

@@ -44,6 +44,7 @@ from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
 from lms.programmes.selection import behalf
 from lms.programmes.selection.pages import bp as selection
+from lms.programmes.sealing.views import bp as sealing_pages
 from lms.programmes.years import blueprint as years
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")
@@ -53,6 +54,7 @@ bp.register_blueprint(calendar_pages)
 bp.register_blueprint(editor_pages)
 bp.register_blueprint(lack_pages)
 bp.register_blueprint(dashboard_pages)
+bp.register_blueprint(sealing_pages)
 STAFF = ("teacher", "school_admin", "officer")
 ADMIN = ("school_admin", "officer")
 OFFICER = ("officer",)

@@ -64,10 +64,15 @@ def of(account: Account, kind: str, slug: str = "hunan-baixiao") -> list[Deadlin
 
 def test_a_school_sees_its_day_and_the_ones_above(tree: Tree) -> None:
     admin, city = make.person(tree["school"]), make.person(tree["city"])
-    notices.set_date(city, "hunan-baixiao", "2026", date(2026, 12, 1))  # earlier than the province's, and for the county too
+    notices.set_date(
+        city, "hunan-baixiao", "2026", date(2026, 12, 1)
+    )  # earlier than the province's, and for the county too
     [mine] = of(admin, "hand-in")
     assert (mine.day, mine.mine, mine.done, mine.link) == (date(2026, 12, 1), True, False, "/programmes/")
-    assert [(one.day.isoformat(), one.mine) for one in of(admin, "pass-on")] == [("2026-12-01", False), ("2026-12-30", False)]
+    assert [(one.day.isoformat(), one.mine) for one in of(admin, "pass-on")] == [
+        ("2026-12-01", False),
+        ("2026-12-30", False),
+    ]
     assert {one.day for one in of(admin, "phase")} == {date(2027, 8, 31), date(2027, 9, 1)}
     found = service.begin(admin, "hunan-baixiao", "school", "2026")
     make.fill_in(admin, found)

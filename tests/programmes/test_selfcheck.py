@@ -120,9 +120,7 @@ def test_before_admission_the_plan_decides_and_the_lessons_stand_beside_it(
     assert line.state == "not-met" and not line.source.endswith("（计划）")
 
 
-def test_after_admission_the_teaching_teachers_are_those_who_taught(
-    app: Flask, fixed_clock: clock.FixedClock
-) -> None:
+def test_after_admission_the_teaching_teachers_are_those_who_taught(app: Flask, fixed_clock: clock.FixedClock) -> None:
     campus = Campus(fixed_clock)
     names = [one.name for one in teachers_of(campus.school.id, "某校")]
     assert names == ["王老师"]  # of the timetable (GS-15, B7)

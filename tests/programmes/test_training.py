@@ -24,13 +24,19 @@ TODAY = date(2026, 11, 24)
 TWO = (Teacher("王老师", "primary", "一小"), Teacher("李 老师", "primary", "一小"))
 
 
-def held(day: date = date(2026, 10, 20), kind: str = "research", names: tuple[str, ...] = ("王老师",), **more: object) -> Held:
+def held(
+    day: date = date(2026, 10, 20), kind: str = "research", names: tuple[str, ...] = ("王老师",), **more: object
+) -> Held:
     category = {"research": "校本教研", "training": "骨干教师专业知识与技能"}[kind]
-    return Held(kind, str(more.get("category", category)), day, 2, int(str(more.get("people", len(names)))), frozenset(names))
+    return Held(
+        kind, str(more.get("category", category)), day, 2, int(str(more.get("people", len(names)))), frozenset(names)
+    )
 
 
 def record(*rows: Held | Award) -> Record:
-    return Record(tuple(one for one in rows if isinstance(one, Held)), tuple(one for one in rows if isinstance(one, Award)), TODAY)
+    return Record(
+        tuple(one for one in rows if isinstance(one, Held)), tuple(one for one in rows if isinstance(one, Award)), TODAY
+    )
 
 
 def test_attendance_of_the_teaching_teachers() -> None:
@@ -59,7 +65,10 @@ def test_research_beside_the_teams() -> None:
     with_one = Facts(stages=("primary",), content=content, record=record(held(), held(kind="training")))
     found = measures.stage_teams(with_one, {"part": "t"})
     assert (found.state, found.figure) == ("met", "1 个学段各有教研团队；近一年教研 1 次、2 学时、1 人次")
-    assert measures.stage_teams(Facts(stages=("junior",), content=content, record=record(held())), {"part": "t"}).state == "not-met"
+    assert (
+        measures.stage_teams(Facts(stages=("junior",), content=content, record=record(held())), {"part": "t"}).state
+        == "not-met"
+    )
 
 
 def test_training_of_the_kinds_of_the_notice() -> None:
@@ -71,7 +80,10 @@ def test_training_of_the_kinds_of_the_notice() -> None:
 
 def test_achievements_of_three_years() -> None:
     given = {"who": "pupils", "part": "t", "least": 1}
-    awards = tuple(Award("pupils", "创新之星", "创新之星", level, year, number=2) for level, year in (("省级", 2026), ("市级", 2024), ("国家级", 2023)))
+    awards = tuple(
+        Award("pupils", "创新之星", "创新之星", level, year, number=2)
+        for level, year in (("省级", 2026), ("市级", 2024), ("国家级", 2023))
+    )
     found = measures.achievements(Facts(record=record(*awards)), given)
     assert (found.state, found.figure) == ("met", "近3年 2 项、4 人次（省级 1、市级 1）；还没有带入申报表")
     assert measures.achievements(Facts(record=record(awards[2])), given).state == "not-met"
@@ -81,7 +93,9 @@ def test_achievements_of_three_years() -> None:
 
 def test_how_many_of_the_named_are_trained() -> None:
     content = {"t": [{"name": "王老师"}, {"name": "孙老师"}]}
-    found = measures.rows(Facts(content=content, record=record(held(date(2024, 3, 1)))), {"part": "t", "least": 2, "trained": True})
+    found = measures.rows(
+        Facts(content=content, record=record(held(date(2024, 3, 1)))), {"part": "t", "least": 2, "trained": True}
+    )
     assert (found.state, found.figure) == ("met", "2 名（项），要求不少于 2；其中 1 名近三年有登记的培训或教研")
 
 
@@ -105,7 +119,14 @@ def admin(app: Flask, fixed_clock: clock.FixedClock) -> Account:
     texts = {"日期": "2026-10-20", "主题": "课程培训", "学时": "16", "类别": "骨干教师专业知识与技能"}
     register.save_activity(account, None, {**texts, "其他人数": "3"}, [teacher.id.hex])
     register.save_activity(account, None, {**texts, "主题": "聚会", "类别": "其他培训"}, [teacher.id.hex])
-    award = {"对象": "教师", "姓名": "王老师", "类别": "精品课征集", "成果名称": "精品课", "级别": "省级", "年份": "2025"}
+    award = {
+        "对象": "教师",
+        "姓名": "王老师",
+        "类别": "精品课征集",
+        "成果名称": "精品课",
+        "级别": "省级",
+        "年份": "2025",
+    }
     register.save_achievement(account, None, award)
     register.save_achievement(account, None, {**award, "成果名称": "旧的", "年份": "2021"})
     pupils = {"对象": "学生", "类别": "创新之星", "成果名称": "创新之星", "级别": "省级", "年份": "2026", "人次": "4"}
