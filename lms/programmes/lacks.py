@@ -159,7 +159,9 @@ def _schools(case: Case) -> Answer:
             select(func.count())
             .select_from(Application)
             .join(Organisation, Organisation.id == Application.school_id)
-            .where(*below, Application.slug == found.slug, Application.batch == found.batch, Application.kind.in_(kinds))
+            .where(
+                *below, Application.slug == found.slug, Application.batch == found.batch, Application.kind.in_(kinds)
+            )
         )
         or 0
     )
@@ -186,7 +188,9 @@ def _stages(case: Case) -> Answer:
         .group_by(SchoolStage.stage)
     )
     there = {row[0]: row[1] for row in db.session.execute(query)}
-    told = "；".join(f"{STAGE_NAMES[one]}已报来 {counts[one]} 所，本区共 {there.get(one, 0)} 所有这个学段" for one in short)
+    told = "；".join(
+        f"{STAGE_NAMES[one]}已报来 {counts[one]} 所，本区共 {there.get(one, 0)} 所有这个学段" for one in short
+    )
     names = "、".join(STAGE_NAMES[one] for one in short)
     enough = all(there.get(one, 0) >= least for one in short)
     return Answer(f"再请有{names}的学校参加，或请学校这一批不以{names}参与", url_for("programmes.index"), "yes" if enough else "depends", told)  # fmt: skip
@@ -224,7 +228,9 @@ def _attendance(case: Case) -> Answer:
 
 
 def _training(case: Case) -> Answer:
-    return Answer("登记已经参加的培训；没有参加过的要先报名", url_for("register.index"), "depends", "参加过、登记上就来得及")
+    return Answer(
+        "登记已经参加的培训；没有参加过的要先报名", url_for("register.index"), "depends", "参加过、登记上就来得及"
+    )
 
 
 def _achievements(case: Case) -> Answer:
@@ -277,10 +283,17 @@ def _planned(rule: str, school_id: uuid.UUID) -> Answer:
     stage = next((one for one in plan.stages if one.verdict == "structurally-impossible"), None)
     if stage is not None:
         name = STAGE_NAMES.get(stage.stage, stage.stage)
-        return Answer(f"{name}要有两个年级各两个班；班级不够的学段可以不参与", url_for("roster.profile"), "no", str(stage.reason))
+        return Answer(
+            f"{name}要有两个年级各两个班；班级不够的学段可以不参与", url_for("roster.profile"), "no", str(stage.reason)
+        )
     short = [f"{one.cohort.name or one.cohort.id}差 {one.needed} 次" for one in forecast.due(plan)]
     told = f"课表里：{_few(short)}" if short else str(plan.reason)
-    return Answer("在课表里给每学段两个年级、各两个班排课（至少隔周一节）", url_for("roster.timetable"), "yes", f"排好课表就符合（计划）；{told}")
+    return Answer(
+        "在课表里给每学段两个年级、各两个班排课（至少隔周一节）",
+        url_for("roster.timetable"),
+        "yes",
+        f"排好课表就符合（计划）；{told}",
+    )
 
 
 def _forecast(case: Case, rule: str, result: SchoolResult) -> Answer:
@@ -302,7 +315,9 @@ def _forecast(case: Case, rule: str, result: SchoolResult) -> Answer:
         if judge_stage(stage.stage, own, policy.parameters.spread).verdict != "met":  # type: ignore[arg-type]  # literals above
             return Answer("本学期补不回来了；从下学期第一周起按时开课", link, "no", f"{_few([one.cohort.name for one in due if one.out_of_reach])}已补不回来")  # fmt: skip
     short = [f"{one.cohort.name or one.cohort.id}差 {one.needed} 次" for one in due]
-    return Answer("补课：在“开课合规”点班级，选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}")
+    return Answer(
+        "补课：在“开课合规”点班级，选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}"
+    )
 
 
 def _hours(case: Case, result: SchoolResult) -> Answer:
@@ -316,7 +331,9 @@ def _hours(case: Case, result: SchoolResult) -> Answer:
     term = roster.term_on(case.found.school_id, today())
     slots = roster.slots_between(case.found.school_id, term, today() + timedelta(days=1), last) if term else []
     planned = {one.key: sum(slot.subject == one.key.split("/")[0] for slot in slots) for one in short}
-    told = "；".join(f"{one.name}还差 {one.needed} 课时，课表到 {last} 有 {planned[one.key]} 节" for one in short[:SHOWN])
+    told = "；".join(
+        f"{one.name}还差 {one.needed} 课时，课表到 {last} 有 {planned[one.key]} 节" for one in short[:SHOWN]
+    )
     enough = all(planned[one.key] >= one.needed for one in short)
     return Answer("按课表用智课上课，每节留下证据", link, "yes" if enough else "depends", told)
 

@@ -44,9 +44,7 @@ def show(application_id: uuid.UUID) -> str:
         today=today(),
         open=[one for one in steps if one.answer.reach != "done"],
         done=[one for one in steps if one.answer.reach == "done"],
-        counts={
-            name: sum(one.answer.reach == key for one in steps) for key, name in lacks.REACH_NAMES.items()
-        },
+        counts={name: sum(one.answer.reach == key for one in steps) for key, name in lacks.REACH_NAMES.items()},
         papers=lacks_of(found) if editable else [],
         keys=set(pack.keys_of(found.kind)),
         editable=editable,

@@ -42,9 +42,9 @@ from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
+from lms.programmes.sealing.views import bp as sealing_pages
 from lms.programmes.selection import behalf
 from lms.programmes.selection.pages import bp as selection
-from lms.programmes.sealing.views import bp as sealing_pages
 from lms.programmes.years import blueprint as years
 
 bp = Blueprint("programmes", __name__, template_folder="templates", url_prefix="/programmes")

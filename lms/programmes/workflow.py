@@ -140,13 +140,13 @@ def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = ""
     return found
 
 
-def decide(actor: Account, found: Application, stations: Sequence[Station], number: int, action: str, remark: str) -> None:
+def decide(
+    actor: Account, found: Application, stations: Sequence[Station], number: int, action: str, remark: str
+) -> None:
     """What the office of station ``number`` decides, in the open write, under its lock; ``actor`` acts there, or records its paper (代录)."""
     pack, here = pack_of(found), stations[number]
     if action == "return":
-        _step(
-            actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True
-        )
+        _step(actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True)
     elif action == "refuse":
         found.refused_by, found.refused_at = here.office.id, clock.now()
         _step(actor, found, "refuse", pack.status("refused"), by=here, remark=_need_remark(remark))

@@ -34,7 +34,13 @@ from lms.roster.models import School
 from lms.roster.school import LOCALITIES, add_stage
 
 ORIGINAL = "original"
-STATES = {"new": _l("填入"), "changed": _l("改动"), "same": _l("相同"), "absent": _l("文件里没有"), "problem": _l("不能填入")}
+STATES = {
+    "new": _l("填入"),
+    "changed": _l("改动"),
+    "same": _l("相同"),
+    "absent": _l("文件里没有"),
+    "problem": _l("不能填入"),
+}
 
 
 def has_account(organisation_id: uuid.UUID) -> bool:
@@ -61,7 +67,12 @@ def wards_of(office_id: uuid.UUID) -> list[Organisation]:
     acting = (
         select(Account.organisation_id)
         .join(RoleGrant, RoleGrant.account_id == Account.id)
-        .where(Account.active.is_(True), Account.kind == "staff", RoleGrant.role.in_(("school_admin", "officer")), RoleGrant.revoked_at.is_(None))
+        .where(
+            Account.active.is_(True),
+            Account.kind == "staff",
+            RoleGrant.role.in_(("school_admin", "officer")),
+            RoleGrant.revoked_at.is_(None),
+        )
     )
     query = select(Organisation).where(
         Organisation.path.startswith(office.path), Organisation.id != office.id, Organisation.id.not_in(acting)
@@ -78,7 +89,11 @@ def below(office_id: uuid.UUID) -> list[Organisation]:
 
 def filled_by(office_id: uuid.UUID) -> list[Application]:
     """Applications that the office fills in, newest first."""
-    return list(db.session.scalars(select(Application).where(Application.filled_by_id == office_id).order_by(Application.created_at.desc())))
+    return list(
+        db.session.scalars(
+            select(Application).where(Application.filled_by_id == office_id).order_by(Application.created_at.desc())
+        )
+    )
 
 
 def add_organisation(actor: Account, form: Mapping[str, str]) -> Organisation:
@@ -101,9 +116,13 @@ def add_organisation(actor: Account, form: Mapping[str, str]) -> Organisation:
         raise Invalid("school_type", _l("请选择学校类型和城乡类别。"), where="school_type")
     with write() as session:
         lock(office.id)
-        if session.scalar(select(Organisation.id).where(Organisation.parent_id == parent.id, Organisation.name == name)):
+        if session.scalar(
+            select(Organisation.id).where(Organisation.parent_id == parent.id, Organisation.name == name)
+        ):
             raise Refused("organisation-known", _l("%(name)s 已经在册。", name=name), remedy=_l("请在列表里选择它。"))
-        made = Organisation(id=new_id(), parent_id=parent.id, level=level, name=name, code=form.get("code", "").strip()[:32], path="")
+        made = Organisation(
+            id=new_id(), parent_id=parent.id, level=level, name=name, code=form.get("code", "").strip()[:32], path=""
+        )
         made.path = f"{parent.path}{made.id.hex}/"
         session.add(made)
         session.flush()
@@ -119,11 +138,18 @@ def add_organisation(actor: Account, form: Mapping[str, str]) -> Organisation:
 def begin(actor: Account, organisation_id: uuid.UUID, slug: str, kind: str, batch: str) -> Application:
     """Begin an application for an organisation below that has no account; Refused where it has one."""
     _need_officer(actor)
-    office, ward = db.session.get_one(Organisation, actor.organisation_id), db.session.get(Organisation, organisation_id)
+    office, ward = (
+        db.session.get_one(Organisation, actor.organisation_id),
+        db.session.get(Organisation, organisation_id),
+    )
     if ward is None or ward.id == office.id or not ward.path.startswith(office.path):
         raise NotFound("organisation", _l("没有这个机构。"))
     if has_account(ward.id):
-        raise Refused("has-account", _l("%(name)s 有自己的账号。", name=ward.name), remedy=_l("请由该单位自己填写；可在“谁还没报”里提醒。"))
+        raise Refused(
+            "has-account",
+            _l("%(name)s 有自己的账号。", name=ward.name),
+            remedy=_l("请由该单位自己填写；可在“谁还没报”里提醒。"),
+        )
     found = service.begin_for(actor, ward, slug, kind, batch)
     if found.filled_by_id != office.id:
         raise Refused("begun", _l("这份申报已经由别的单位开始填写。"), remedy=_l("请与该单位联系。"))
@@ -178,7 +204,10 @@ def _keep(actor: Account, found: Application, slot: str, name: str, kind: str, d
     with write() as session:
         known = session.scalar(
             select(ApplicationFile).where(
-                ApplicationFile.application_id == found.id, ApplicationFile.slot == slot, ApplicationFile.sha256 == digest, ApplicationFile.removed_at.is_(None)
+                ApplicationFile.application_id == found.id,
+                ApplicationFile.slot == slot,
+                ApplicationFile.sha256 == digest,
+                ApplicationFile.removed_at.is_(None),
             )
         )
         if known is not None:
@@ -209,7 +238,12 @@ def read_original(actor: Account, application_id: uuid.UUID, file_id: uuid.UUID)
     for name in pack.kind(found.kind)["forms"]:
         form = pack.form(name)
         if readback.is_ours(form, pieces):
-            shown |= {f"{name}.{part}": value for part, value in readback.read_form(form, pieces, pack.document.get("choices", {}), criteria, names).items()}
+            shown |= {
+                f"{name}.{part}": value
+                for part, value in readback.read_form(
+                    form, pieces, pack.document.get("choices", {}), criteria, names
+                ).items()
+            }
     if not shown:
         return []
     lines = []
@@ -217,7 +251,9 @@ def read_original(actor: Account, application_id: uuid.UUID, file_id: uuid.UUID)
         part = pack.part(key)
         if "collect" in part:
             continue
-        lines.append(_part_in(part, key, key in shown, shown.get(key), content.get(key), pack.choices(part.get("choices", ""))))
+        lines.append(
+            _part_in(part, key, key in shown, shown.get(key), content.get(key), pack.choices(part.get("choices", "")))
+        )
     return lines
 
 
@@ -234,7 +270,15 @@ def _part_in(part: Mapping[str, Any], key: str, there: bool, raw: Any, known: An
     empty = values.empty(part)
     blank = value == empty or (isinstance(value, dict) and not any(value.values()))
     if blank or value == known:
-        return PartIn(key, heading, "same" if value == known or not known else "absent", "文件里是空的" if blank else "", None, before, before)
+        return PartIn(
+            key,
+            heading,
+            "same" if value == known or not known else "absent",
+            "文件里是空的" if blank else "",
+            None,
+            before,
+            before,
+        )
     text = "；".join(one for one in faults if part["type"] != "table" and part["type"] != "fields")
     return PartIn(key, heading, "changed" if known else "new", text, value, before, words_in(value))
 
@@ -243,12 +287,24 @@ def take_parts(actor: Account, application_id: uuid.UUID, file_id: uuid.UUID, ke
     """Write the parts that were ticked in the dry run; each goes into the history, so that it can be undone. Returns how many."""
     with write():
         found = ward_application(actor, application_id)
-        wanted = [one for one in read_original(actor, application_id, file_id) if one.key in keys and one.state in ("new", "changed")]
+        wanted = [
+            one
+            for one in read_original(actor, application_id, file_id)
+            if one.key in keys and one.state in ("new", "changed")
+        ]
         rows = service.parts_of(found)
         for one in wanted:
             held = rows[one.key].edition if one.key in rows else 0
             service.save_part(actor, application_id, one.key, one.value, held)
-        audit(actor, "read-original", "application", found.id, school_id=found.school_id, file=str(file_id), parts=[one.key for one in wanted])
+        audit(
+            actor,
+            "read-original",
+            "application",
+            found.id,
+            school_id=found.school_id,
+            file=str(file_id),
+            parts=[one.key for one in wanted],
+        )
     return len(wanted)
 
 
@@ -270,7 +326,12 @@ def pieces_of(kind: str, data: bytes, name: str) -> list[readback.Piece]:
             else:
                 found.append(readback.Piece(one.text))
     except (PackageNotFoundError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise Invalid("file-broken", _l("这个文件打不开，可能已损坏。"), remedy=_l("请用 Word 或 WPS 打开它，另存为 .docx 后再传。"), where=name) from error
+        raise Invalid(
+            "file-broken",
+            _l("这个文件打不开，可能已损坏。"),
+            remedy=_l("请用 Word 或 WPS 打开它，另存为 .docx 后再传。"),
+            where=name,
+        ) from error
     return found
 
 
@@ -279,13 +340,20 @@ def pieces_of(kind: str, data: bytes, name: str) -> list[readback.Piece]:
 
 def office_to_record(account: Account, found: Application) -> Organisation | None:
     """The office for which this account may record a decision now: it holds the application, nobody can act there, and we are the next below."""
-    if found.office_id is None or pack_of(found).status_is(found.status) != "waiting" or found.office_id == account.organisation_id:
+    if (
+        found.office_id is None
+        or pack_of(found).status_is(found.status) != "waiting"
+        or found.office_id == account.organisation_id
+    ):
         return None
     if not may(account, service.MANAGERS) or has_account(found.office_id):
         return None
     stations = stations_of(found)
     number = station_at(stations, found.office_id) or 0
-    recorder = next((one.office.id for one in reversed(stations[:number]) if has_account(one.office.id)), found.filled_by_id or found.school_id)
+    recorder = next(
+        (one.office.id for one in reversed(stations[:number]) if has_account(one.office.id)),
+        found.filled_by_id or found.school_id,
+    )
     return db.session.get(Organisation, found.office_id) if recorder == account.organisation_id else None
 
 
@@ -306,7 +374,9 @@ def record(actor: Account, application_id: uuid.UUID, form: Mapping[str, str], n
         session.refresh(found, with_for_update=True)
         decided = office_to_record(actor, found)
         if decided is None:
-            raise Refused("record", _l("现在不能代录：申报不在无账号的上级，或应由更近的一级登记。"), remedy=_l("请刷新页面。"))
+            raise Refused(
+                "record", _l("现在不能代录：申报不在无账号的上级，或应由更近的一级登记。"), remedy=_l("请刷新页面。")
+            )
         lock(decided.id)
         stations = stations_of(found)
         place = station_at(stations, decided.id) or 0
@@ -321,7 +391,16 @@ def record(actor: Account, application_id: uuid.UUID, form: Mapping[str, str], n
                 decided_on=day, file_id=file.id, made_by=actor.id,
             )
         )  # fmt: skip
-        audit(actor, "record-decision", "application", found.id, school_id=found.school_id, office=str(decided.id), step=step.number, action_taken=step.action)
+        audit(
+            actor,
+            "record-decision",
+            "application",
+            found.id,
+            school_id=found.school_id,
+            office=str(decided.id),
+            step=step.number,
+            action_taken=step.action,
+        )
     return found
 
 

@@ -38,12 +38,25 @@ def behalf_page() -> str:
         for batch in notices.open_batches(pack, now)
     ]
     rows = [
-        (found, db.session.get_one(Organisation, found.school_id).name, pack_of(found), behalf.has_account(found.school_id), behalf.editable(found))
+        (
+            found,
+            db.session.get_one(Organisation, found.school_id).name,
+            pack_of(found),
+            behalf.has_account(found.school_id),
+            behalf.editable(found),
+        )
         for found in behalf.filled_by(own.id)
     ]
     parents = {one.id: one.name for one in behalf.below(own.id)}
     return render_template(
-        "selection/behalf.html", wards=wards, choices=choices, rows=rows, parents=parents, types=SCHOOL_TYPES, localities=LOCALITIES, own=own
+        "selection/behalf.html",
+        wards=wards,
+        choices=choices,
+        rows=rows,
+        parents=parents,
+        types=SCHOOL_TYPES,
+        localities=LOCALITIES,
+        own=own,
     )
 
 

@@ -101,8 +101,23 @@ def _check(found: Application, lines: Sequence[selfcheck.Line]) -> list[Claim]:
     for line in lines:
         declared = line.outcome.source in _DECLARED
         grade = grades_of(found.school_id) if line.criterion["measure"] == "usage" else ""
-        text = "　".join(filter(None, (f"{line.state_name}：{line.outcome.figure}".rstrip("："), f"来源：{line.outcome.source}" if line.outcome.source else "")))
-        claims.append(Claim(f"{line.criterion.get('clause', line.criterion['id'])} {line.criterion['text']}", OWN if declared else SYSTEM, grade, text))
+        text = "　".join(
+            filter(
+                None,
+                (
+                    f"{line.state_name}：{line.outcome.figure}".rstrip("："),
+                    f"来源：{line.outcome.source}" if line.outcome.source else "",
+                ),
+            )
+        )
+        claims.append(
+            Claim(
+                f"{line.criterion.get('clause', line.criterion['id'])} {line.criterion['text']}",
+                OWN if declared else SYSTEM,
+                grade,
+                text,
+            )
+        )
     return claims
 
 
@@ -115,7 +130,9 @@ def grades_of(school_id: uuid.UUID) -> str:
     except Refused:
         return ""
     rows = db.session.scalars(
-        select(UsageRecord).where(UsageRecord.school_id == school_id, UsageRecord.lesson_on.between(term.starts_on, term.ends_on))
+        select(UsageRecord).where(
+            UsageRecord.school_id == school_id, UsageRecord.lesson_on.between(term.starts_on, term.ends_on)
+        )
     ).all()
     replaced, standing = {row.corrects_id for row in rows}, Standing(school_id, clock.now())
     grades = [standing.of(row)[0] for row in rows if row.id not in replaced and row.kind != VOID]
@@ -134,14 +151,18 @@ def _claims(pack: Pack, found: Application, key: str, value: Any, answers: Mappi
             claims.append(Claim(f"{name} {pack.criterion(name)['text']}", OWN, "", str((value or {}).get(name, ""))))
             line = answers.get(name)
             if line is not None and line.outcome.source not in _DECLARED:
-                claims.append(Claim("", SYSTEM, "", f"{line.state_name}：{line.outcome.figure}（来源：{line.outcome.source}）"))
+                claims.append(
+                    Claim("", SYSTEM, "", f"{line.state_name}：{line.outcome.figure}（来源：{line.outcome.source}）")
+                )
         return claims
     if kind == "text":
         return [Claim(title, OWN, "", str(value))] if value else []
     if kind == "choices":
         return [Claim(title, OWN, "", "、".join(value))] if value else []
     if kind == "fields":
-        pairs = tuple((str(one["label"]), str(value[one["id"]])) for one in part["fields"] if (value or {}).get(one["id"]))
+        pairs = tuple(
+            (str(one["label"]), str(value[one["id"]])) for one in part["fields"] if (value or {}).get(one["id"])
+        )
         return [Claim(title, OWN, "", "", ("项目", "内容"), pairs)] if pairs else []
     rows = tuple(tuple(str(row.get(one["id"], "")) for one in part["columns"]) for row in value or ())
     if not rows:

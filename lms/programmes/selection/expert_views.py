@@ -27,7 +27,9 @@ def mine() -> str:
     rows = experts.rows_for(account)
     tasks = scoring.tasks_of(account)
     panels = {one.panel.id: one.panel for one in tasks}
-    return render_template("selection/reviews.html", tasks=tasks, rows=rows, panels=list(panels.values()), total=rules.total_of)
+    return render_template(
+        "selection/reviews.html", tasks=tasks, rows=rows, panels=list(panels.values()), total=rules.total_of
+    )
 
 
 @bp.post("/reviews/declare")
@@ -104,7 +106,12 @@ def review_file(review_id: uuid.UUID, file_id: uuid.UUID) -> Response:
     one = scoring.task(account, review_id)
     row = attachments.file_of(one.found, file_id)
     access(account, "application-file", "application", one.found.id, slot=row.slot, review=str(review_id))
-    return send_file(BytesIO(attachments.content(row)), as_attachment=True, download_name=row.name, mimetype=attachments.MIME[row.type])
+    return send_file(
+        BytesIO(attachments.content(row)),
+        as_attachment=True,
+        download_name=row.name,
+        mimetype=attachments.MIME[row.type],
+    )
 
 
 @bp.get("/reviews/panels/<uuid:panel_id>/sheet.xlsx")

@@ -41,7 +41,11 @@ def save_expert(actor: Account, form: Mapping[str, str], expert_id: uuid.UUID | 
     if not unit:
         raise Invalid("unit", _l("请填写工作单位：回避要靠它判断。"), where="unit")
     with write() as session:
-        row = expert_here(actor, expert_id) if expert_id else Expert(id=new_id(), school_id=actor.organisation_id, name="")
+        row = (
+            expert_here(actor, expert_id)
+            if expert_id
+            else Expert(id=new_id(), school_id=actor.organisation_id, name="")
+        )
         session.add(row)
         row.name, row.unit, row.unit_id = name, unit, unit_named(unit)
         row.title, row.phone = form.get("title", "").strip()[:40], form.get("phone", "").strip()[:24]
@@ -69,7 +73,12 @@ def _account_named(actor: Account, username: str) -> uuid.UUID:
     query = (
         select(Account)
         .join(Organisation, Organisation.id == Account.organisation_id)
-        .where(Account.username == username, Account.kind == "staff", Account.active.is_(True), Organisation.path.startswith(office.path))
+        .where(
+            Account.username == username,
+            Account.kind == "staff",
+            Account.active.is_(True),
+            Organisation.path.startswith(office.path),
+        )
     )
     found = [one for one in db.session.scalars(query) if may(one, EXPERT)]
     if len(found) != 1:
@@ -91,7 +100,12 @@ def open_account(actor: Account, expert_id: uuid.UUID) -> tuple[str, str]:
             raise Refused("account", _l("这位专家用的是自己单位的账号，请他向本单位管理员要新密码。"))
         if account is None:
             account = Account(
-                id=new_id(), organisation_id=row.school_id, kind="staff", username=f"e-{row.id.hex[-6:]}", display_name=row.name, active=True
+                id=new_id(),
+                organisation_id=row.school_id,
+                kind="staff",
+                username=f"e-{row.id.hex[-6:]}",
+                display_name=row.name,
+                active=True,
             )
             session.add(account)
             session.flush()
@@ -109,7 +123,9 @@ def remove_expert(actor: Account, expert_id: uuid.UUID) -> None:
     with write() as session:
         row = expert_here(actor, expert_id)
         if session.scalar(select(Review.id).where(Review.expert_id == row.id, Review.state.in_(LIVE)).limit(1)):
-            raise Refused("expert-busy", _l("%(names)s 手上还有评审，不能移出。", names=row.name), remedy=_l("请先撤销分配。"))
+            raise Refused(
+                "expert-busy", _l("%(names)s 手上还有评审，不能移出。", names=row.name), remedy=_l("请先撤销分配。")
+            )
         row.removed_at = clock.now()
         for one in session.scalars(select(PanelExpert).where(PanelExpert.expert_id == row.id)):
             session.delete(one)

@@ -25,7 +25,13 @@ from lms.programmes.selection import behalf
 from lms.programmes.selection.service import need_officer
 from lms.programmes.selection.tables import Workbook
 
-STATES = {"none": _l("未报"), "returned": _l("退回后未报"), "handed": _l("已报"), "refused": _l("未通过"), "withdrawn": _l("已撤回")}
+STATES = {
+    "none": _l("未报"),
+    "returned": _l("退回后未报"),
+    "handed": _l("已报"),
+    "refused": _l("未通过"),
+    "withdrawn": _l("已撤回"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,18 @@ def overview(actor: Account, slug: str, kind: str, batch: str) -> Overview:
         raise NotFound("batch", _l("没有这个类别或批次。")) from error
     wanted = db.session.scalars(
         select(Organisation)
-        .where(Organisation.path.startswith(office.path), Organisation.id != office.id, Organisation.level.in_(kind_["applicant"]))
+        .where(
+            Organisation.path.startswith(office.path),
+            Organisation.id != office.id,
+            Organisation.level.in_(kind_["applicant"]),
+        )
         .order_by(Organisation.path)
     ).all()
     held = {
         row.school_id: row
-        for row in db.session.scalars(select(Application).where(Application.slug == slug, Application.kind == kind, Application.batch == batch))
+        for row in db.session.scalars(
+            select(Application).where(Application.slug == slug, Application.kind == kind, Application.batch == batch)
+        )
     }
     now = clock.now()
     today = now.astimezone(ZONE).date()
@@ -84,7 +96,11 @@ def overview(actor: Account, slug: str, kind: str, batch: str) -> Overview:
             continue
         found = held.get(one.id)
         due = due_of(pack, batch, stations, 0, now)
-        at = db.session.get_one(Organisation, found.office_id).name if found and found.office_id and _state(found) == "handed" else ""
+        at = (
+            db.session.get_one(Organisation, found.office_id).name
+            if found and found.office_id and _state(found) == "handed"
+            else ""
+        )
         left = (due.day - today).days if due.day else None
         lines.append(Line(one, _state(found), stations[0].office.name, due.day, left, at, one.id not in silent))
     return Overview(pack, kind_, batch_, tuple(lines))
@@ -122,9 +138,19 @@ def remind(actor: Account, made: Overview, chosen: Collection[uuid.UUID]) -> int
             own = one.organisation.id
             until = f"，请于 {one.due} 24时前提交" if one.due else ""
             key = f"missing/{made.pack.slug}/{made.kind['id']}/{made.batch['id']}/{today}"
-            matter = notices.Matter(key, f"您单位还没有报送{made.kind['name']}{until}", made.pack.title, "/programmes/", one.due)
+            matter = notices.Matter(
+                key, f"您单位还没有报送{made.kind['name']}{until}", made.pack.title, "/programmes/", one.due
+            )
             notices.tell(own, {*notices.holders(own, "school_admin"), *notices.holders(own, "officer")}, matter)
-        audit(actor, "remind-missing", "notice", made.pack.slug, kind=made.kind["id"], batch=made.batch["id"], count=len(wanted))
+        audit(
+            actor,
+            "remind-missing",
+            "notice",
+            made.pack.slug,
+            kind=made.kind["id"],
+            batch=made.batch["id"],
+            count=len(wanted),
+        )
     return len(wanted)
 
 
@@ -132,7 +158,17 @@ def book(made: Overview, names: Sequence[str] = ()) -> bytes:
     """The list as Excel."""
     sheet = Workbook()
     rows = [
-        [number, one.organisation.name, one.organisation.code, one.via, str(STATES[one.state]), one.at, str(one.due or ""), "" if one.days is None else one.days, "有" if one.account else "无，代填"]
+        [
+            number,
+            one.organisation.name,
+            one.organisation.code,
+            one.via,
+            str(STATES[one.state]),
+            one.at,
+            str(one.due or ""),
+            "" if one.days is None else one.days,
+            "有" if one.account else "无，代填",
+        ]
         for number, one in enumerate(made.lines, 1)
     ]
     head = ["序号", "单位", "代码", "报送至", "情况", "现在", "截止日", "剩余天数", "账号"]

@@ -45,22 +45,63 @@ def ranking_book(row: Panel, lines: Sequence[service.Line], names: Mapping[uuid.
         f"排序规则：各专家合计分的{RULE_NAMES[row.rule]}（保留两位小数），同分并列；满分 {rules.most_of(row.sheet)}，{'本级自定评分表' if row.own else '通知规定的评分表'}；"
         f"两位专家相差超过满分的 {row.threshold}% 的，请第三位专家评审后三个分数一起计算",
     ]
-    head = ["名次", "申报单位", "学段", "城乡", RULE_NAMES[row.rule], *[f"专家{number}" for number in range(1, most + 1)], "说明", "状态"]
+    head = [
+        "名次",
+        "申报单位",
+        "学段",
+        "城乡",
+        RULE_NAMES[row.rule],
+        *[f"专家{number}" for number in range(1, most + 1)],
+        "说明",
+        "状态",
+    ]
     table = []
     for one in lines:
         totals = [_sum(row, review) for review in one.reviews]
         told = "、".join(filter(None, ("并列" if one.place.tied else "", "差异大，待第三专家" if one.wide else "")))
         place = "" if one.place.number is None else one.place.number
         score = "" if one.place.score is None else float(one.place.score)
-        table.append([place, one.name, _stages(one.found), one.locality, score, *totals, *[""] * (most - len(totals)), told, _status(one.found)])
+        table.append(
+            [
+                place,
+                one.name,
+                _stages(one.found),
+                one.locality,
+                score,
+                *totals,
+                *[""] * (most - len(totals)),
+                told,
+                _status(one.found),
+            ]
+        )
     book.sheet("排序", "评审排序", notes, head, table, [8, 30, 14, 8, 10, *[10] * most, 22, 16])
     details = []
     for one in lines:
         for review in one.reviews:
-            points = ["" if review.scores.get(item["id"]) is None else review.scores[item["id"]] for item in row.sheet] if review.state == "handed" else [""] * len(row.sheet)
-            details.append([one.name, names.get(review.expert_id, ""), "第三专家" if review.third else "", *points, _sum(row, review), review.comment])
+            points = (
+                ["" if review.scores.get(item["id"]) is None else review.scores[item["id"]] for item in row.sheet]
+                if review.state == "handed"
+                else [""] * len(row.sheet)
+            )
+            details.append(
+                [
+                    one.name,
+                    names.get(review.expert_id, ""),
+                    "第三专家" if review.third else "",
+                    *points,
+                    _sum(row, review),
+                    review.comment,
+                ]
+            )
     items = [f"{item['name']}（{item['most']}）" for item in row.sheet]
-    book.sheet("明细", "评分明细", notes[:1], ["申报单位", "专家", "", *items, "合计", "评语"], details, [30, 12, 10, *[12] * len(items), 10, 60])
+    book.sheet(
+        "明细",
+        "评分明细",
+        notes[:1],
+        ["申报单位", "专家", "", *items, "合计", "评语"],
+        details,
+        [30, 12, 10, *[12] * len(items), 10, 60],
+    )
     return book.saved()
 
 
@@ -111,20 +152,41 @@ def publish(actor: Account, panel_id: uuid.UUID, form: Mapping[str, str]) -> Pub
     if not found:
         raise Refused("nothing-to-publish", _l("还没有推荐或确定任何申报。"), remedy=_l("请先在“排序”里办理。"))
     kind = service.pack_for(row).kind(row.kind)["name"]
-    rows = [{"application": str(one.id), "name": db.session.get_one(Organisation, one.school_id).name, "kind": kind, "stages": _stages(one)} for one in found]
+    rows = [
+        {
+            "application": str(one.id),
+            "name": db.session.get_one(Organisation, one.school_id).name,
+            "kind": kind,
+            "stages": _stages(one),
+        }
+        for one in found
+    ]
     with write() as session:
         made = Publication(
             id=new_id(), school_id=row.school_id, panel_id=row.id, title=title[:200], text=form.get("text", "").strip()[:4000], starts_on=starts, ends_on=ends,
             contact=contact[:60], phone=phone[:40], rows=rows, made_by=actor.id,
         )  # fmt: skip
         session.add(made)
-        audit(actor, "publish-list", "publication", made.id, panel=str(row.id), count=len(rows), starts=starts.isoformat(), ends=ends.isoformat())
+        audit(
+            actor,
+            "publish-list",
+            "publication",
+            made.id,
+            panel=str(row.id),
+            count=len(rows),
+            starts=starts.isoformat(),
+            ends=ends.isoformat(),
+        )
     return made
 
 
 def publications_of(row: Panel) -> list[Publication]:
     """Publications of the panel, newest first."""
-    return list(db.session.scalars(select(Publication).where(Publication.panel_id == row.id).order_by(Publication.created_at.desc())))
+    return list(
+        db.session.scalars(
+            select(Publication).where(Publication.panel_id == row.id).order_by(Publication.created_at.desc())
+        )
+    )
 
 
 def publication(actor: Account, publication_id: uuid.UUID) -> Publication:
@@ -177,7 +239,11 @@ def publication_pdf(made: Publication) -> bytes:
     return paper.pdf(page, "css/programmes-paper.css")
 
 
-PUBLICATION_FORMS: dict[str, Callable[[Publication], bytes]] = {"docx": publication_docx, "xlsx": publication_xlsx, "pdf": publication_pdf}
+PUBLICATION_FORMS: dict[str, Callable[[Publication], bytes]] = {
+    "docx": publication_docx,
+    "xlsx": publication_xlsx,
+    "pdf": publication_pdf,
+}
 
 
 def _mark(document: Any) -> None:
@@ -209,10 +275,14 @@ def plaques_of(office_id: uuid.UUID) -> list[tuple[Plaque, Application, str]]:
 
 def without_plaque(office_id: uuid.UUID) -> list[tuple[Application, str]]:
     """Applications that this office granted, whose status has a plaque, and which have none in the register yet."""
-    granted = select(ApplicationStep.application_id).where(ApplicationStep.by_office_id == office_id, ApplicationStep.action == "grant")
+    granted = select(ApplicationStep.application_id).where(
+        ApplicationStep.by_office_id == office_id, ApplicationStep.action == "grant"
+    )
     standing = select(Plaque.application_id).where(Plaque.school_id == office_id, Plaque.withdrawn_at.is_(None))
     query = select(Application, Organisation.name).join(Organisation, Organisation.id == Application.school_id)
-    rows = db.session.execute(query.where(Application.id.in_(granted), Application.id.not_in(standing)).order_by(Organisation.name))
+    rows = db.session.execute(
+        query.where(Application.id.in_(granted), Application.id.not_in(standing)).order_by(Organisation.name)
+    )
     return [(row[0], row[1]) for row in rows if pack_of(row[0]).document["statuses"][row[0].status].get("plaque")]
 
 
@@ -225,7 +295,9 @@ def give_plaque(actor: Account, application_id: uuid.UUID, number: str, day: dat
         lock(actor.organisation_id)
         if all(one.id != application_id for one, _name in without_plaque(actor.organisation_id)):
             raise Refused("plaque", _l("这份申报现在不能登记挂牌：不是本单位确定的，通知没有挂牌，或已经登记。"))
-        if session.scalar(select(Plaque.id).where(Plaque.school_id == actor.organisation_id, Plaque.number == number.strip())):
+        if session.scalar(
+            select(Plaque.id).where(Plaque.school_id == actor.organisation_id, Plaque.number == number.strip())
+        ):
             raise Invalid("number", _l("牌号 %(number)s 已经用过。", number=number.strip()), where="number")
         made = Plaque(
             id=new_id(), school_id=actor.organisation_id, application_id=application_id, number=number.strip(), given_on=day, letter=letter.strip()[:60],
@@ -287,9 +359,25 @@ def register_book(office_id: uuid.UUID) -> bytes:
     for number, (row, found, name) in enumerate(plaques_of(office_id), 1):
         pack = pack_of(found)
         told = f"已收回：{row.reason}" if row.withdrawn_at else "在用"
-        rows.append([number, row.number, name, pack.title, pack.kind(found.kind)["name"], row.given_on.isoformat(), row.letter, told])
+        rows.append(
+            [
+                number,
+                row.number,
+                name,
+                pack.title,
+                pack.kind(found.kind)["name"],
+                row.given_on.isoformat(),
+                row.letter,
+                told,
+            ]
+        )
     head = ["序号", "牌号", "单位", "项目", "类别", "挂牌日期", "文号", "状态"]
-    book.sheet("挂牌登记", "挂牌登记表", [db.session.get_one(Organisation, office_id).name], head, rows, [6, 20, 30, 40, 12, 14, 20, 24])
+    book.sheet(
+        "挂牌登记",
+        "挂牌登记表",
+        [db.session.get_one(Organisation, office_id).name],
+        head,
+        rows,
+        [6, 20, 30, 40, 12, 14, 20, 24],
+    )
     return book.saved()
-
-

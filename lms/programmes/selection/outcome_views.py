@@ -63,12 +63,16 @@ def plaques() -> BaseResponse | str:
     account = current_account()
     if request.method == "POST":
         day = outcome.day_in(request.form.get("given_on", ""), "given_on")
-        outcome.give_plaque(account, chosen("application")[0], request.form.get("number", ""), day, request.form.get("letter", ""))
+        outcome.give_plaque(
+            account, chosen("application")[0], request.form.get("number", ""), day, request.form.get("letter", "")
+        )
         flash(_("已登记。"))
         return redirect(url_for("programmes.selection.plaques"))
     rows = [(row, found, name, pack_of(found)) for row, found, name in outcome.plaques_of(account.organisation_id)]
     waiting = [(found, name, pack_of(found)) for found, name in outcome.without_plaque(account.organisation_id)]
-    return render_template("selection/plaques.html", rows=rows, waiting=waiting, today=clock.now().astimezone(ZONE).date())
+    return render_template(
+        "selection/plaques.html", rows=rows, waiting=waiting, today=clock.now().astimezone(ZONE).date()
+    )
 
 
 @bp.get("/plaques.xlsx")
@@ -100,7 +104,9 @@ def plaque_letter(plaque_id: uuid.UUID) -> Response:
 def who_is_missing(slug: str, kind: str, batch: str) -> str:
     """Who has not handed in."""
     made = missing.overview(current_account(), slug, kind, batch)
-    return render_template("selection/missing.html", made=made, text=missing.reminder(made, office()), states=missing.STATES)
+    return render_template(
+        "selection/missing.html", made=made, text=missing.reminder(made, office()), states=missing.STATES
+    )
 
 
 @bp.get("/missing/<slug>/<kind>/<batch>.xlsx")
@@ -119,5 +125,10 @@ def remind(slug: str, kind: str, batch: str) -> BaseResponse:
     """Remind those that are ticked, in the app."""
     account = current_account()
     made = missing.overview(account, slug, kind, batch)
-    flash(_("已提醒 %(count)s 个单位（每天最多一次）。", count=missing.remind(account, made, set(chosen("chosen", many=True)))))
+    flash(
+        _(
+            "已提醒 %(count)s 个单位（每天最多一次）。",
+            count=missing.remind(account, made, set(chosen("chosen", many=True))),
+        )
+    )
     return redirect(url_for("programmes.selection.who_is_missing", slug=slug, kind=kind, batch=batch))

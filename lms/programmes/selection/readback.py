@@ -28,7 +28,11 @@ def is_ours(form: Mapping[str, Any], pieces: Sequence[Piece]) -> bool:
 
 
 def read_form(
-    form: Mapping[str, Any], pieces: Sequence[Piece], choices: Mapping[str, Sequence[str]], criteria: Mapping[str, str], names: Mapping[str, str]
+    form: Mapping[str, Any],
+    pieces: Sequence[Piece],
+    choices: Mapping[str, Sequence[str]],
+    criteria: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     """Part id → value as it stands in the file; parts that the file does not show are absent. ``criteria``: id → text as printed."""
     found: dict[str, Any] = {}
@@ -47,7 +51,11 @@ def read_form(
             head = _bare("".join(filter(None, (part["heading"], part.get("printed", "")))))
             if head in heads:
                 text = heads[head]
-                found[part["id"]] = ticked_of(text, choices.get(part.get("choices", ""), ())) if part["type"] == "choices" else text.strip()
+                found[part["id"]] = (
+                    ticked_of(text, choices.get(part.get("choices", ""), ()))
+                    if part["type"] == "choices"
+                    else text.strip()
+                )
         return found
     marks = {_bare(part["heading"]): part for part in printed if part["heading"]}
     section: Mapping[str, Any] | None = None
@@ -74,7 +82,9 @@ def read_form(
 
 def _lines(fields: Sequence[Mapping[str, Any]], pieces: Sequence[Piece], names: Mapping[str, str]) -> dict[str, str]:
     found = {}
-    lines = [one.text for one in pieces if one.text] + [row[0] for one in pieces for row in one.rows if row and not any(row[1:])]
+    lines = [one.text for one in pieces if one.text] + [
+        row[0] for one in pieces for row in one.rows if row and not any(row[1:])
+    ]
     for one in fields:
         head = f"{one['label']}："
         line = next((line.strip() for line in lines if line.strip().startswith(head)), None)
@@ -94,7 +104,11 @@ def _typed(field: Mapping[str, Any], text: str, names: Mapping[str, str]) -> str
 
 
 def _value(
-    part: Mapping[str, Any], body: Sequence[Piece], choices: Mapping[str, Sequence[str]], criteria: Mapping[str, str], names: Mapping[str, str]
+    part: Mapping[str, Any],
+    body: Sequence[Piece],
+    choices: Mapping[str, Sequence[str]],
+    criteria: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> Any:
     kind = part["type"]
     note = f"注：{part['note']}" if part.get("note") else None
@@ -115,7 +129,11 @@ def _value(
         return {one: "\n".join(text).strip() for one, text in answers.items()}
     if kind == "fields":
         rows = {_bare(row[0]): row[1] for one in body for row in one.rows if len(row) > 1}
-        return {one["id"]: _typed(one, rows[_bare(one["label"])], names) for one in part["fields"] if _bare(one["label"]) in rows}
+        return {
+            one["id"]: _typed(one, rows[_bare(one["label"])], names)
+            for one in part["fields"]
+            if _bare(one["label"]) in rows
+        }
     return None if "collect" in part else _table(part, body)
 
 
@@ -126,7 +144,10 @@ def _table(part: Mapping[str, Any], pieces: Sequence[Piece]) -> list[dict[str, s
             if [_bare(one) for one in row[: len(labels)]] == labels and not any(row[len(labels) :]):
                 rows = []
                 for cells in piece.rows[number + 1 :]:
-                    filled = {one["id"]: cells[place].strip() if place < len(cells) else "" for place, one in enumerate(part["columns"])}
+                    filled = {
+                        one["id"]: cells[place].strip() if place < len(cells) else ""
+                        for place, one in enumerate(part["columns"])
+                    }
                     if any(filled.values()):
                         rows.append(filled)
                 return rows

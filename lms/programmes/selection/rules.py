@@ -115,7 +115,11 @@ class Draw:
 
 
 def draw(
-    eligible: Mapping[Any, Collection[Any]], held: Mapping[Any, Collection[Any]], each: int, seed: str, experts: Sequence[Any]
+    eligible: Mapping[Any, Collection[Any]],
+    held: Mapping[Any, Collection[Any]],
+    each: int,
+    seed: str,
+    experts: Sequence[Any],
 ) -> Draw:
     """Experts for every application, each ``each`` of them, the load as even as conflicts let it be (随机抽取).
 
@@ -256,7 +260,12 @@ def rank(totals: Mapping[Any, Sequence[float]], rule: str = "mean") -> list[Plac
     scores = {one: combined(values, rule) for one, values in totals.items()}
     known = sorted((score for score in scores.values() if score is not None), reverse=True)
     places = [
-        Place(one, score, known.index(score) + 1 if score is not None else None, score is not None and known.count(score) > 1)
+        Place(
+            one,
+            score,
+            known.index(score) + 1 if score is not None else None,
+            score is not None and known.count(score) > 1,
+        )
         for one, score in scores.items()
     ]
     return sorted(places, key=lambda place: (place.number is None, place.number or 0))

@@ -44,7 +44,9 @@ class Task:
 def tasks_of(account: Account) -> list[Task]:
     """Everything that lies with the expert, open ones first."""
     ids = [one.id for one in rows_for(account)]
-    query = select(Review).where(Review.expert_id.in_(ids), Review.state.in_(LIVE)).order_by(Review.created_at, Review.id)
+    query = (
+        select(Review).where(Review.expert_id.in_(ids), Review.state.in_(LIVE)).order_by(Review.created_at, Review.id)
+    )
     found = [_task(one) for one in db.session.scalars(query)]
     return sorted(found, key=lambda one: (one.review.state != "open", not one.open))
 
@@ -79,7 +81,11 @@ def save(account: Account, review_id: uuid.UUID, given: Mapping[str, str], *, ha
         review = one.review
         db.session.refresh(review, with_for_update=True)
         if review.state == "handed" or not one.open:
-            raise Refused("review-closed", _l("这份评审已经交了，或申报已经办理，不能再改。"), remedy=_l("要改分数，请联系组织评审的部门退回。"))
+            raise Refused(
+                "review-closed",
+                _l("这份评审已经交了，或申报已经办理，不能再改。"),
+                remedy=_l("要改分数，请联系组织评审的部门退回。"),
+            )
         scores, problems = dict(review.scores), []
         for item in one.panel.sheet:
             points, why = rules.read_points(item, given.get(f"score.{item['id']}", ""))
@@ -92,7 +98,10 @@ def save(account: Account, review_id: uuid.UUID, given: Mapping[str, str], *, ha
         if hand_in and (problems or total is None):
             missing = "、".join(item["name"] for item in one.panel.sheet if scores.get(item["id"]) is None)
             raise Invalid(
-                "scores", _l("还不能提交：%(why)s。", why="；".join(problems) or f"还没有打分：{missing}"), where="scores", problems=problems
+                "scores",
+                _l("还不能提交：%(why)s。", why="；".join(problems) or f"还没有打分：{missing}"),
+                where="scores",
+                problems=problems,
             )
         review.scores, review.comment, review.source = scores, given.get("comment", "")[:LONGEST], "page"
         review.edition += 1
@@ -111,7 +120,10 @@ def _hand_in(actor: Account, review: Review, total: float | None) -> None:
     states = db.session.scalars(select(Review.state).where(Review.panel_id == row.id, Review.state.in_(LIVE))).all()
     if "open" not in states:
         matter = notices.Matter(
-            f"panel/{row.id}/complete/{len(states)}", str(_l("专家评分已经交齐")), "", f"/programmes/selection/panels/{row.id}/ranking"
+            f"panel/{row.id}/complete/{len(states)}",
+            str(_l("专家评分已经交齐")),
+            "",
+            f"/programmes/selection/panels/{row.id}/ranking",
         )
         notices.tell(row.school_id, notices.holders(row.school_id, "officer"), matter)
 
@@ -125,10 +137,23 @@ def decline(account: Account, review_id: uuid.UUID, reason: str) -> None:
         db.session.refresh(one.review, with_for_update=True)
         one.review.state, one.review.reason = "recused", reason.strip()[:400]
         one.review.scores, one.review.comment, one.review.handed_at = {}, "", None
-        audit(account, "decline-review", "review", review_id, school_id=one.review.school_id, application=str(one.found.id))
+        audit(
+            account,
+            "decline-review",
+            "review",
+            review_id,
+            school_id=one.review.school_id,
+            application=str(one.found.id),
+        )
         officers = notices.holders(one.review.school_id, "officer")
         title = str(_l("有专家申请回避，请另行分配"))
-        notices.tell(one.review.school_id, officers, notices.Matter(f"review/{review_id}/declined", title, one.name, f"/programmes/selection/panels/{one.panel.id}"))
+        notices.tell(
+            one.review.school_id,
+            officers,
+            notices.Matter(
+                f"review/{review_id}/declined", title, one.name, f"/programmes/selection/panels/{one.panel.id}"
+            ),
+        )
 
 
 # ---- by Excel
@@ -161,8 +186,12 @@ def _sheet(row: Panel, expert: Expert) -> bytes:
     for number, review in enumerate(_reviews(row, expert), 1):
         one = _task(review)
         points = [review.scores.get(item["id"]) for item in row.sheet]
-        lines.append([review.id.hex, number, one.name, *["" if value is None else value for value in points], review.comment])
-    notes = [f"专家：{expert.name}　满分 {rules.most_of(row.sheet)}　{'本级自定评分表' if row.own else '通知规定的评分表'}"]
+        lines.append(
+            [review.id.hex, number, one.name, *["" if value is None else value for value in points], review.comment]
+        )
+    notes = [
+        f"专家：{expert.name}　满分 {rules.most_of(row.sheet)}　{'本级自定评分表' if row.own else '通知规定的评分表'}"
+    ]
     notes += ["说明：请只填分数（最多一位小数）和评语；不要改动编号、列名，不要增删行。"]
     notes += [f"{item['name']}：{item['hint']}" for item in row.sheet if item.get("hint")]
     book.sheet("评分表", "评分表", notes, [*HEAD, *items, COMMENT], lines, [34, 6, 26, *[14] * len(items), 50])
@@ -201,13 +230,19 @@ def read_sheet(actor: Account, panel_id: uuid.UUID, expert_id: uuid.UUID, data: 
         places = {one: given.index(one) for one in wanted}
         known = {review.id.hex: review for review in _reviews(row, expert)}
         seen: set[str] = set()
-        lines = [_line(row, number, cells, places, known, seen) for number, cells in enumerate(rows[head + 1 :], head + 2) if any(cells)]
+        lines = [
+            _line(row, number, cells, places, known, seen)
+            for number, cells in enumerate(rows[head + 1 :], head + 2)
+            if any(cells)
+        ]
         lines += [Row(0, _task(known[one]).name, "skip", "表里没有这份申报") for one in known if one not in seen]
         return lines
     raise Invalid("sheet", _l("这个文件里没有评分表。"), remedy=_l("请上传从这里下载、填好的评分表。"), where=file_name)
 
 
-def _line(row: Panel, number: int, cells: list[str], places: Mapping[str, int], known: Mapping[str, Review], seen: set[str]) -> Row:
+def _line(
+    row: Panel, number: int, cells: list[str], places: Mapping[str, int], known: Mapping[str, Review], seen: set[str]
+) -> Row:
     def cell(name: str) -> str:
         return cells[places[name]].strip() if places[name] < len(cells) else ""
 
@@ -233,11 +268,21 @@ def _line(row: Panel, number: int, cells: list[str], places: Mapping[str, int], 
     if not scores and not problems:
         return Row(number, name, "skip", "没有打分")
     if problems or missing:
-        return Row(number, name, "problem", "；".join([*problems, *([f"还没有打分：{'、'.join(missing)}"] if missing and not problems else [])]))
+        return Row(
+            number,
+            name,
+            "problem",
+            "；".join([*problems, *([f"还没有打分：{'、'.join(missing)}"] if missing and not problems else [])]),
+        )
     comment, total = cell(COMMENT)[:LONGEST], rules.total_of(row.sheet, scores)
     if review.state == "handed":
         same = dict(review.scores) == scores and review.comment == comment
-        return Row(number, name, "same" if same else "problem", "与已交的相同" if same else "已经交过，分数不同：请先退回再导入")
+        return Row(
+            number,
+            name,
+            "same" if same else "problem",
+            "与已交的相同" if same else "已经交过，分数不同：请先退回再导入",
+        )
     if not one.open:
         return Row(number, name, "problem", "这份申报已经办理，不再评审")
     return Row(number, name, "ok", "可以导入", review, scores, comment, total)
@@ -249,7 +294,11 @@ def take_in(actor: Account, panel_id: uuid.UUID, expert_id: uuid.UUID, data: byt
         rows = read_sheet(actor, panel_id, expert_id, data, file_name)
         wrong = [one for one in rows if one.state == "problem"]
         if wrong:
-            raise Invalid("sheet-rows", _l("第 %(number)s 行：%(why)s。没有导入。", number=wrong[0].number, why=wrong[0].text), where=file_name)
+            raise Invalid(
+                "sheet-rows",
+                _l("第 %(number)s 行：%(why)s。没有导入。", number=wrong[0].number, why=wrong[0].text),
+                where=file_name,
+            )
         good = [one for one in rows if one.state == "ok"]
         for one in good:
             assert one.review is not None and one.scores is not None

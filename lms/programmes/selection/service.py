@@ -43,7 +43,10 @@ class Field:
 
 def fields_of(office: Organisation) -> list[Field]:
     """What the office may review now: kinds whose chain it stands on, in batches that are open or in which something came."""
-    panels = {(row.slug, row.kind, row.batch): row for row in db.session.scalars(select(Panel).where(Panel.school_id == office.id))}
+    panels = {
+        (row.slug, row.kind, row.batch): row
+        for row in db.session.scalars(select(Panel).where(Panel.school_id == office.id))
+    }
     counts: dict[tuple[str, str, str], int] = {}
     for row in workflow.inbox(office.id):
         counts[row.slug, row.kind, row.batch] = counts.get((row.slug, row.kind, row.batch), 0) + 1
@@ -71,7 +74,9 @@ def open_panel(actor: Account, slug: str, kind: str, batch: str) -> Panel:
     with write() as session:
         lock(office.id)
         row = session.scalar(
-            select(Panel).where(Panel.school_id == office.id, Panel.slug == slug, Panel.kind == kind, Panel.batch == batch)
+            select(Panel).where(
+                Panel.school_id == office.id, Panel.slug == slug, Panel.kind == kind, Panel.batch == batch
+            )
         )
         if row is None:
             given = next((one for one in pack.document.get("scoring", ()) if kind in one["kinds"]), None)
@@ -98,7 +103,9 @@ def pack_for(row: Panel) -> Pack:
     return pack_named(row.school_id, row.slug)
 
 
-def set_panel(actor: Account, panel_id: uuid.UUID, items: Sequence[Mapping[str, Any]], rule: str, threshold: int, each: int) -> Panel:
+def set_panel(
+    actor: Account, panel_id: uuid.UUID, items: Sequence[Mapping[str, Any]], rule: str, threshold: int, each: int
+) -> Panel:
     """Set the score sheet and the rules of the panel; the sheet is fixed once somebody has handed in."""
     cause = rules.sheet_problem(items)
     if cause:
@@ -108,10 +115,22 @@ def set_panel(actor: Account, panel_id: uuid.UUID, items: Sequence[Mapping[str, 
     with write():
         row = _locked(actor, panel_id)
         known = [{key: one.get(key, "") for key in ("id", "name", "most", "hint")} for one in row.sheet]
-        wanted = [{"id": str(one["id"]), "name": str(one["name"]).strip()[:40], "most": one["most"], "hint": str(one.get("hint", "")).strip()[:200]} for one in items]
+        wanted = [
+            {
+                "id": str(one["id"]),
+                "name": str(one["name"]).strip()[:40],
+                "most": one["most"],
+                "hint": str(one.get("hint", "")).strip()[:200],
+            }
+            for one in items
+        ]
         if known != wanted:
             if any(one.state == "handed" for one in reviews_of(row)):
-                raise Refused("sheet-used", _l("已经有专家交了分数，评分表不能再改。"), remedy=_l("请先把已交的评审退回专家，或新开一批。"))
+                raise Refused(
+                    "sheet-used",
+                    _l("已经有专家交了分数，评分表不能再改。"),
+                    remedy=_l("请先把已交的评审退回专家，或新开一批。"),
+                )
             row.sheet, row.own = wanted, True
         row.rule, row.threshold, row.each = rule, threshold, each
         audit(actor, "set-panel", "panel", row.id, rule=rule, threshold=threshold, each=each, items=len(wanted))
@@ -126,7 +145,10 @@ def applications_of(row: Panel) -> list[Application]:
     seen = select(ApplicationStep.application_id).where(ApplicationStep.to_office_id == row.school_id)
     found = db.session.scalars(
         select(Application).where(
-            Application.slug == row.slug, Application.kind == row.kind, Application.batch == row.batch, Application.id.in_(seen)
+            Application.slug == row.slug,
+            Application.kind == row.kind,
+            Application.batch == row.batch,
+            Application.id.in_(seen),
         )
     )
     return sorted(
@@ -144,14 +166,20 @@ def subject_of(row: Panel, found: Application) -> rules.Subject:
     """What the rules on conflicts need to know of an application."""
     own = db.session.get_one(Organisation, found.school_id)
     pack = pack_of(found)
-    values = db.session.execute(select(ApplicationPart.key, ApplicationPart.value).where(ApplicationPart.application_id == found.id))
-    names, phones = rules.people_of([(pack.part(key), value["value"]) for key, value in values if key in pack.keys_of(found.kind)])
+    values = db.session.execute(
+        select(ApplicationPart.key, ApplicationPart.value).where(ApplicationPart.application_id == found.id)
+    )
+    names, phones = rules.people_of(
+        [(pack.part(key), value["value"]) for key, value in values if key in pack.keys_of(found.kind)]
+    )
     higher = []
     for one in above(found.school_id):
         if one.id == row.school_id:
             break
         higher.append(one.name)
-    below = db.session.scalars(select(Organisation.name).where(Organisation.path.startswith(own.path), Organisation.id != own.id))
+    below = db.session.scalars(
+        select(Organisation.name).where(Organisation.path.startswith(own.path), Organisation.id != own.id)
+    )
     return rules.Subject(found.id, own.name, own.path, frozenset(higher), frozenset(below), names, phones)
 
 
@@ -160,12 +188,22 @@ def subject_of(row: Panel, found: Application) -> rules.Subject:
 
 def experts_of(office_id: uuid.UUID) -> list[Expert]:
     """Experts of the office, by name."""
-    return list(db.session.scalars(select(Expert).where(Expert.school_id == office_id, Expert.removed_at.is_(None)).order_by(Expert.name, Expert.id)))
+    return list(
+        db.session.scalars(
+            select(Expert)
+            .where(Expert.school_id == office_id, Expert.removed_at.is_(None))
+            .order_by(Expert.name, Expert.id)
+        )
+    )
 
 
 def panel_experts(row: Panel) -> list[Expert]:
     """Experts who take part in the panel."""
-    query = select(Expert).join(PanelExpert, PanelExpert.expert_id == Expert.id).where(PanelExpert.panel_id == row.id, Expert.removed_at.is_(None))
+    query = (
+        select(Expert)
+        .join(PanelExpert, PanelExpert.expert_id == Expert.id)
+        .where(PanelExpert.panel_id == row.id, Expert.removed_at.is_(None))
+    )
     return list(db.session.scalars(query.order_by(Expert.name, Expert.id)))
 
 
@@ -198,7 +236,9 @@ def reviews_of(row: Panel) -> list[Review]:
     return list(db.session.scalars(query.order_by(Review.created_at, Review.id)))
 
 
-def assign(actor: Account, panel_id: uuid.UUID, application_id: uuid.UUID, expert_id: uuid.UUID, *, third: bool = False) -> Review:
+def assign(
+    actor: Account, panel_id: uuid.UUID, application_id: uuid.UUID, expert_id: uuid.UUID, *, third: bool = False
+) -> Review:
     """Give an application to an expert by hand; Refused where a conflict of interest stands between them."""
     with write():
         row = _locked(actor, panel_id)
@@ -217,21 +257,47 @@ def assign(actor: Account, panel_id: uuid.UUID, application_id: uuid.UUID, exper
         return _give(actor, row, application_id, expert_id, third=third)
 
 
-def _give(actor: Account, row: Panel, application_id: uuid.UUID, expert_id: uuid.UUID, *, third: bool = False, drawn: bool = False) -> Review:
+def _give(
+    actor: Account,
+    row: Panel,
+    application_id: uuid.UUID,
+    expert_id: uuid.UUID,
+    *,
+    third: bool = False,
+    drawn: bool = False,
+) -> Review:
     review = db.session.scalar(
-        select(Review).where(Review.panel_id == row.id, Review.application_id == application_id, Review.expert_id == expert_id)
+        select(Review).where(
+            Review.panel_id == row.id, Review.application_id == application_id, Review.expert_id == expert_id
+        )
     )
     if review is None:
-        review = Review(id=new_id(), school_id=row.school_id, panel_id=row.id, application_id=application_id, expert_id=expert_id)
+        review = Review(
+            id=new_id(), school_id=row.school_id, panel_id=row.id, application_id=application_id, expert_id=expert_id
+        )
         db.session.add(review)
     elif review.state in LIVE:
         return review
     review.state, review.third, review.drawn, review.reason = "open", third, drawn, ""
     db.session.flush()
-    audit(actor, "assign-expert", "application", application_id, panel=str(row.id), expert=str(expert_id), third=third, drawn=drawn)
+    audit(
+        actor,
+        "assign-expert",
+        "application",
+        application_id,
+        panel=str(row.id),
+        expert=str(expert_id),
+        third=third,
+        drawn=drawn,
+    )
     expert = db.session.get_one(Expert, expert_id)
     if expert.account_id:
-        matter = notices.Matter(f"review/{review.id}/{new_id()}", str(_l("有一份申报请您评审")), pack_for(row).title, "/programmes/selection/reviews")
+        matter = notices.Matter(
+            f"review/{review.id}/{new_id()}",
+            str(_l("有一份申报请您评审")),
+            pack_for(row).title,
+            "/programmes/selection/reviews",
+        )
         notices.tell(row.school_id, [expert.account_id], matter)
     return review
 
@@ -244,7 +310,9 @@ def draw(actor: Account, panel_id: uuid.UUID, seed: str = "") -> rules.Draw:
         if not experts:
             raise Refused("no-experts", _l("还没有聘请专家。"), remedy=_l("请先在“专家”里登记并聘请。"))
         why, here = conflicts_of(row), {one.id for one in applications_of(row) if waits(row, one)}
-        eligible = {one: [expert for expert, codes in found.items() if not codes] for one, found in why.items() if one in here}
+        eligible = {
+            one: [expert for expert, codes in found.items() if not codes] for one, found in why.items() if one in here
+        }
         held: dict[uuid.UUID, list[uuid.UUID]] = {}
         for review in reviews_of(row):
             if review.state in LIVE:
@@ -265,14 +333,22 @@ def undo_review(actor: Account, review_id: uuid.UUID, *, back: bool = False) -> 
         if back != (review.state == "handed") or review.state not in LIVE:
             raise Refused("review", _l("这项评审现在不能这样办理。"), remedy=_l("请刷新页面。"))
         review.state, review.handed_at = ("open", None) if back else ("undone", None)
-        audit(actor, "give-back-review" if back else "undo-review", "review", review.id, application=str(review.application_id))
+        audit(
+            actor,
+            "give-back-review" if back else "undo-review",
+            "review",
+            review.id,
+            application=str(review.application_id),
+        )
 
 
 def undo_draw(actor: Account, panel_id: uuid.UUID) -> int:
     """Take everything back that was drawn and in which nothing was written yet; returns how many."""
     with write():
         row = _locked(actor, panel_id)
-        found = [one for one in reviews_of(row) if one.drawn and one.state == "open" and not one.scores and not one.comment]
+        found = [
+            one for one in reviews_of(row) if one.drawn and one.state == "open" and not one.scores and not one.comment
+        ]
         for one in found:
             one.state = "undone"
         audit(actor, "undo-draw", "panel", row.id, pairs=len(found))
@@ -312,16 +388,27 @@ def ranking(row: Panel) -> list[Line]:
         if review.state in LIVE:
             reviews.setdefault(review.application_id, []).append(review)
             load[review.expert_id] = load.get(review.expert_id, 0) + 1
-    totals = {one: [value for value in (_total(row, review) for review in reviews[one]) if value is not None] for one in found}
+    totals = {
+        one: [value for value in (_total(row, review) for review in reviews[one]) if value is not None] for one in found
+    }
     most = rules.most_of(row.sheet)
     wide = {one for one in found if rules.diverges(totals[one], most, row.threshold) and len(reviews[one]) == 2}
     why = conflicts_of(row) if wide else {}
-    localities = {one[0]: one[1] for one in db.session.execute(select(School.id, School.locality).where(School.id.in_([one.school_id for one in found.values()])))}
+    localities = {
+        one[0]: one[1]
+        for one in db.session.execute(
+            select(School.id, School.locality).where(School.id.in_([one.school_id for one in found.values()]))
+        )
+    }
     lines = []
     for place in rules.rank(totals, row.rule):
         one = found[place.id]
         asked = {review.expert_id for review in reviews[one.id]}
-        free = [expert for expert, codes in why.get(one.id, {}).items() if not codes and expert not in asked] if one.id in wide else []
+        free = (
+            [expert for expert, codes in why.get(one.id, {}).items() if not codes and expert not in asked]
+            if one.id in wide
+            else []
+        )
         third = min(free, key=lambda expert: (load.get(expert, 0), str(expert)), default=None)
         lines.append(
             Line(
@@ -361,7 +448,9 @@ def quotas_of(row: Panel) -> list[workflow.Quota]:
     return [
         workflow.Quota(one["name"], one["most"], workflow.used(pack, one, row.batch, office.id), one["clause"])
         for one in pack.document.get("quotas", ())
-        if one["level"] == office.level and row.kind in one["kinds"] and ("batches" not in one or row.batch in one["batches"])
+        if one["level"] == office.level
+        and row.kind in one["kinds"]
+        and ("batches" not in one or row.batch in one["batches"])
     ]
 
 
@@ -391,14 +480,22 @@ def engage(actor: Account, panel_id: uuid.UUID, expert_ids: Iterable[uuid.UUID])
         here = set(session.scalars(select(PanelExpert.expert_id).where(PanelExpert.panel_id == row.id)))
         if (here - wanted) & busy:
             names = "、".join(one.name for one in experts_of(row.school_id) if one.id in (here - wanted) & busy)
-            raise Refused("expert-busy", _l("%(names)s 手上还有评审，不能解聘。", names=names), remedy=_l("请先撤销分配。"))
-        session.execute(delete(PanelExpert).where(PanelExpert.panel_id == row.id, PanelExpert.expert_id.in_(here - wanted)))
-        session.add_all(PanelExpert(id=new_id(), school_id=row.school_id, panel_id=row.id, expert_id=one) for one in wanted - here)
+            raise Refused(
+                "expert-busy", _l("%(names)s 手上还有评审，不能解聘。", names=names), remedy=_l("请先撤销分配。")
+            )
+        session.execute(
+            delete(PanelExpert).where(PanelExpert.panel_id == row.id, PanelExpert.expert_id.in_(here - wanted))
+        )
+        session.add_all(
+            PanelExpert(id=new_id(), school_id=row.school_id, panel_id=row.id, expert_id=one) for one in wanted - here
+        )
         audit(actor, "engage-experts", "panel", row.id, count=len(wanted))
 
 
 def progress(row: Panel) -> tuple[int, int]:
     """How many reviews were handed in, of how many."""
-    rows = db.session.execute(select(Review.state, func.count()).where(Review.panel_id == row.id).group_by(Review.state))
+    rows = db.session.execute(
+        select(Review.state, func.count()).where(Review.panel_id == row.id).group_by(Review.state)
+    )
     counts: dict[str, int] = {found[0]: found[1] for found in rows}
     return counts.get("handed", 0), counts.get("handed", 0) + counts.get("open", 0)

@@ -19,7 +19,13 @@ class Workbook:
         self._book.remove(self._book.worksheets[0])
 
     def sheet(
-        self, name: str, title: str, notes: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[Any]], widths: Sequence[float]
+        self,
+        name: str,
+        title: str,
+        notes: Sequence[str],
+        head: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        widths: Sequence[float],
     ) -> None:
         """A sheet: title, notes a line each, head, rows; ``widths`` in characters."""
         from openpyxl.styles import Alignment, Border, Font, Side
@@ -36,7 +42,10 @@ class Workbook:
             made.append(list(row))
         for cells in made.iter_rows(min_row=top, max_row=made.max_row, max_col=len(head)):
             for cell in cells:
-                cell.border, cell.alignment = Border(side, side, side, side), Alignment(wrap_text=True, vertical="center")
+                cell.border, cell.alignment = (
+                    Border(side, side, side, side),
+                    Alignment(wrap_text=True, vertical="center"),
+                )
                 cell.font = Font(name="黑体" if cell.row == top else "宋体", size=11)
                 if isinstance(cell.value, str):
                     cell.data_type, cell.number_format = "s", "@"
@@ -64,7 +73,10 @@ def rows_of(data: bytes, file_name: str) -> list[tuple[str, list[list[str]]]]:
 
     book = load_workbook(BytesIO(data), read_only=True, data_only=True, keep_links=False)
     try:
-        return [(sheet.title, [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True, max_col=60)]) for sheet in book.worksheets]
+        return [
+            (sheet.title, [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True, max_col=60)])
+            for sheet in book.worksheets
+        ]
     finally:
         book.close()
 

@@ -99,7 +99,9 @@ def show(panel_id: uuid.UUID) -> str:
     reviews = [one for one in service.reviews_of(row) if one.state in service.LIVE]
     names = {one.id: one for one in db.session.scalars(_all_experts(row))}
     load = {one.id: sum(review.expert_id == one.id for review in reviews) for one in engaged}
-    handed = {one.id: sum(review.expert_id == one.id and review.state == "handed" for review in reviews) for one in engaged}
+    handed = {
+        one.id: sum(review.expert_id == one.id and review.state == "handed" for review in reviews) for one in engaged
+    }
     lines = []
     for found in service.applications_of(row):
         own = [one for one in reviews if one.application_id == found.id]
@@ -111,7 +113,11 @@ def show(panel_id: uuid.UUID) -> str:
                 "status": pack_of(found).status_name(found.status),
                 "waits": service.waits(row, found),
                 "reviews": own,
-                "choices": [(one, [rules.REASONS[code] for code in why[found.id][one.id]]) for one in engaged if one.id not in asked],
+                "choices": [
+                    (one, [rules.REASONS[code] for code in why[found.id][one.id]])
+                    for one in engaged
+                    if one.id not in asked
+                ],
                 "lacks": max(0, row.each - len(own)),
             }
         )
@@ -143,9 +149,16 @@ def sheet(panel_id: uuid.UUID) -> BaseResponse | str:
         held = request.form.get(f"id.{place}", "")
         points = int(most) if most.isascii() and most.isdigit() and len(most) < 5 else 0
         items.append(
-            {"id": held if held in known else f"i{uuid.uuid4().hex[:8]}", "name": name, "most": points, "hint": request.form.get(f"hint.{place}", "")}
+            {
+                "id": held if held in known else f"i{uuid.uuid4().hex[:8]}",
+                "name": name,
+                "most": points,
+                "hint": request.form.get(f"hint.{place}", ""),
+            }
         )
-    service.set_panel(current_account(), panel_id, items, request.form.get("rule", ""), number("threshold", 15), number("each", 2))
+    service.set_panel(
+        current_account(), panel_id, items, request.form.get("rule", ""), number("threshold", 15), number("each", 2)
+    )
     flash(_("已保存。"))
     return redirect(url_for("programmes.selection.show", panel_id=panel_id))
 
@@ -175,7 +188,10 @@ def draw(panel_id: uuid.UUID) -> BaseResponse:
     made = service.draw(current_account(), panel_id, request.form.get("seed", ""))
     flash(_("已抽取 %(count)s 项评审。", count=len(made.pairs)))
     if made.short:
-        flash(_("有 %(count)s 份申报凑不齐专家（其余都要回避）：请再聘请专家，或手工分配。", count=len(made.short)), "error")
+        flash(
+            _("有 %(count)s 份申报凑不齐专家（其余都要回避）：请再聘请专家，或手工分配。", count=len(made.short)),
+            "error",
+        )
     return redirect(url_for("programmes.selection.show", panel_id=panel_id))
 
 
@@ -222,7 +238,9 @@ def _names(row: Panel) -> dict[uuid.UUID, str]:
 
 def _filtered(row: Panel, stage: str, locality: str) -> list[service.Line]:
     return [
-        one for one in service.ranking(row) if (not stage or stage in one.found.stages) and (not locality or one.locality == locality)
+        one
+        for one in service.ranking(row)
+        if (not stage or stage in one.found.stages) and (not locality or one.locality == locality)
     ]
 
 
@@ -256,7 +274,11 @@ def thirds(panel_id: uuid.UUID) -> BaseResponse:
 def decide(panel_id: uuid.UUID) -> BaseResponse:
     """Decide on those that are ticked: all or none."""
     count = service.decide(
-        current_account(), panel_id, chosen("chosen", many=True), request.form.get("action", ""), request.form.get("remark", "")
+        current_account(),
+        panel_id,
+        chosen("chosen", many=True),
+        request.form.get("action", ""),
+        request.form.get("remark", ""),
     )
     flash(_("已办理 %(count)s 份。", count=count))
     return redirect(url_for("programmes.selection.ranking", panel_id=panel_id))
@@ -316,7 +338,13 @@ def try_sheet(panel_id: uuid.UUID, expert_id: uuid.UUID) -> str:
     token = keep_file(data, name, str(panel_id), str(expert_id)) if good and not wrong else ""
     row = service.panel(account, panel_id)
     return render_template(
-        "selection/sheet_in.html", **_head(row), rows=rows, good=good, token=token, expert=experts.expert_here(account, expert_id), file=name
+        "selection/sheet_in.html",
+        **_head(row),
+        rows=rows,
+        good=good,
+        token=token,
+        expert=experts.expert_here(account, expert_id),
+        file=name,
     )
 
 
@@ -343,9 +371,19 @@ def experts_page() -> str:
     return _experts_page(rows)
 
 
-def _experts_page(rows: list[Expert], form: Any = None, refusal: ZhikeError | None = None, password: tuple[str, str, str] | None = None) -> str:
-    accounts = {one.id: one.username for one in db.session.query(Account).where(Account.id.in_([row.account_id for row in rows if row.account_id]))}
-    return render_template("selection/experts.html", rows=rows, accounts=accounts, form=form or {}, refusal=refusal, password=password)
+def _experts_page(
+    rows: list[Expert],
+    form: Any = None,
+    refusal: ZhikeError | None = None,
+    password: tuple[str, str, str] | None = None,
+) -> str:
+    accounts = {
+        one.id: one.username
+        for one in db.session.query(Account).where(Account.id.in_([row.account_id for row in rows if row.account_id]))
+    }
+    return render_template(
+        "selection/experts.html", rows=rows, accounts=accounts, form=form or {}, refusal=refusal, password=password
+    )
 
 
 @bp.post("/experts")
