@@ -227,6 +227,8 @@ class ScanPage(SchoolRow, Base):
     code: Mapped[str] = mapped_column(String(16), default="")
     by_hand: Mapped[bool] = mapped_column(default=False)
     removed_at: Mapped[datetime | None]
+
+
 class OfficeMap(SchoolRow, Base):
     """An office's own map for its dashboard (底图), made from the GeoJSON that it uploaded. ``school_id``: the office.
 
