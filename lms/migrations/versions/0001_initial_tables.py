@@ -2064,6 +2064,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_register_file_activity_id"), ["activity_id"], unique=False)
 
     op.create_table(
+        "scan_upload",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("faults", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("uploaded_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_scan_upload_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_scan_upload_school_id_organisation")),
+        sa.ForeignKeyConstraint(["uploaded_by"], ["account.id"], name=op.f("fk_scan_upload_uploaded_by_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_scan_upload")),
+    )
+    with op.batch_alter_table("scan_upload", schema=None) as batch_op:
+        batch_op.create_index("ix_scan_upload_application", ["application_id"], unique=False)
+
+    op.create_table(
         "seed_teacher",
         sa.Column("application_id", sa.Uuid(), nullable=False),
         sa.Column("person_id", sa.Uuid(), nullable=False),
@@ -2297,6 +2317,36 @@ def upgrade() -> None:
             "school_id", "lesson_id", "person_id", name=op.f("uq_register_entry_school_id_lesson_id_person_id")
         ),
     )
+    op.create_table(
+        "scan_page",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("told", sa.String(length=120), nullable=False),
+        sa.Column("document", sa.String(length=40), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(length=16), nullable=False),
+        sa.Column("by_hand", sa.Boolean(), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_scan_page_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(["school_id"], ["organisation.id"], name=op.f("fk_scan_page_school_id_organisation")),
+        sa.ForeignKeyConstraint(["upload_id"], ["scan_upload.id"], name=op.f("fk_scan_page_upload_id_scan_upload")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_scan_page")),
+        sa.UniqueConstraint("school_id", "upload_id", "number", name=op.f("uq_scan_page_school_id_upload_id_number")),
+    )
+    with op.batch_alter_table("scan_page", schema=None) as batch_op:
+        batch_op.create_index("ix_scan_page_application", ["application_id"], unique=False)
+
     op.create_table(
         "selection_recorded_decision",
         sa.Column("application_id", sa.Uuid(), nullable=False),
