@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.house.test_rules import OURS, ROOT, sources
 
 RECORDER = "labkit/vision/record.py"
+SCANS = "lms/programmes/sealing/reading.py"
 PREVIEW = "labkit/vision/preview.py"
 CLIPS = "labkit/simulate/clips.py"  # draws a clip for simulated cameras from a photograph; sees no camera
 WRITING = re.compile(r"\b(VideoWriter|imwrite|imwritemulti|tofile|imsave|write_videofile|VideoSink)\b")
@@ -29,7 +30,8 @@ def modules_with(pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_one_module_alone_writes_frames() -> None:
-    assert modules_with(WRITING) == [CLIPS, RECORDER]
+    assert modules_with(WRITING) == [CLIPS, RECORDER, SCANS]
+    assert names(ROOT / SCANS) & {"VideoCapture", "VideoWriter", "imencode"} == set()  # papers from files, no camera
 
 
 def test_one_module_alone_makes_a_picture_to_send() -> None:
