@@ -24,6 +24,7 @@ class Notice(SchoolRow, Base):
     __table_args__ = (
         UniqueConstraint("account_id", "key"),
         Index("ix_notice_open", "account_id", "ended_at", "read_at"),
+        Index("ix_notice_school_key", "school_id", "key"),
     )
     account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"))
     key: Mapped[str] = mapped_column(String(120))

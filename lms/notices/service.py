@@ -58,10 +58,10 @@ def tell(school_id: uuid.UUID, accounts: Iterable[uuid.UUID], matter: Matter) ->
         return len(wanted - known)
 
 
-def end(school_id: uuid.UUID, key: str) -> None:
-    """The matter is done: nobody is reminded of it any more."""
+def end(school_id: uuid.UUID, *keys: str) -> None:
+    """The matters are done: nobody is reminded of them any more."""
     with write() as session:
-        open_ones = Notice.school_id == school_id, Notice.key == key, Notice.ended_at.is_(None)
+        open_ones = Notice.school_id == school_id, Notice.key.in_(keys), Notice.ended_at.is_(None)
         session.execute(update(Notice).where(*open_ones).values(ended_at=clock.now()))
 
 

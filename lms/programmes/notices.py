@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -81,7 +82,13 @@ def frozen(pack: Pack) -> NoticeVersion:
 
 def pack_of(application: Application) -> Pack:
     """The notice as it stood when the application began."""
-    return Pack(db.session.get_one(NoticeVersion, application.notice_id).document)
+    return _version(application.notice_id)
+
+
+@lru_cache(maxsize=128)
+def _version(notice_id: uuid.UUID) -> Pack:
+    """A kept version; it never changes (append-only), so that a page reads its text once."""
+    return Pack(db.session.get_one(NoticeVersion, notice_id).document)
 
 
 def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:

@@ -88,8 +88,7 @@ def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, 
 def stop(found: Application) -> None:
     """It was done: nobody is reminded any more; in the open write."""
     for office in (found.school_id, *(one.office.id for one in stations_of(found))):
-        for days in DAYS:
-            notices.end(office, key_of(found.id, days))
+        notices.end(office, *(key_of(found.id, days) for days in DAYS))
 
 
 def _due() -> None:

@@ -11,13 +11,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from lms.core import clock
-from lms.core.db import db, write
+from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation
 from lms.notices import service as told
 from lms.notices.models import Notice
 from lms.programmes import notices, reminders, service, workflow
 from lms.programmes.calendar.rules import Deadline, beside, month_of, near, urgency, weeks_of
 from lms.programmes.calendar.service import deadlines_of
+from lms.programmes.models import Application
+from lms.programmes.selection.models import Panel, Publication
+from lms.programmes.years import inspections
 from tests import factories
 from tests.programmes import places as make
 
@@ -109,6 +112,48 @@ def test_a_refusal_may_be_appealed_until_its_day_and_is_reminded(tree: Tree, fix
     mine = db.session.scalars(select(Notice).where(Notice.account_id == admin.id)).all()
     assert mine and all(row.ended_at for row in mine)
     assert of(admin, "appeal") == []  # it lies with the county again
+
+
+def granted(tree: Tree, *levels: str) -> tuple[Account, Application]:
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    workflow.submit(admin, found.id)
+    for level in levels:
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+    return admin, found
+
+
+def test_the_years_after_owe_reports_and_orders_to_put_right(tree: Tree) -> None:
+    admin, found = granted(tree, "county", "city", "province")
+    reports = of(admin, "report")
+    assert reports and all(one.mine and one.link == f"/programmes/years/{found.id}" for one in reports)
+    assert any(one.day == date(2027, 7, 15) and "项目进展" in one.title for one in reports)
+    city = make.person(tree["city"])
+    inspections.order(city, found.id, "没有开课", date(2026, 12, 24))
+    order = [one for one in of(admin, "report") if one.day == date(2026, 12, 24)]
+    assert [one.mine for one in order] == [True]
+    [given] = of(city, "report")
+    assert "丙县一小" in given.title and not given.mine  # the school has to act first
+    assert of(make.person(tree["county"]), "report") == []
+
+
+def test_a_publication_stands_with_the_office_and_those_below(tree: Tree) -> None:
+    admin, found = granted(tree, "county")
+    city = make.person(tree["city"])
+    with write() as session:
+        panel = Panel(id=new_id(), school_id=tree["city"].id, slug="hunan-baixiao", kind="school", batch="2026")
+        session.add(panel)
+        session.flush()
+        session.add(
+            Publication(
+                id=new_id(), school_id=tree["city"].id, panel_id=panel.id, title="拟推荐名单", text="", starts_on=TODAY, ends_on=date(2026, 12, 1),
+                contact="周", phone="1", rows=[{"application": str(found.id)}], made_by=city.id,
+            )
+        )  # fmt: skip
+    for account in (admin, city, make.person(tree["county"])):
+        assert [(one.day, one.programme) for one in of(account, "public")] == [(date(2026, 12, 1), "湖南省“百校千课”人工智能教育实验项目")]
+    assert of(make.person(tree["province"]), "public") == of(make.person(tree["province-school"]), "public") == []
 
 
 def test_what_was_told_with_a_day_stands_there_too(tree: Tree) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -36,10 +36,14 @@ def source(function: Source) -> Source:
 
 def deadlines_of(account: Account, first: date, last: date, slug: str = "") -> list[Deadline]:
     """Every deadline that the account's organisation has between two days, in their order; ``slug``: of one notice only."""
+    titles = {pack.slug: pack.title for pack in packs_for(account.organisation_id)}
     found = {one.key: one for each in _SOURCES for one in each(account) if first <= one.day <= last}
-    return sorted(
-        (one for one in found.values() if slug in ("", one.slug)), key=lambda one: (one.day, not one.mine, one.title)
-    )
+    rows = [
+        one if one.programme else replace(one, programme=titles.get(one.slug, ""))
+        for one in found.values()
+        if slug in ("", one.slug)
+    ]
+    return sorted(rows, key=lambda one: (one.day, not one.mine, one.title))
 
 
 def today() -> date:
@@ -80,7 +84,7 @@ def batches(account: Account) -> Iterator[Deadline]:
         for batch in pack.document["batches"]:
             if "opens" in batch:
                 title = _("%(batch)s 开始申报", batch=batch["name"])
-                yield _entry(pack, f"open/{batch['id']}", day_of(batch["opens"]), "open", title)
+                yield entry(pack, f"open/{batch['id']}", day_of(batch["opens"]), "open", title)
             for kind in pack.document["kinds"]:
                 yield from _days(here, pack, batch, kind)
 
@@ -101,12 +105,12 @@ def _days(here: _Here, pack: Pack, batch: Document, kind: Document) -> Iterator[
         for number, day in _due(here, pack, batch, stations):
             if number == 0:
                 title = _("%(kind)s：下级须报到本单位", kind=kind["name"])
-                yield _entry(pack, f"in/{batch['id']}/{kind['id']}", day, "hand-in", title)
+                yield entry(pack, f"in/{batch['id']}/{kind['id']}", day, "hand-in", title)
             elif number == 1:
                 count = here.waiting[pack.slug, kind["id"], batch["id"]]
                 title = _("%(kind)s：本单位须报到%(office)s", kind=kind["name"], office=stations[1].office.name)
                 title += _("（%(count)s 份待办理）", count=count) if count else ""
-                yield _entry(
+                yield entry(
                     pack, f"up/{batch['id']}/{kind['id']}", day, "pass-on", title, "/programmes/", mine=bool(count)
                 )
             else:
@@ -131,7 +135,7 @@ def _own_day(here: _Here, pack: Pack, batch: Document, kind: Document, station: 
         title += _("（还没有开始）")
     link = f"/programmes/{found.id}" if found is not None else "/programmes/"
     key = f"own/{batch['id']}/{kind['id']}"
-    return _entry(
+    return entry(
         pack,
         key,
         day,
@@ -148,12 +152,13 @@ def _foreign_day(
 ) -> Deadline:
     offices = {"low": stations[number - 1].office.name, "high": stations[number].office.name}
     title = _("%(kind)s：%(low)s须报到%(high)s", kind=kind["name"], **offices)
-    return _entry(pack, f"other/{batch['id']}/{kind['id']}/{number}", day, "pass-on", title)
+    return entry(pack, f"other/{batch['id']}/{kind['id']}/{number}", day, "pass-on", title)
 
 
-def _entry(
+def entry(
     pack: Pack, key: str, day: date, kind: str, title: str, link: str = "", *, mine: bool = False, done: bool = False
 ) -> Deadline:
+    """An entry of a notice; ``key`` names it below the notice."""
     return Deadline(f"{pack.slug}/{key}", day, kind, title, pack.slug, pack.title, link, mine, done)
 
 
@@ -169,12 +174,12 @@ def steps(account: Account) -> Iterator[Deadline]:
         for step in taken:
             title = f"{kind['name']}：{workflow.ACTION_NAMES[step.action]} → {pack.status_name(step.to_status)}"
             day = step.created_at.astimezone(ZONE).date()
-            yield _entry(pack, f"step/{found.id}/{step.number}", day, "step", title, link, done=True)
+            yield entry(pack, f"step/{found.id}/{step.number}", day, "step", title, link, done=True)
         if pack.status_is(found.status) == "refused" and found.refused_at is not None and kind.get("appeal_days"):
             day = (found.refused_at + timedelta(days=kind["appeal_days"])).astimezone(ZONE).date()
             open_ = may_appeal(kind, found.refused_at, clock.now()) and all(one.action != "appeal" for one in taken)
             title = _("%(kind)s：申诉期最后一天", kind=kind["name"])
-            yield _entry(pack, f"appeal/{found.id}", day, "appeal", title, link, mine=open_, done=not open_)
+            yield entry(pack, f"appeal/{found.id}", day, "appeal", title, link, mine=open_, done=not open_)
 
 
 @source
@@ -183,10 +188,10 @@ def phases(account: Account) -> Iterator[Deadline]:
     for pack in packs_for(account.organisation_id):
         for phase in pack.document.get("phases", ()):
             first, last = day_of(f"{phase['from']}-01"), beside(day_of(f"{phase['to']}-01"), 1) - timedelta(days=1)
-            yield _entry(
+            yield entry(
                 pack, f"phase/{phase['id']}/first", first, "phase", _("阶段开始：%(name)s", name=phase["name"])
             )
-            yield _entry(pack, f"phase/{phase['id']}/last", last, "phase", _("阶段结束：%(name)s", name=phase["name"]))
+            yield entry(pack, f"phase/{phase['id']}/last", last, "phase", _("阶段结束：%(name)s", name=phase["name"]))
 
 
 @source
