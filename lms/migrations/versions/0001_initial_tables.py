@@ -720,6 +720,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.create_index("ix_notice_open", ["account_id", "ended_at", "read_at"], unique=False)
+        batch_op.create_index("ix_notice_school_key", ["school_id", "key"], unique=False)
 
     op.create_table(
         "notice_version",
