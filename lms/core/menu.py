@@ -55,10 +55,13 @@ def menu() -> list[dict[str, Any]]:
 
 
 def _is_here(entry: Entry, entries: list[Entry]) -> bool:
-    """Whether the page belongs to the entry: its own page, or any page of a room that has one entry only."""
-    here, room = request.endpoint or "", entry.endpoint.split(".")[0]
-    alone = sum(other.endpoint.split(".")[0] == room for other in entries) == 1
-    return here == entry.endpoint or (alone and here.split(".")[0] == room)
+    """Whether the page belongs to the entry: its own page, or any page of the nearest room, if that room has one entry only."""
+    here = request.endpoint or ""
+    if any(other.endpoint == here for other in entries):
+        return entry.endpoint == here
+    rooms = [other.endpoint.rpartition(".")[0] for other in entries]
+    nearest = max((room for room in rooms if here.startswith(f"{room}.")), key=len, default="")
+    return rooms.count(nearest) == 1 and entry.endpoint.rpartition(".")[0] == nearest
 
 
 def init_menu(app: Flask) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -114,10 +115,12 @@ def index() -> str:
 def _offers(pack: Pack, own: Organisation) -> list[dict[str, Any]]:
     """Kinds and open batches that an organisation may begin, each with the day of the office that it goes to first."""
     offices = notices.above(own.id)
+    known = {(row.slug, row.kind, row.batch) for row in service.applications_of(own.id)}
     return [
         {
             "kind": kind,
             "batch": batch,
+            "begun": (pack.slug, kind["id"], batch["id"]) in known,
             "due": notices.due_of(pack, batch["id"], stations, 0, clock.now()) if stations else None,
         }
         for kind in notices.kinds_for(pack, own.level)
@@ -139,7 +142,7 @@ def _line(found: Application) -> dict[str, Any]:
         "batch": pack.batch(found.batch)["name"],
         "applicant": _name(found.school_id),
         "status": _status(found),
-        "office": _name(found.office_id),
+        "office": _name(found.school_id if pack.status_is(found.status) in EDITABLE else found.office_id),
         "here": found.office_id == current_account().organisation_id and pack.status_is(found.status) == "waiting",
         "due": due,
     }
@@ -259,6 +262,10 @@ def part(application_id: uuid.UUID, key: str) -> str:
     return _part_page(application_id, key)
 
 
+def _shares(widths: Sequence[int]) -> list[float]:
+    return [round(100 * one / sum(widths), 1) for one in widths]
+
+
 def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: Refused | None = None) -> str:
     account = current_account()
     found = service.application(account, application_id)
@@ -289,6 +296,8 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
         proposed=drafts.filled(key, described, found),
         owner=row.owner_id if row else None,
         staff=_staff(found.school_id) if service.manages(account, found) else {},
+        widths=_shares([one.get("wide", 20) for one in described.get("columns", ())]),
+        collected=papers.collect(found, pack, described) if "collect" in described else [],
         before=keys[place - 1] if place else None,
         after=keys[place + 1] if place + 1 < len(keys) else None,
         remarks=comments.remarks_of(account, found).get(key, []),

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -277,7 +278,12 @@ def inbox(office_id: uuid.UUID) -> list[Application]:
     """Everything that came to the office, what waits there first, then by submission."""
     seen = select(ApplicationStep.application_id).where(ApplicationStep.to_office_id == office_id)
     rows = db.session.scalars(select(Application).where(Application.id.in_(seen))).all()
-    return sorted(rows, key=lambda row: (row.office_id != office_id, row.submitted_at or row.created_at))
+
+    def order(row: Application) -> tuple[bool, datetime]:
+        waits = row.office_id == office_id and pack_of(row).status_is(row.status) == "waiting"
+        return not waits, row.submitted_at or row.created_at
+
+    return sorted(rows, key=order)
 
 
 def _locked(actor: Account, application_id: uuid.UUID) -> Application:
