@@ -15,7 +15,7 @@ from lms.core.errors import Refused
 from lms.notices import service
 
 bp = Blueprint("notices", __name__, template_folder="templates", url_prefix="/notices")
-STAFF = ("teacher", "school_admin", "officer", "sys_admin", "audit_admin")
+STAFF = ("teacher", "school_admin", "officer", "expert", "sys_admin", "audit_admin")
 ADMIN = ("school_admin", "officer")
 KIND_NAMES = {
     "smtp": _l("邮件"),

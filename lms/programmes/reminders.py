@@ -45,7 +45,7 @@ def _remind(found: Application, now: datetime) -> int:
         return _remind_of_appeal(found, pack, now)
     here = station_at(stations, found.office_id) if found.office_id else None
     if meaning in EDITABLE:
-        who, number = found.school_id, here or 0
+        who, number = found.filled_by_id or found.school_id, here or 0
     elif meaning == "waiting" and here is not None and here + 1 < len(stations):
         who, number = stations[here].office.id, here + 1
     else:
@@ -87,7 +87,7 @@ def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, 
 
 def stop(found: Application) -> None:
     """It was done: nobody is reminded any more; in the open write."""
-    for office in (found.school_id, *(one.office.id for one in stations_of(found))):
+    for office in (*filter(None, (found.school_id, found.filled_by_id)), *(one.office.id for one in stations_of(found))):
         notices.end(office, *(key_of(found.id, days) for days in DAYS))
 
 

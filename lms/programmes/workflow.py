@@ -378,6 +378,8 @@ def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) ->
         )
     elif action in ("return", "refuse", "grant", "ladder"):
         own = {*notices.holders(found.school_id, "school_admin"), *notices.holders(found.school_id, "officer")}
+        if found.filled_by_id:
+            own |= {*notices.holders(found.filled_by_id, "officer")}
         notices.tell(
             found.school_id, own, notices.Matter(f"application/{found.id}/back/{number}", title, pack.title, link)
         )

@@ -77,7 +77,7 @@ def wards_of(office_id: uuid.UUID) -> list[Organisation]:
     query = select(Organisation).where(
         Organisation.path.startswith(office.path), Organisation.id != office.id, Organisation.id.not_in(acting)
     )
-    return list(db.session.scalars(query.order_by(Organisation.level, Organisation.name)))
+    return sorted(db.session.scalars(query), key=lambda one: (LEVELS.index(one.level), one.name))
 
 
 def below(office_id: uuid.UUID) -> list[Organisation]:

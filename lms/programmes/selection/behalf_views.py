@@ -6,6 +6,7 @@ import uuid
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import clock
@@ -22,6 +23,7 @@ from lms.programmes.selection.views import chosen, office, sent_file
 from lms.roster.school import LOCALITIES
 
 MANAGER = ("school_admin", "officer")
+LEVEL_NAMES = {"nation": _l("中央"), "province": _l("省"), "city": _l("市州"), "county": _l("县区"), "school": _l("学校")}
 
 
 @bp.get("/behalf")
@@ -57,6 +59,7 @@ def behalf_page() -> str:
         types=SCHOOL_TYPES,
         localities=LOCALITIES,
         own=own,
+        levels=LEVEL_NAMES,
     )
 
 
