@@ -114,19 +114,17 @@ def _answer(criterion: Document, case: Case) -> Answer:
 
 
 def _declared(case: Case) -> Answer:
+    found = case.found
+    slots = {one.slot for one in case.files}
+    wanted = [one for one in pack_of(found).attachments_of(found.kind) if one["id"] in case.given.get("files", ())]
+    missing = "、".join(one["name"] for one in wanted if one["id"] not in slots)
     empty = [key for key in case.given.get("parts", ()) if not _written(case.content.get(key))]
     if empty:
-        heading = pack_of(case.found).part(empty[0])["heading"]
-        return Answer(f"填写“{heading}”", case.part(empty[0]), "yes", "写好就符合，附件可以后补")
-    slots = {one.slot for one in case.files}
-    missing = [one for one in case.given.get("files", ()) if one not in slots]
-    names = [
-        one["name"]
-        for one in pack_of(case.found).attachments_of(case.found.kind)
-        if one["id"] in (missing or case.given.get("files", ()))
-    ]
-    link = url_for("programmes.show", application_id=case.found.id) + "#files"
-    return Answer(f"上传附件：{'、'.join(names)}" if names else "补充说明", link, "yes", "材料现成就来得及")
+        heading = pack_of(found).part(empty[0])["heading"]
+        then = f"还要上传附件：{missing}" if missing else "写好就符合"
+        return Answer(f"填写“{heading}”", case.part(empty[0]), "yes", then)
+    link = url_for("programmes.show", application_id=found.id) + "#files"
+    return Answer(f"上传附件：{missing}", link, "yes", "材料现成就来得及")
 
 
 def _written(value: Any) -> bool:
@@ -315,9 +313,9 @@ def _forecast(case: Case, rule: str, result: SchoolResult) -> Answer:
         if judge_stage(stage.stage, own, policy.parameters.spread).verdict != "met":  # type: ignore[arg-type]  # literals above
             return Answer("本学期补不回来了；从下学期第一周起按时开课", link, "no", f"{_few([one.cohort.name for one in due if one.out_of_reach])}已补不回来")  # fmt: skip
     short = [f"{one.cohort.name or one.cohort.id}差 {one.needed} 次" for one in due]
-    return Answer(
-        "补课：在“开课合规”点班级，选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}"
-    )
+    first = next((one.cohort.id for one in due if not one.out_of_reach), None)
+    link = url_for("usage.class_page", class_id=uuid.UUID(first)) if first else link
+    return Answer("补课：从最紧的班开始，在班级页选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}")
 
 
 def _hours(case: Case, result: SchoolResult) -> Answer:

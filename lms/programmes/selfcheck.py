@@ -136,7 +136,7 @@ def usage_of(school_id: uuid.UUID, rule: str) -> Usage | None:
     return Usage(
         result.verdict,
         str(result.reason),
-        f"开课记录，规则 {result.rule} {result.version}",
+        f"开课记录，规则“{policies.policy(rule).title}”{result.version}",
         planned,
         admitted(school_id, stages),
     )

@@ -81,7 +81,8 @@ def test_after_admission_the_slots_up_to_the_deadline_are_counted(
     assert (early.reach, early.todo) == ("yes", "照课表上到 2026-12-11")
     at(fixed_clock, date(2026, 11, 5))
     late = answer(app, found, "GS-18")  # 5 lessons of 7 by the deadline: not even approximately (6); by January still possible
-    assert late.reach == "depends" and "照现有课表到 2026-12-11 还不够" in late.why and late.link == "/compliance"
+    assert late.reach == "depends" and "照现有课表到 2026-12-11 还不够" in late.why
+    assert late.link in {f"/compliance/classes/{one.id}" for one in campus.classes}  # there the free slots stand
     at(fixed_clock, date(2026, 12, 9))
     lost = answer(app, found, "GS-18")  # R = 10 at term end; the blocks left hold at most 2 each: 8
     assert lost.reach == "no" and "五年级1班" in lost.why
@@ -109,7 +110,7 @@ def test_what_is_written_and_what_is_bought(app: Flask, fixed_clock: clock.Fixed
     venue = answer(app, found, "HN-16")
     assert (venue.todo, venue.reach) == ("填写“多功能场地（100人以上线下活动）”", "yes")
     digital = answer(app, found, "HN-14")
-    assert digital.todo == "填写“现有条件和优势”"
+    assert (digital.todo, digital.why) == ("填写“现有条件和优势”", "还要上传附件：学校数字化规划")
     service.save_part(campus.admin, found.id, "application.conditions", "有规划", 0)
     assert answer(app, found, "HN-14").todo == "上传附件：学校数字化规划"
     hours = answer(app, found, "HN-15")
