@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-
-from openpyxl import Workbook
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils import get_column_letter
 
 from lms.register.intake import LISTS, Judged, Line
 from lms.register.rules import (
@@ -23,7 +18,7 @@ from lms.register.rules import (
     WHO,
 )
 from lms.register.service import AchievementLine, ActivityLine
-from lms.roster.intake.books import empty_list, put
+from lms.roster.intake.books import empty_list, plain_list
 from lms.roster.intake.lists import SAMPLE_MARK, entries
 
 COLUMNS = {"activities": ACTIVITY_COLUMNS, "achievements": ACHIEVEMENT_COLUMNS}
@@ -108,21 +103,4 @@ def annotated(kind: str, judged: Sequence[Judged]) -> bytes:
 
 
 def _book(sheet_name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    book = Workbook()
-    sheet = book.worksheets[0]
-    sheet.title = sheet_name
-    top = 1
-    if title:
-        put(sheet, 1, 1, title).font = Font(bold=True, size=14)
-        top = 2
-    for index, name in enumerate(columns, 1):
-        head = put(sheet, top, index, name)
-        head.font, head.fill = Font(bold=True), PatternFill("solid", fgColor="E9ECEF")
-        sheet.column_dimensions[get_column_letter(index)].width = _WIDE.get(name, 12)
-    for at, row in enumerate(rows, top + 1):
-        for index, value in enumerate(row, 1):
-            put(sheet, at, index, value).alignment = Alignment(wrap_text=True, vertical="top")
-    sheet.freeze_panes = f"A{top + 1}"
-    stream = BytesIO()
-    book.save(stream)
-    return stream.getvalue()
+    return plain_list(sheet_name, columns, rows, [_WIDE.get(name, 12) for name in columns], title)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 
 import pytest
 from flask import Flask
+from openpyxl import load_workbook
 
 from lms.core import clock
 from lms.core.db import db, write
@@ -128,7 +130,11 @@ def test_the_page(app: Flask, fixed_clock: clock.FixedClock) -> None:
     for text in ("还有 99 天", "须在 2026-12-11 结束前报到", "来得及", "缺少附件：教育教学计划", "开课计划", "已经符合"):
         assert text in page.text, text  # 3 September – 11 December: 27 + 31 + 30 + 11 = 99 days
     assert f"/programmes/{found.id}/lacks" in door(app, campus.admin).get(f"/programmes/{found.id}").text
+    data = door(app, campus.admin).get(f"/programmes/{found.id}/lacks.xlsx").data
+    rows = list(load_workbook(BytesIO(data)).worksheets[0].iter_rows(values_only=True))
+    assert rows[0][:3] == ("条款", "条件", "状态") and {row[0] for row in rows[1:]} == {"GS-16", "GS-17", "GS-18", "GS-19"}
     county = db.session.get_one(Organisation, campus.school.organisation.parent_id)
     for stranger in (make.person(county), db.session.get_one(Account, factories.make_admin(factories.make_school("乙校")).account_id)):
-        assert door(app, stranger).get(f"/programmes/{found.id}/lacks").status_code == 404
+        for path in ("lacks", "lacks.xlsx"):
+            assert door(app, stranger).get(f"/programmes/{found.id}/{path}").status_code == 404
     assert app.test_client().get(f"/programmes/{found.id}/lacks").status_code in (302, 401)

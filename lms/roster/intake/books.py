@@ -130,6 +130,21 @@ def empty_list(title: str, columns: Sequence[str], samples: Sequence[Sequence[st
     return _bytes(book)
 
 
+def plain_list(sheet_name: str, columns: Sequence[str], rows: Iterable[Sequence[str]], widths: Iterable[int] = (), title: str = "") -> bytes:
+    """A list that goes out: a title above it where there is one, headers, rows of texts that wrap."""
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.title = sheet_name
+    top = 2 if title else 1
+    if title:
+        put(sheet, 1, 1, title).font = Font(bold=True, size=14)
+    _head(sheet, top, columns, widths)
+    for at, row in enumerate(rows, top + 1):
+        for index, value in enumerate(row, 1):
+            put(sheet, at, index, value).alignment = Alignment(wrap_text=True, vertical="top")
+    return _bytes(book)
+
+
 def roster_book(actor: Account, school_id: uuid.UUID) -> bytes:
     """The pupils' list of the school as it can be imported again, one sheet a class; the export is journalled."""
     need_admin(actor, school_id)
