@@ -315,7 +315,9 @@ def _forecast(case: Case, rule: str, result: SchoolResult) -> Answer:
     short = [f"{one.cohort.name or one.cohort.id}差 {one.needed} 次" for one in due]
     first = next((one.cohort.id for one in due if not one.out_of_reach), None)
     link = url_for("usage.class_page", class_id=uuid.UUID(first)) if first else link
-    return Answer("补课：从最紧的班开始，在班级页选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}")
+    return Answer(
+        "补课：从最紧的班开始，在班级页选空闲的节次", link, "depends", f"照现有课表到 {last} 还不够；{_few(short)}"
+    )
 
 
 def _hours(case: Case, result: SchoolResult) -> Answer:

@@ -29,7 +29,16 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
 LEVELS = ("校级", "县级", "市级", "省级", "国家级")
 WHO: Mapping[str, str] = {"teacher": "教师", "pupils": "学生"}
 AWARDS: Mapping[str, tuple[str, ...]] = {
-    "teacher": ("精品课征集", "信息化作品征集", "名师网络工作室首席名师", "信息技术课题主持", "教学比赛", "论文、著作", "指导学生", "其他"),
+    "teacher": (
+        "精品课征集",
+        "信息化作品征集",
+        "名师网络工作室首席名师",
+        "信息技术课题主持",
+        "教学比赛",
+        "论文、著作",
+        "指导学生",
+        "其他",
+    ),
     "pupils": ("信息素养提升实践活动", "创新之星", "科技竞赛", "其他"),
 }  # HN-20, HN-21
 MOST_HOURS = 400
@@ -282,7 +291,9 @@ class Record:
         return tuple(
             one
             for one in self.held
-            if first < one.day <= self.today and kind in ("", one.kind) and (not categories or one.category in categories)
+            if first < one.day <= self.today
+            and kind in ("", one.kind)
+            and (not categories or one.category in categories)
         )
 
     def awards_of(self, who: str, years: int = 3) -> tuple[Award, ...]:

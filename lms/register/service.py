@@ -121,9 +121,7 @@ def _is_out(model: type[Activity] | type[Achievement], removed: bool) -> ColumnE
 
 def _files(organisation_id: uuid.UUID) -> dict[uuid.UUID, list[RegisterFile]]:
     found: dict[uuid.UUID, list[RegisterFile]] = {}
-    query = select(RegisterFile).where(
-        RegisterFile.school_id == organisation_id, RegisterFile.removed_at.is_(None)
-    )
+    query = select(RegisterFile).where(RegisterFile.school_id == organisation_id, RegisterFile.removed_at.is_(None))
     for row in db.session.scalars(query.order_by(RegisterFile.created_at)):
         owner = row.activity_id or row.achievement_id
         if owner is not None:
@@ -265,9 +263,7 @@ def save_achievement(actor: Account, achievement_id: uuid.UUID | None, texts: Ma
     if faults or more:
         raise faults_error([*faults, *more])
     with write() as session:
-        row = (
-            row_of(Achievement, actor, achievement_id) if achievement_id else new_achievement(actor, values, person)
-        )
+        row = row_of(Achievement, actor, achievement_id) if achievement_id else new_achievement(actor, values, person)
         _put_achievement(row, values, person)
         session.add(row)
         session.flush()
@@ -275,16 +271,16 @@ def save_achievement(actor: Account, achievement_id: uuid.UUID | None, texts: Ma
     return row
 
 
-def person_named(
-    values: AchievementValues, names: Mapping[str, list[Member]]
-) -> tuple[Member | None, list[Fault]]:
+def person_named(values: AchievementValues, names: Mapping[str, list[Member]]) -> tuple[Member | None, list[Fault]]:
     """The one member of the own staff who has the name."""
     if not values.person:
         return None, []
     found = names.get(values.person, [])
     if len(found) == 1:
         return found[0], []
-    return None, [Fault("姓名", f"本单位没有{values.person}" if not found else f"本单位有 {len(found)} 位{values.person}")]
+    return None, [
+        Fault("姓名", f"本单位没有{values.person}" if not found else f"本单位有 {len(found)} 位{values.person}")
+    ]
 
 
 def new_achievement(

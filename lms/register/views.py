@@ -132,7 +132,13 @@ def achievements() -> str:
     if _span() != "all":
         first = service.today().year - (2 if _span() == "3" else 0)
         lines = [one for one in lines if one.row.year >= first]
-    access(account, "register", "organisation", account.organisation_id, people=sum(one.person is not None for one in lines))
+    access(
+        account,
+        "register",
+        "organisation",
+        account.organisation_id,
+        people=sum(one.person is not None for one in lines),
+    )
     return render_template(
         "register/achievements.html",
         lines=lines,
@@ -352,7 +358,9 @@ def export(kind: str) -> Response:
 def choose() -> str:
     """Choose a list and a file."""
     kind = request.args.get("kind", "activities")
-    return render_template("register/import.html", kind=kind if kind in intake.LISTS else "activities", lists=intake.LISTS)
+    return render_template(
+        "register/import.html", kind=kind if kind in intake.LISTS else "activities", lists=intake.LISTS
+    )
 
 
 @bp.post("/import")
@@ -410,6 +418,11 @@ def apply() -> BaseResponse:
 @require(*EDITORS)
 def undo(import_id: uuid.UUID) -> BaseResponse:
     """Undo an import as a whole."""
-    flash(_("已撤销导入，共 %(n)s 行；活动和成果可以在“已删除的”里逐条恢复。", n=intake.undo(current_account(), import_id)))
+    flash(
+        _(
+            "已撤销导入，共 %(n)s 行；活动和成果可以在“已删除的”里逐条恢复。",
+            n=intake.undo(current_account(), import_id),
+        )
+    )
     back = request.form.get("back", "")
     return redirect(url_for("register.achievements" if back == "achievements" else "register.index", span="all"))
