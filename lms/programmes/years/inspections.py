@@ -38,6 +38,7 @@ from lms.programmes.years.service import (
     need_office,
     need_writer,
     open_rectification,
+    open_rectifications,
     tell,
     untell,
 )
@@ -516,6 +517,6 @@ def standings(office_id: uuid.UUID) -> list[Standing]:
         for row in rows:
             name = pack_of(row).status_name(row.status)
             counts[name] = counts.get(name, 0) + 1
-        late = sum(bool(late_of(row)) for row in rows)
-        made.append(Standing(slug, kind, counts, late, sum(open_rectification(row) is not None for row in rows)))
+        late = sum(bool(one) for one in late_of(rows).values())
+        made.append(Standing(slug, kind, counts, late, len(open_rectifications(rows))))
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
@@ -16,7 +17,8 @@ from lms.programmes.dates import ZONE
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import pack_of
 from lms.programmes.years.models import Rectification
-from lms.programmes.years.service import REMIND_DAYS, end_all_reminders, is_live, owed_by, runs
+from lms.programmes.years.rules import Owed
+from lms.programmes.years.service import REMIND_DAYS, end_all_reminders, is_live, owed_of, running
 
 _DAYS = sorted((one for one in REMIND_DAYS if one >= 0), reverse=True)
 
@@ -24,13 +26,12 @@ _DAYS = sorted((one for one in REMIND_DAYS if one >= 0), reverse=True)
 def remind(now: datetime) -> int:
     """Tell who owes something soon or is late, each stage once; returns how many were told."""
     granted = select(ApplicationStep.application_id).where(ApplicationStep.action == "grant")
-    told = 0
-    for found in db.session.scalars(select(Application).where(Application.id.in_(granted))).all():
-        if not runs(found):
-            continue
-        if is_live(found):
-            told += _reports(found, now) + _rectifications(found, now)
-        elif _open(found):
+    rows = running(db.session.scalars(select(Application).where(Application.id.in_(granted))).all())
+    live = [one for one in rows if is_live(one)]
+    owed = owed_of(live, now.astimezone(ZONE).date())
+    told = sum(_reports(one, owed[one.id], now) + _rectifications(one, now) for one in live)
+    for found in rows:
+        if not is_live(found) and _open(found):
             with write():
                 end_all_reminders(found)
     return told
@@ -43,9 +44,9 @@ def _open(found: Application) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
-def _reports(found: Application, now: datetime) -> int:
+def _reports(found: Application, owed: Sequence[Owed], now: datetime) -> int:
     day, told = now.astimezone(ZONE).date(), 0
-    for one in owed_by(found, day):
+    for one in owed:
         if one.state in ("done", "later") or day < one.period.due - timedelta(days=max(_DAYS)):
             continue
         left = (one.period.due - day).days

@@ -153,6 +153,17 @@ def state_of(period: Period, handed_in: str, today: date) -> State:
     return "open" if today >= period.first else "later"
 
 
+def covered(periods: Sequence[Period], days: Iterable[date]) -> set[str]:
+    """Periods for which something came in (a case a year): in order, each takes the earliest day not before its first; a late one counts for what was missing."""
+    left, found = sorted(days), set()
+    for period in sorted(periods, key=lambda one: one.first):
+        day = next((one for one in left if one >= period.first), None)
+        if day is not None:
+            left.remove(day)
+            found.add(period.id)
+    return found
+
+
 def owed(
     pack: Mapping[str, Any], kind: str, granted: date, handed_in: Mapping[tuple[str, str], str], today: date
 ) -> list[Owed]:

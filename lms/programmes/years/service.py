@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -25,10 +25,9 @@ from lms.programmes.rules import station_at
 from lms.programmes.service import application, applications_of, manages
 from lms.programmes.teaching import today
 from lms.programmes.workflow import inbox
-from lms.programmes.years import norms
 from lms.programmes.years.figures import Figure, figures_of
-from lms.programmes.years.models import LessonCase, PhaseReport, Rectification, SeedTeacher
-from lms.programmes.years.rules import ASSESSMENTS, Owed, Period, owed, periods_of, phases_of, reports_of
+from lms.programmes.years.models import EthicsNorm, LessonCase, PhaseReport, Rectification, SeedTeacher
+from lms.programmes.years.rules import ASSESSMENTS, Owed, Period, covered, owed, periods_of, phases_of, reports_of
 from lms.roster.models import Person
 
 LIVE = ("active", "warned")
@@ -38,18 +37,24 @@ LONGEST = 20_000
 # ---- who is in
 
 
-def granted_on(found: Application) -> date | None:
-    """Day in Shanghai on which it was granted (挂牌、列入), None before."""
-    query = select(ApplicationStep.created_at).where(
-        ApplicationStep.application_id == found.id, ApplicationStep.action == "grant"
+def grants_of(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, date]:
+    """Days in Shanghai on which applications were granted (挂牌、列入), by id."""
+    query = select(ApplicationStep.application_id, func.min(ApplicationStep.created_at)).where(
+        ApplicationStep.application_id.in_(ids), ApplicationStep.action == "grant"
     )
-    at = db.session.scalar(query.order_by(ApplicationStep.number).limit(1))
-    return at.astimezone(ZONE).date() if at else None
+    rows = db.session.execute(query.group_by(ApplicationStep.application_id))
+    return {row[0]: row[1].astimezone(ZONE).date() for row in rows}
 
 
-def runs(found: Application) -> bool:
-    """Whether it was granted, and its kind goes on after that (a summary table does not)."""
-    return bool(pack_of(found).kind(found.kind).get("ladder")) and granted_on(found) is not None
+def granted_on(found: Application) -> date | None:
+    """Day on which it was granted, None before."""
+    return grants_of([found.id]).get(found.id)
+
+
+def running(rows: Sequence[Application]) -> list[Application]:
+    """Those that were granted and whose kind goes on after that (a summary table does not)."""
+    grants = grants_of([one.id for one in rows])
+    return [one for one in rows if one.id in grants and pack_of(one).kind(one.kind).get("ladder")]
 
 
 def is_live(found: Application) -> bool:
@@ -60,19 +65,19 @@ def is_live(found: Application) -> bool:
 def in_years(account: Account, application_id: uuid.UUID) -> Application:
     """A granted application that the account may see; NotFound."""
     found = application(account, application_id)
-    if not runs(found):
+    if not running([found]):
         raise NotFound("years", _l("这份申报还没有进入实施阶段。"))
     return found
 
 
 def own_of(organisation_id: uuid.UUID) -> list[Application]:
     """An organisation's own granted applications, newest first."""
-    return [row for row in applications_of(organisation_id) if runs(row)]
+    return running(applications_of(organisation_id))
 
 
 def below(office_id: uuid.UUID) -> list[Application]:
     """Granted applications that went through the office, by notice and name of the applicant."""
-    rows = [row for row in inbox(office_id) if runs(row)]
+    rows = running(inbox(office_id))
     names = {
         row.id: row.name
         for row in db.session.scalars(select(Organisation).where(Organisation.id.in_({one.school_id for one in rows})))
@@ -134,35 +139,50 @@ def reports_by(found: Application) -> dict[tuple[str, str], PhaseReport]:
 
 def owed_by(found: Application, on: date | None = None) -> list[Owed]:
     """Every report that is owed for the whole time with how it stands on a day (default today), by due day."""
-    pack, granted = pack_of(found), granted_on(found)
-    if granted is None:
-        return []
-    handed = {key: row.status for key, row in reports_by(found).items()}
-    phases = phases_of(pack.document, granted)
-    for report in reports_of(pack.document, found.kind):
-        if report.get("kind") == "norm":
-            done = norms.norm_of(found.school_id) is not None
-            handed |= {(report["id"], one.id): "submitted" for one in periods_of(report, phases, granted) if done}
-        if report.get("kind") == "case":
-            days = _case_days(found, report["id"])
-            handed |= {
-                (report["id"], one.id): "submitted"
-                for one in periods_of(report, phases, granted)
-                if any(one.first <= day <= one.due for day in days)
-            }
-    return owed(pack.document, found.kind, granted, handed, on or today())
+    return owed_of([found], on).get(found.id, [])
 
 
-def _case_days(found: Application, report: str) -> list[date]:
-    query = select(LessonCase.submitted_at).where(
-        LessonCase.application_id == found.id, LessonCase.report == report, LessonCase.submitted_at.is_not(None)
+def owed_of(rows: Sequence[Application], on: date | None = None) -> dict[uuid.UUID, list[Owed]]:
+    """As :func:`owed_by` for many, by id, with as few questions to the database."""
+    ids = [one.id for one in rows]
+    grants, handed = grants_of(ids), _handed_in(ids)
+    days: dict[tuple[uuid.UUID, str], list[date]] = {}
+    submitted = select(LessonCase.application_id, LessonCase.report, LessonCase.submitted_at).where(
+        LessonCase.application_id.in_(ids), LessonCase.submitted_at.is_not(None)
     )
-    return [at.astimezone(ZONE).date() for at in db.session.scalars(query) if at]
+    for id_, name, at in db.session.execute(submitted):
+        days.setdefault((id_, name), []).append(at.astimezone(ZONE).date())
+    schools = select(EthicsNorm.school_id).where(EthicsNorm.school_id.in_({one.school_id for one in rows})).distinct()
+    with_norm = set(db.session.scalars(schools))
+    found = {}
+    for each in rows:
+        if each.id not in grants:
+            continue
+        pack, granted = pack_of(each).document, grants[each.id]
+        states, phases = dict(handed.get(each.id, {})), phases_of(pack, granted)
+        for report in reports_of(pack, each.kind):
+            periods = periods_of(report, phases, granted)
+            if report.get("kind") == "norm" and each.school_id in with_norm:
+                states |= {(report["id"], one.id): "submitted" for one in periods}
+            if report.get("kind") == "case":
+                done = covered(periods, days.get((each.id, report["id"]), ()))
+                states |= {(report["id"], one): "submitted" for one in done}
+        found[each.id] = owed(pack, each.kind, granted, states, on or today())
+    return found
 
 
-def late_of(found: Application) -> list[Owed]:
-    """What is past its day."""
-    return [one for one in owed_by(found) if one.state == "late"] if is_live(found) else []
+def _handed_in(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[tuple[str, str], str]]:
+    found: dict[uuid.UUID, dict[tuple[str, str], str]] = {}
+    query = select(PhaseReport.application_id, PhaseReport.report, PhaseReport.period, PhaseReport.status)
+    for id_, report, period, status in db.session.execute(query.where(PhaseReport.application_id.in_(ids))):
+        found.setdefault(id_, {})[report, period] = status
+    return found
+
+
+def late_of(rows: Sequence[Application]) -> dict[uuid.UUID, list[Owed]]:
+    """What is past its day, by application; those that are over owe nothing."""
+    owed_now = owed_of([one for one in rows if is_live(one)])
+    return {id_: [one for one in owed if one.state == "late"] for id_, owed in owed_now.items()}
 
 
 @dataclass(frozen=True)
@@ -181,11 +201,12 @@ class ReportCount:
 def report_counts(office_id: uuid.UUID, slug: str = "") -> list[ReportCount]:
     """Posts by report and period that has begun, by due day: progress, self-assessments, everything that is owed."""
     held: dict[tuple[str, str, str], list[Owed]] = {}
-    for found in below(office_id):
-        if is_live(found) and slug in ("", found.slug):
-            for one in owed_by(found):
-                if one.state != "later":
-                    held.setdefault((found.slug, one.report["id"], one.period.id), []).append(one)
+    rows = [one for one in below(office_id) if is_live(one) and slug in ("", one.slug)]
+    owed_now = owed_of(rows)
+    for found in rows:
+        for one in owed_now[found.id]:
+            if one.state != "later":
+                held.setdefault((found.slug, one.report["id"], one.period.id), []).append(one)
     made = [
         ReportCount(
             key[0], key[1], str(rows[0].report["name"]), rows[0].period, len(rows), sum(one.state == "done" for one in rows),
@@ -413,5 +434,12 @@ def decide_seed(actor: Account, seed_id: uuid.UUID, status: str) -> SeedTeacher:
 
 def open_rectification(found: Application) -> Rectification | None:
     """The order that is not closed."""
-    query = select(Rectification).where(Rectification.application_id == found.id, Rectification.outcome == "")
-    return db.session.scalar(query.order_by(Rectification.created_at.desc()).limit(1))
+    return open_rectifications([found]).get(found.id)
+
+
+def open_rectifications(rows: Sequence[Application]) -> dict[uuid.UUID, Rectification]:
+    """Orders that are not closed, by application."""
+    query = select(Rectification).where(
+        Rectification.application_id.in_([one.id for one in rows]), Rectification.outcome == ""
+    )
+    return {row.application_id: row for row in db.session.scalars(query.order_by(Rectification.created_at))}

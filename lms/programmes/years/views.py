@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime
 from io import BytesIO
 from typing import Any
@@ -79,20 +80,27 @@ def local(at: datetime) -> str:
     return at.astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
 
 
-def line_of(found: Application) -> dict[str, Any]:
-    """A granted application as lists show it."""
-    pack = pack_of(found)
-    return {
-        "row": found,
-        "pack": pack,
-        "kind": pack.kind(found.kind)["name"],
-        "name": name_of(found.school_id),
-        "status": pack.status_name(found.status),
-        "colour": MEANING_COLOURS.get(pack.status_is(found.status), "secondary"),
-        "granted": service.granted_on(found),
-        "late": service.late_of(found),
-        "order": service.open_rectification(found),
-    }
+def lines_of(rows: Sequence[Application]) -> list[dict[str, Any]]:
+    """Granted applications as lists show them."""
+    grants, late, orders = (
+        service.grants_of([one.id for one in rows]),
+        service.late_of(rows),
+        service.open_rectifications(rows),
+    )
+    return [
+        {
+            "row": found,
+            "pack": (pack := pack_of(found)),
+            "kind": pack.kind(found.kind)["name"],
+            "name": name_of(found.school_id),
+            "status": pack.status_name(found.status),
+            "colour": MEANING_COLOURS.get(pack.status_is(found.status), "secondary"),
+            "granted": grants[found.id],
+            "late": late.get(found.id, []),
+            "order": orders.get(found.id),
+        }
+        for found in rows
+    ]
 
 
 @bp.get("/")
@@ -100,9 +108,9 @@ def line_of(found: Application) -> dict[str, Any]:
 def index() -> str:
     """A school's own granted applications; for an office those that went through it, with what is late."""
     account = current_account()
-    own = [line_of(row) for row in service.own_of(account.organisation_id)]
+    own = lines_of(service.own_of(account.organisation_id))
     officer = may(account, OFFICER)
-    rows = [line_of(row) for row in service.below(account.organisation_id)] if officer else []
+    rows = lines_of(service.below(account.organisation_id)) if officer else []
     wanted = request.args.get("show", "")
     shown = [
         one
@@ -122,7 +130,6 @@ def index() -> str:
         statuses=sorted({one["status"] for one in rows}),
         show=wanted,
         officer=officer,
-        standings=inspections.standings(account.organisation_id) if officer else [],
         is_school=name_level(account) == "school",
         admin=may(account, ADMIN),
     )
@@ -156,7 +163,7 @@ def show(application_id: uuid.UUID) -> str:
     today = teaching.today()
     return render_template(
         "years/show.html",
-        line=line_of(found), found=found, pack=pack, own=own, writes=writes,
+        line=lines_of([found])[0], found=found, pack=pack, own=own, writes=writes,
         phases=[(one, "past" if one.last < today else "now" if one.first <= today else "later") for one in phases_of(pack.document, granted)],
         owed=[(one, reports.get((one.report["id"], one.period.id))) for one in owed if one.state != "later"],
         later=[one for one in owed if one.state == "later"],

@@ -13,6 +13,7 @@ from lms.programmes.years.rules import (
     Candidate,
     Coverage,
     case_after,
+    covered,
     digest_of,
     drawn,
     half_year,
@@ -186,3 +187,12 @@ def test_cases_go_their_way() -> None:
 def test_risks_and_coverage() -> None:
     assert [risk_level(a, b) for a, b in ((1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))] == [1, 1, 2, 2, 3, 3]
     assert (Coverage(30, 20, 4).waiting, Coverage(30, 20, 4).percent, Coverage(0, 0).percent) == (6, 66, None)
+
+
+def test_a_late_case_counts_for_the_year_that_was_missing() -> None:
+    given = {"id": "x", "name": "x", "every": "year"}
+    years = periods_of(given, phases_of(HENAN.document, date(2026, 1, 1)), date(2026, 1, 1))
+    assert [one.id for one in years] == ["2026", "2027", "2028"]
+    assert covered(years, [date(2027, 2, 1)]) == {"2026"}
+    assert covered(years, [date(2027, 2, 1), date(2027, 3, 1), date(2026, 5, 1)]) == {"2026", "2027"}
+    assert covered(years, [date(2025, 12, 1)]) == covered(years, []) == set()

@@ -308,7 +308,9 @@ def test_late_is_told_again_and_listed(tree: Tree, fixed_clock: clock.FixedClock
     admin = make.person(tree["school"])
     found = granted(tree, admin, "henan-experiment")
     at(fixed_clock, 2028, 1, 20)
-    assert [(one.report["id"], one.period.id) for one in service.late_of(found)] == [("supervision", "2027")]
+    assert [(one.report["id"], one.period.id) for one in service.late_of([found])[found.id]] == [
+        ("supervision", "2027")
+    ]
     assert (reminders.remind(clock.now()), reminders.remind(clock.now())) == (1, 0)
     counted = service.report_counts(tree["county"].id, "henan-experiment")
     assert [(one.report, one.period.id, one.owed, one.done, one.late) for one in counted] == [
