@@ -151,7 +151,8 @@ def owed_of(rows: Sequence[Application], on: date | None = None) -> dict[uuid.UU
         LessonCase.application_id.in_(ids), LessonCase.submitted_at.is_not(None)
     )
     for id_, name, at in db.session.execute(submitted):
-        days.setdefault((id_, name), []).append(at.astimezone(ZONE).date())
+        if at is not None:
+            days.setdefault((id_, name), []).append(at.astimezone(ZONE).date())
     schools = select(EthicsNorm.school_id).where(EthicsNorm.school_id.in_({one.school_id for one in rows})).distinct()
     with_norm = set(db.session.scalars(schools))
     found = {}
