@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from lms.programmes.pack import SHIPPED, check_folder
+from lms.programmes.pack import EXAMPLE, SHIPPED, check_folder
 
 
 def register(main: click.Group) -> None:
@@ -35,6 +36,19 @@ def check(packs: tuple[str, ...]) -> None:
         bad = bad or bool(problems)
     if bad:
         sys.exit(1)
+
+
+@programmes.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--like", default="", help="a notice that ships; without it the smallest example")
+def new(folder: Path, like: str) -> None:
+    """Begin a notice: copy one that ships, or the smallest example, into a new folder."""
+    if folder.exists():
+        raise click.ClickException(f"{folder} 已经存在，请换一个名字")
+    shutil.copytree(_folder(like) if like else EXAMPLE, folder)
+    click.echo(
+        f"✓ {folder}/pack.yaml：先改 notice（代号）和 version（年份.次数），再运行 lms programmes check {folder}"
+    )
 
 
 def _folder(name: str) -> Path:

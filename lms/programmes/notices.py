@@ -27,7 +27,7 @@ from lms.courses.yaml_lines import load
 from lms.programmes.dates import ZONE, day_of, due_at, end_of
 from lms.programmes.models import Application, NoticeVersion, OfficeDate
 from lms.programmes.originals.files import held, take_in, template_faults
-from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped
+from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped, texts_in
 from lms.programmes.rules import Office, Station, way
 
 LARGEST = 2_000_000  # bytes of a pack's texts together
@@ -185,8 +185,7 @@ def texts_for(pack: Pack) -> dict[str, str]:
     folder = SHIPPED / pack.slug
     known = shipped().get(pack.slug)
     if known is not None and known.digest == pack.digest:
-        paths = [folder / "pack.yaml", *sorted(folder.glob("forms/*.yaml"))]
-        return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in paths}
+        return texts_in(folder)
     head = {key: value for key, value in pack.document.items() if key != "forms"}
     documents = {"pack.yaml": head} | {f"forms/{name}.yaml": form for name, form in pack.document["forms"].items()}
     return {

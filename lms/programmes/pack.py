@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -21,6 +21,7 @@ from lms.programmes.dates import LEVELS, day_of
 from lms.programmes.originals import rules as originals
 
 SHIPPED = Path(str(files("lms.programmes") / "packs"))
+EXAMPLE = Path(str(files("lms.programmes") / "example"))  # the smallest notice, made up: what one begins with
 PLACES = ("province", "city", "county", "school", "applicant", "office", "year")
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _FORBIDDEN_IN_NAMES = re.compile(r'[\\/:*?"<>|]')
@@ -180,12 +181,9 @@ def shipped() -> Mapping[str, Pack]:
 
 def check_folder(folder: Path) -> tuple[Pack | None, list[Problem]]:
     """Read and check a folder: the pack, None where it cannot be read, and every problem."""
-    texts = {"pack.yaml": folder / "pack.yaml"} | {
-        f"forms/{path.name}": path for path in sorted(folder.glob("forms/*.yaml"))
-    }
-    if not texts["pack.yaml"].is_file():
-        return None, [Problem("pack.yaml", 1, "没有这个文件")]
-    pack, problems = check_texts({name: path.read_text("utf-8") for name, path in texts.items()})
+    if not (folder / "pack.yaml").is_file():
+        return None, [Problem("pack.yaml", 1, "没有这个文件：通知包的文件夹里要有 pack.yaml 和 forms 文件夹")]
+    pack, problems = check_texts(texts_in(folder))
     if pack is not None:
         problems += _file_problems(folder, pack)
     return pack, problems
@@ -213,6 +211,12 @@ def _file_problems(folder: Path, pack: Pack) -> Iterator[Problem]:
             )
 
 
+def texts_in(folder: Path) -> dict[str, str]:
+    """Texts of a pack's folder by their names in it."""
+    paths = [folder / "pack.yaml", *sorted(folder.glob("forms/*.yaml"))]
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in paths}
+
+
 def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
     """As :func:`check_folder`, for texts by file name."""
     problems: list[Problem] = []
@@ -221,7 +225,7 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
         try:
             read[name] = load(text)
         except YamlProblem as error:
-            problems.append(Problem(name, error.line, error.message))
+            problems.append(Problem(name, error.line, _yaml_said(error.message)))
             continue
         problems += _by_schema(name, *read[name])
     if "pack.yaml" not in texts:
@@ -241,6 +245,12 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
     return Pack(document | {"forms": forms}), problems
 
 
+def _yaml_said(message: str) -> str:
+    """A mistake of writing with what it mostly is: the parser's own words are English."""
+    hint = "：多半是缩进不齐、冒号后少了空格，或引号、括号不成对；请看这一行和上一行"
+    return message + hint if message.startswith("YAML 写法有误") else message
+
+
 def _by_schema(name: str, document: Any, lines: Lines) -> Iterator[Problem]:
     for error in sorted(
         _validator("pack" if name == "pack.yaml" else "form").iter_errors(document),
@@ -250,20 +260,49 @@ def _by_schema(name: str, document: Any, lines: Lines) -> Iterator[Problem]:
         yield Problem(name, _line(lines, path), f"{'.'.join(map(str, path)) or '文件'}：{_said(error)}")
 
 
+_TYPES = {
+    "string": "文字",
+    "integer": "整数",
+    "array": "列表（方括号，或一行一个短横）",
+    "object": "一组“键: 值”",
+    "boolean": "true 或 false",
+}
+_SHAPES = {"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$": "只用字母、数字和短横，最多 40 个字符", "^[0-9]{4}\\.[0-9]+$": "写成“年份.次数”，如 2026.1",
+           "^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "写成 2026-12-15", "^[0-9]{4}-[0-9]{2}$": "写成 2026-12", "\\.(docx|xlsx)$": "以 .docx 或 .xlsx 结尾",
+           "^[0-9a-f]{64}$": "写文件的 SHA-256（64 个小写十六进制数字）"}  # fmt: skip
+
+
 def _said(error: Any) -> str:
     value, wanted = error.instance, error.validator_value
     if error.validator == "required":
-        return "缺少 " + "、".join(one for one in wanted if one not in value)
+        return "缺少 " + "、".join(one for one in wanted if one not in value) + "，请加上"
     if error.validator == "additionalProperties" and isinstance(value, dict):
         known = error.schema.get("properties", {})
-        return "不认识的项 " + "、".join(str(one) for one in value if one not in known)
-    words = {"enum": "应为其中之一：{0}", "pattern": "写法不对，应符合 {0}", "type": "类型应为 {0}", "minimum": "不能小于 {0}",
-             "maximum": "不能大于 {0}", "minItems": "至少要有 {0} 项", "minLength": "至少 {0} 个字符", "minProperties": "至少要有 {0} 项"}  # fmt: skip
+        return (
+            "不认识的项 "
+            + "、".join(str(one) for one in value if one not in known)
+            + f"，请删去或改为：{'、'.join(known)}"
+        )
+    if error.validator == "type":
+        quoted = "，请加引号" if wanted == "string" and isinstance(value, int | float) else ""
+        return f"应为{_TYPES.get(str(wanted), wanted)}，现在是 {value!r}{quoted}"[:300]
+    if error.validator == "pattern":
+        return f"应{_SHAPES.get(str(wanted), f'符合 {wanted}')}，现在是 {value!r}"[:300]
+    words = {"enum": "应为其中之一：{0}", "minimum": "不能小于 {0}", "maximum": "不能大于 {0}", "minItems": "至少要有 {0} 项",
+             "minLength": "至少 {0} 个字符", "minProperties": "至少要有 {0} 项"}  # fmt: skip
     shown = "、".join(map(str, wanted)) if isinstance(wanted, list) else wanted
     return (
         f"{words[error.validator].format(shown)}，现在是 {value!r}"[:300]
         if error.validator in words
         else str(error.message)[:300]
+    )
+
+
+def _or(known: Iterable[str], otherwise: str = "") -> str:
+    """What to write instead: one of those that there are, or to add it."""
+    names = "、".join(list(known)[:12])
+    return "".join(
+        (f"，请{otherwise}" if otherwise else "", f"{'，或' if otherwise else '，请'}改为：{names}" if names else "")
     )
 
 
@@ -297,7 +336,7 @@ def _form_problems(form: Document, pack: Document) -> Iterator[Finding]:
     for number, limit in enumerate(form.get("limits", ())):
         for one in limit["parts"]:
             if one not in names:
-                yield ("limits", number, "parts"), f"没有“{one}”这一部分"
+                yield ("limits", number, "parts"), f"没有“{one}”这一部分{_or(sorted(names))}"
     texts = {one["id"]: one["text"] for one in pack["criteria"]}
     for number, cause in originals.faults(form.get("template", {}).get("bindings", ()), form, texts):
         yield ("template", "bindings", number), cause
@@ -312,15 +351,24 @@ def _form_problems(form: Document, pack: Document) -> Iterator[Finding]:
             yield from _twice(part.get(key, ()), (*at, key))
             for column, one in enumerate(part.get(key, ())):
                 if "choices" in one and one["choices"] not in pack.get("choices", {}):
-                    yield (*at, key, column, "choices"), f"pack.yaml 里没有选项 {one['choices']}"
+                    yield (
+                        (*at, key, column, "choices"),
+                        f"pack.yaml 里没有选项 {one['choices']}{_or(pack.get('choices', {}), '在 choices 里加上')}",
+                    )
         for column, label in enumerate(one["label"] for one in part.get("columns", ())):
             if [one["label"] for one in part["columns"]].index(label) != column:
                 yield (*at, "columns", column, "label"), f"列名重复：{label}"
         if part["type"] == "choices" and part.get("choices") not in pack.get("choices", {}):
-            yield (*at, "choices"), f"pack.yaml 里没有选项 {part.get('choices')}"
+            yield (
+                (*at, "choices"),
+                f"pack.yaml 里没有选项 {part.get('choices')}{_or(pack.get('choices', {}), '在 choices 里加上')}",
+            )
         for place, name in enumerate(part.get("criteria", ())):
             if all(name != one["id"] for one in pack["criteria"]):
-                yield (*at, "criteria", place), f"pack.yaml 里没有条件 {name}"
+                yield (
+                    (*at, "criteria", place),
+                    f"pack.yaml 里没有条件 {name}{_or(one['id'] for one in pack['criteria'])}",
+                )
 
 
 def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Finding]:
@@ -348,7 +396,7 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
         for number, row in enumerate(pack.get(key, ())):
             for place, name in enumerate(row["kinds"]):
                 if name not in kinds:
-                    yield (key, number, "kinds", place), f"没有申报类别 {name}"
+                    yield (key, number, "kinds", place), f"没有申报类别 {name}{_or(sorted(kinds))}"
     for number, row in enumerate(pack.get("scoring", ())):
         yield from _twice(row["items"], ("scoring", number, "items"))
     for number, row in enumerate(pack["criteria"]):
@@ -357,7 +405,10 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
             yield ("criteria", number, "measure"), cause
         for name in row.get("evidence", ()):
             if all(name != one["id"] for one in pack.get("attachments", ())):
-                yield ("criteria", number, "evidence"), f"没有附件 {name}"
+                yield (
+                    ("criteria", number, "evidence"),
+                    f"没有附件 {name}{_or((one['id'] for one in pack.get('attachments', ())), '在 attachments 里加上')}",
+                )
     yield from _reference_problems(pack, forms)
     yield from _paper_problems(pack, forms, kinds)
 
@@ -382,7 +433,10 @@ def _reference_problems(pack: Document, forms: Mapping[str, Document]) -> Iterat
                 yield ("criteria", number, "with"), f"表单里没有“{name}”这一部分"
         for name in given.get("files", ()):
             if all(name != one["id"] for one in pack.get("attachments", ())):
-                yield ("criteria", number, "with"), f"没有附件 {name}"
+                yield (
+                    ("criteria", number, "with"),
+                    f"没有附件 {name}{_or((one['id'] for one in pack.get('attachments', ())), '在 attachments 里加上')}",
+                )
     tails = {name.split(".")[1] for name in known}
     for name, form in forms.items():
         for part in form["parts"]:
@@ -402,7 +456,7 @@ def _kind_problems(pack: Document, forms: Mapping[str, Document], statuses: set[
         at: tuple[str | int, ...] = ("kinds", number)
         for place, name in enumerate(kind["forms"]):
             if name not in forms:
-                yield (*at, "forms", place), f"没有 forms/{name}.yaml"
+                yield (*at, "forms", place), f"没有 forms/{name}.yaml{_or(sorted(forms), '新建这个文件')}"
         levels = [LEVELS.index(step["level"]) for step in kind["chain"]]
         if levels != sorted(set(levels)):
             yield (*at, "chain"), "审核层级应由低到高，每级一次"
@@ -415,7 +469,7 @@ def _kind_problems(pack: Document, forms: Mapping[str, Document], statuses: set[
             ]
         for where, name in named:
             if name not in statuses:
-                yield (*at, *where), f"statuses 里没有 {name}"
+                yield (*at, *where), f"statuses 里没有 {name}{_or(sorted(statuses), '在 statuses 里加上')}"
         if kind.get("within") and all(kind["within"] != one["id"] for one in pack["kinds"]):
             yield (*at, "within"), f"没有申报类别 {kind['within']}"
 
@@ -455,7 +509,7 @@ def _paper_problems(pack: Document, forms: Mapping[str, Document], kinds: set[st
     documents = {one["id"]: one for one in pack["documents"]}
     for number, row in enumerate(pack["documents"]):
         if row["form"] not in forms:
-            yield ("documents", number, "form"), f"没有 forms/{row['form']}.yaml"
+            yield ("documents", number, "form"), f"没有 forms/{row['form']}.yaml{_or(sorted(forms), '新建这个文件')}"
         elif (
             "template" in forms[row["form"]]
             and (kind := forms[row["form"]]["template"]["name"][-4:]) not in row["formats"]
@@ -469,7 +523,10 @@ def _paper_problems(pack: Document, forms: Mapping[str, Document], kinds: set[st
         for place, one in enumerate(row["contains"]):
             found = documents.get(one["document"])
             if found is None:
-                yield ("bundles", number, "contains", place, "document"), f"没有文件 {one['document']}"
+                yield (
+                    ("bundles", number, "contains", place, "document"),
+                    f"没有文件 {one['document']}{_or(documents, '在 documents 里加上')}",
+                )
             elif one["format"] not in (*found["formats"], "scan"):
                 yield ("bundles", number, "contains", place, "format"), f"{one['document']} 没有 {one['format']} 格式"
 

@@ -20,7 +20,7 @@ from lms.programmes.pack import SHIPPED
 from lms.roster.models import SchoolStage
 from tests.programmes import places as make
 
-COUNTY = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "notice-county"
+COUNTY = Path(__file__).resolve().parents[2] / "lms" / "programmes" / "example"
 CHAINS = [
     ("ncet-pilot", "school", "school", ["county", "city", "province", "nation"], "pilot"),
     ("ncet-pilot", "school", "city-school", ["city", "province", "nation"], "pilot"),

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from lms.cli import main
-from lms.programmes.pack import SHIPPED, check_folder, file_name, read_pack, shipped
+from lms.programmes.pack import SHIPPED, check_folder, check_texts, file_name, read_pack, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNTY = ROOT / "docs" / "how-to" / "notice-county"
+COUNTY = ROOT / "lms" / "programmes" / "example"
 
 
 def labels(slug: str, form: str, part: str) -> list[str]:
@@ -178,7 +178,7 @@ WRONG: list[tuple[str, Callable[[str], str], str]] = [
     ),
     ("pack.yaml", lambda text: text.replace("due: {county: 2026-12-15}", "due: {county: 2026-02-30}"), "2026-02-30"),
     ("pack.yaml", lambda text: text.replace('（{school}）", formats', '（{shcool}）", formats'), "不认识 {shcool}"),
-    ("pack.yaml", lambda text: text.replace("most: 3", "most: three"), "类型应为 integer"),
+    ("pack.yaml", lambda text: text.replace("most: 3", "most: three"), "应为整数"),
     ("pack.yaml", lambda text: text + "\nnotice: again\n", "键重复"),
     ("forms/application.yaml", lambda text: text.replace("parts: [story]", "parts: [storey]"), "没有“storey”这一部分"),
     (
@@ -215,6 +215,56 @@ def test_a_wrong_pack_is_told_file_line_and_cause(
     assert found.line == changed or changed is None or cause == "列名重复：班级" or abs(found.line - changed) <= 1
     done = CliRunner().invoke(main, ["programmes", "check", str(folder)])
     assert done.exit_code == 1 and f"notice/{file}:{found.line}: " in done.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "granted: model",
+            "granted: modell",
+            "请在 statuses 里加上，或改为：draft、lapsed、model、refused、returned、reviewing、withdrawn",
+        ),
+        ("forms: [application]", "forms: [form]", "请新建这个文件，或改为：application"),
+        ('version: "2026.1"', "version: 2026.1", "应为文字，现在是 2026.1，请加引号"),
+        ('version: "2026.1"', 'version: "new"', "应写成“年份.次数”，如 2026.1"),
+        ("opens: 2026-11-01", "opens: 11月1日", "应写成 2026-12-15"),
+        ("issuer: 丙县教育局\n", "", "缺少 issuer，请加上"),
+        ("issuer: 丙县教育局", "issuer:丙县教育局", "冒号后少了空格"),
+        ("appeal_days: 5", "appeal_day: 5", "不认识的项 appeal_day，请删去或改为：id、name"),
+    ],
+)
+def test_an_error_says_what_to_do(old: str, new: str, told: str) -> None:
+    texts = {path.relative_to(COUNTY).as_posix(): path.read_text("utf-8") for path in COUNTY.rglob("*.yaml")}
+    assert old in texts["pack.yaml"]
+    texts["pack.yaml"] = texts["pack.yaml"].replace(old, new)
+    assert told in "\n".join(map(str, check_texts(texts)[1]))
+
+
+def test_a_form_file_that_lies_in_the_folder_is_the_one_that_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "notice"
+    shutil.copytree(COUNTY, folder)
+    form = folder / "forms" / "application.yaml"
+    text = form.read_text("utf-8")
+    form.write_text(
+        text
+        + f"template: {{name: 表.docx, file: {'ab' * 32}, bindings: [{{at: paragraph 1, field: application.story}}]}}\n",
+        "utf-8",
+    )
+    assert "请把表样放进 files 文件夹" in str(check_folder(folder)[1][0])
+    (folder / "files").mkdir()
+    (folder / "files" / "表.docx").write_bytes(b"x")
+    problem = check_folder(folder)[1][0]
+    assert (
+        problem.line == len(text.split("\n"))
+        and "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" in problem.cause
+    )
+    form.write_text(
+        text
+        + "template: {name: 表.docx, file: 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, bindings: []}\n",
+        "utf-8",
+    )
+    assert check_folder(folder)[1] == []
 
 
 def test_a_version_is_its_content() -> None:

@@ -19,7 +19,9 @@ from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
 from lms.programmes import attachments, notices, papers, service, workflow
 from lms.programmes.models import Application
+from lms.programmes.pack import shipped
 from tests.programmes import places as make
+from tests.programmes.test_pages import door
 
 Tree = dict[str, Organisation]
 GS_26 = ["姓名", "单位（到内设部门）", "职务", "办公电话", "手机号", "微信号"]
@@ -184,11 +186,25 @@ def test_the_hunan_summary(tree: Tree) -> None:
     assert rows[-1][0].split("\u3000\u3000") == ["填报人：某填报人", "联系电话：13800000000"]
 
 
-def test_ours_are_marked_as_not_official(tree: Tree) -> None:
-    admin = make.person(tree["school"])
-    for slug, name in (("henan-experiment", "school"), ("smart-training", "school")):
-        found = service.begin(admin, slug, "school", "2026")
-        assert word_of(found, name)[1].startswith("非官方表样")
+def test_ours_are_marked_as_not_official_on_every_paper_and_page(app: Flask, tree: Tree) -> None:
+    people = {level: make.person(tree[level]) for level in ("school", "county", "city", "province")}
+    seen = 0
+    for slug in ("henan-experiment", "smart-training"):
+        for kind in shipped()[slug].document["kinds"]:
+            actor = people["school" if "school" in kind["applicant"] else kind["applicant"][-1]]
+            found = service.begin(actor, slug, kind["id"], "2026")
+            for document in shipped()[slug].documents_of(kind["id"]):
+                made = papers.paper_of(found, document)
+                assert made.blocks[0].text == "非官方表样", (slug, document["id"])  # what Word and PDF are made of
+                if "xlsx" in document["formats"]:
+                    assert ["非官方表样"] in [
+                        [cell for cell in row if cell] for row in next(iter(sheets_of(found, document["id"]).values()))
+                    ]
+                seen += 1
+            client, address = door(app, actor), f"/programmes/{found.id}"
+            for page in ("/programmes/", address, f"{address}/parts/{shipped()[slug].keys_of(kind['id'])[0]}"):
+                assert "非官方表样" in client.get(page).text, page
+    assert seen >= 6
 
 
 def test_the_zip_has_the_mandated_names(tree: Tree) -> None:

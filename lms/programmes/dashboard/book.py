@@ -29,15 +29,36 @@ def workbook_of(
     book.remove(book.worksheets[0])
     _sheet(book, _("进度"), title, [_("环节"), _("份数")], [[str(one.name), one.number] for one in funnel])
     head = [_("通知"), _("目标"), _("目标数"), _("单位"), _("期限"), _("现有"), _("依据")]
-    rows = [[one.programme, one.name, one.number, one.unit, one.by, _("系统不计") if one.actual is None else one.actual, one.clause] for one in aims]
+    rows = [
+        [
+            one.programme,
+            one.name,
+            one.number,
+            one.unit,
+            one.by,
+            _("系统不计") if one.actual is None else one.actual,
+            one.clause,
+        ]
+        for one in aims
+    ]
     _sheet(book, _("目标"), title, head, rows)
     _sheet(book, _("各地"), title, [_("上级"), _("单位"), *map(str, SHOWS.values())], _places(units, facts))
     heads = [_("学段、城乡"), *map(str, OUTCOMES.values()), _("合计")]
-    _sheet(book, _("学段与城乡"), title, heads, [[one.name, *one.numbers, one.total] for table in tables for one in table])
+    _sheet(
+        book, _("学段与城乡"), title, heads, [[one.name, *one.numbers, one.total] for table in tables for one in table]
+    )
     _sheet(book, _("每周提交"), title, [_("周一"), _("份数")], [[one.key, one.number] for one in weeks])
     head = [_("申报单位"), _("通知"), _("类别"), _("批次"), _("状态"), _("城乡"), _("首次提交")]
     lines = [
-        [one.applicant, one.programme, one.kind_name, one.batch_name, one.status_name, one.locality, one.submitted_on.isoformat() if one.submitted_on else ""]
+        [
+            one.applicant,
+            one.programme,
+            one.kind_name,
+            one.batch_name,
+            one.status_name,
+            one.locality,
+            one.submitted_on.isoformat() if one.submitted_on else "",
+        ]
         for one in facts
         if one.came
     ]

@@ -83,7 +83,12 @@ def read(data: bytes, units: Sequence[Unit]) -> Drawing:
 
 
 def _wrong(message: Any) -> Invalid:
-    return Invalid("map-file", message, remedy=_l("请上传 GeoJSON（.json、.geojson），坐标为经纬度，每个区县一个面。"), where="file")
+    return Invalid(
+        "map-file",
+        message,
+        remedy=_l("请上传 GeoJSON（.json、.geojson），坐标为经纬度，每个区县一个面。"),
+        where="file",
+    )
 
 
 def _features(data: bytes) -> list[tuple[dict[str, Any], list[Ring]]]:
@@ -95,7 +100,9 @@ def _features(data: bytes) -> list[tuple[dict[str, Any], list[Ring]]]:
         document = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise _wrong(_l("这不是 GeoJSON 文件。")) from error
-    rows = document.get("features") if isinstance(document, dict) and document.get("type") == "FeatureCollection" else None
+    rows = (
+        document.get("features") if isinstance(document, dict) and document.get("type") == "FeatureCollection" else None
+    )
     if not isinstance(rows, list) or not rows:
         raise _wrong(_l("文件里没有 FeatureCollection。"))
     if len(rows) > MOST_SHAPES:

@@ -82,7 +82,9 @@ def funnel(facts: Sequence[Fact]) -> list[Bar]:
     numbers = {"draft": len(facts), "submit": sum(one.submitted_on is not None for one in facts)}
     for level in ("county", "city", "province"):
         if level in chains:
-            numbers[level] = sum(one.granted or any(LEVELS.index(had) > LEVELS.index(level) for had in one.levels) for one in facts)
+            numbers[level] = sum(
+                one.granted or any(LEVELS.index(had) > LEVELS.index(level) for had in one.levels) for one in facts
+            )
     numbers["grant"] = sum(one.granted for one in facts)
     most = max(numbers.values(), default=0) or 1
     return [Bar(key, FUNNEL_NAMES[key], number, round(100 * number / most)) for key, number in numbers.items()]
@@ -115,7 +117,13 @@ def concerns(pack: Mapping[str, Any], target: Mapping[str, Any], level: str) -> 
     return LEVELS.index(level) >= LEVELS.index(own)
 
 
-def aim(pack: Mapping[str, Any], target: Mapping[str, Any], facts: Sequence[Fact], units: Mapping[str, int], counted: Mapping[str, int]) -> Aim:
+def aim(
+    pack: Mapping[str, Any],
+    target: Mapping[str, Any],
+    facts: Sequence[Fact],
+    units: Mapping[str, int],
+    counted: Mapping[str, int],
+) -> Aim:
     """One target for the office's area. ``每省`` and ``每区`` are multiplied: by the provinces (``units``), by the areas that were granted.
 
     ``counted``: numbers that other rooms know, by target id, e.g. cases of lessons (``cases``).
@@ -127,10 +135,24 @@ def aim(pack: Mapping[str, Any], target: Mapping[str, Any], facts: Sequence[Fact
     actual: int | None = counted.get(target["id"])
     if actual is None and not name.startswith("每年"):
         head = target["id"].removeprefix("model-")
-        rows = areas if head.startswith("areas") else [one for one in mine if one.kind == "school"] if head.startswith("schools") else None
+        rows = (
+            areas
+            if head.startswith("areas")
+            else [one for one in mine if one.kind == "school"]
+            if head.startswith("schools")
+            else None
+        )
         if rows is not None:
             actual = sum(one.status == "model" for one in rows) if head != target["id"] else len(rows)
-    return Aim(pack["title"], name, number * max(1, times), target.get("unit", ""), target.get("by", ""), target.get("clause", ""), actual)
+    return Aim(
+        pack["title"],
+        name,
+        number * max(1, times),
+        target.get("unit", ""),
+        target.get("by", ""),
+        target.get("clause", ""),
+        actual,
+    )
 
 
 def shown(facts: Iterable[Fact], show: str) -> list[Fact]:
@@ -198,7 +220,9 @@ def outcomes(facts: Iterable[Fact]) -> tuple[list[Row], list[Row]]:
     by_place = [(place, [one for one in rows if one.locality == place]) for place in LOCALITIES]
 
     def table(groups: Iterable[tuple[str, list[Fact]]]) -> list[Row]:
-        return [Row(name, tuple(sum(one.meaning == key for one in found) for key in OUTCOMES)) for name, found in groups]
+        return [
+            Row(name, tuple(sum(one.meaning == key for one in found) for key in OUTCOMES)) for name, found in groups
+        ]
 
     return table(by_stage), table(by_place)
 
@@ -207,7 +231,9 @@ def weeks(facts: Iterable[Fact], today: date) -> list[Bar]:
     """First submissions in each of the last WEEKS weeks, by Monday, of what came."""
     monday = today - timedelta(days=today.weekday())
     counts = Counter(
-        one.submitted_on - timedelta(days=one.submitted_on.weekday()) for one in facts if one.came and one.submitted_on is not None
+        one.submitted_on - timedelta(days=one.submitted_on.weekday())
+        for one in facts
+        if one.came and one.submitted_on is not None
     )
     days = [monday - timedelta(weeks=back) for back in range(WEEKS - 1, -1, -1)]
     most = max((counts[day] for day in days), default=0) or 1

@@ -74,7 +74,14 @@ def facts_of(office: Organisation, asked: Asked) -> list[Fact]:
     packs = {key: Pack(document) for key, document in _versions({row[0].notice_id for row in rows})}
     had, granted, came, first = _steps(office)
     return [
-        _fact(row, packs[row[0].notice_id], had.get(row[0].id, frozenset()), row[0].id in granted, row[0].id in came or row[0].school_id == office.id, first)
+        _fact(
+            row,
+            packs[row[0].notice_id],
+            had.get(row[0].id, frozenset()),
+            row[0].id in granted,
+            row[0].id in came or row[0].school_id == office.id,
+            first,
+        )
         for row in rows
     ]
 
@@ -84,19 +91,30 @@ def _versions(ids: set[uuid.UUID]) -> list[tuple[uuid.UUID, dict[str, Any]]]:
     return [(row[0], row[1]) for row in db.session.execute(query)]
 
 
-def _steps(office: Organisation) -> tuple[dict[uuid.UUID, frozenset[str]], set[uuid.UUID], set[uuid.UUID], dict[uuid.UUID, Any]]:
+def _steps(
+    office: Organisation,
+) -> tuple[dict[uuid.UUID, frozenset[str]], set[uuid.UUID], set[uuid.UUID], dict[uuid.UUID, Any]]:
     """By application of the area: levels that have had it; those granted; those that came to the office; the first submission."""
     below = select(Organisation.id).where(Organisation.path.startswith(office.path))
     mine = ApplicationStep.school_id.in_(below)
-    levels = select(ApplicationStep.application_id, Organisation.level).join(Organisation, Organisation.id == ApplicationStep.to_office_id)
+    levels = select(ApplicationStep.application_id, Organisation.level).join(
+        Organisation, Organisation.id == ApplicationStep.to_office_id
+    )
     had: dict[uuid.UUID, set[str]] = {}
     for key, level in db.session.execute(levels.where(mine).distinct()):
         had.setdefault(key, set()).add(level)
     granted = select(ApplicationStep.application_id).where(mine, ApplicationStep.action == "grant")
     came = select(ApplicationStep.application_id).where(ApplicationStep.to_office_id == office.id)
-    first = select(ApplicationStep.application_id, func.min(ApplicationStep.created_at)).where(mine, ApplicationStep.action == "submit")
+    first = select(ApplicationStep.application_id, func.min(ApplicationStep.created_at)).where(
+        mine, ApplicationStep.action == "submit"
+    )
     times = {row[0]: row[1] for row in db.session.execute(first.group_by(ApplicationStep.application_id))}
-    return {key: frozenset(found) for key, found in had.items()}, set(db.session.scalars(granted)), set(db.session.scalars(came)), times
+    return (
+        {key: frozenset(found) for key, found in had.items()},
+        set(db.session.scalars(granted)),
+        set(db.session.scalars(came)),
+        times,
+    )
 
 
 def _fact(row: Any, pack: Pack, had: frozenset[str], granted: bool, came: bool, first: Mapping[uuid.UUID, Any]) -> Fact:
@@ -131,13 +149,19 @@ def units_of(office: Organisation) -> list[Unit]:
     above = {row.parent_id for row in rows if row.parent_id}
     query_names = select(Organisation.id, Organisation.name).where(Organisation.id.in_(above))
     names = {row[0]: row[1] for row in db.session.execute(query_names)}
-    units = [Unit(row.id.hex, row.name, row.code, names.get(row.parent_id, "") if row.parent_id else "") for row in rows]
+    units = [
+        Unit(row.id.hex, row.name, row.code, names.get(row.parent_id, "") if row.parent_id else "") for row in rows
+    ]
     order = list(dict.fromkeys(one.group for one in units))
     return sorted(units, key=lambda one: order.index(one.group))
 
 
 def sizes_of(office: Organisation) -> dict[str, int]:
     """How many organisations of each level lie in the office's area, itself included."""
-    query = select(Organisation.level, func.count()).where(Organisation.path.startswith(office.path)).group_by(Organisation.level)
+    query = (
+        select(Organisation.level, func.count())
+        .where(Organisation.path.startswith(office.path))
+        .group_by(Organisation.level)
+    )
     found: Counter[str] = Counter({row[0]: row[1] for row in db.session.execute(query)})
     return {level: found[level] for level in LEVELS}

@@ -105,7 +105,9 @@ def export() -> Response:
 
 
 def _map(*, active: bool) -> OfficeMap | None:
-    query = select(OfficeMap).where(OfficeMap.school_id == current_account().organisation_id, OfficeMap.active.is_(active))
+    query = select(OfficeMap).where(
+        OfficeMap.school_id == current_account().organisation_id, OfficeMap.active.is_(active)
+    )
     return db.session.scalar(query)
 
 
@@ -151,9 +153,15 @@ def upload() -> BaseResponse | tuple[str, int]:
     except ZhikeError as refusal:
         return _map_page(refusal), refusal.status
     with write() as session:
-        session.execute(delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(False)))
+        session.execute(
+            delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(False))
+        )
         name = name_of((sent.filename if sent else "") or "", "map.json")
-        session.add(OfficeMap(id=new_id(), school_id=account.organisation_id, name=name, document=drawing.plain(), set_by=account.id))
+        session.add(
+            OfficeMap(
+                id=new_id(), school_id=account.organisation_id, name=name, document=drawing.plain(), set_by=account.id
+            )
+        )
     return redirect(url_for("programmes.dashboard.own_map"))
 
 
@@ -166,7 +174,9 @@ def use() -> BaseResponse:
         row = _map(active=False)
         if row is None:
             raise NotFound("map", _l("没有等待启用的底图，请重新上传。"))
-        session.execute(delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(True)))
+        session.execute(
+            delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(True))
+        )
         row.active = True
         audit(account, "office-map", "office_map", row.id, school_id=account.organisation_id)
     flash(_("底图已启用。"))
@@ -179,7 +189,9 @@ def remove() -> BaseResponse:
     """Go back to the tiles, or drop what waits."""
     account, active = current_account(), request.form.get("which") == "used"
     with write() as session:
-        session.execute(delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(active)))
+        session.execute(
+            delete(OfficeMap).where(OfficeMap.school_id == account.organisation_id, OfficeMap.active.is_(active))
+        )
         audit(account, "office-map-out", "office_map", str(account.organisation_id), school_id=account.organisation_id)
     flash(_("已改回方格图。") if active else _("没有启用。"))
     return redirect(url_for("programmes.dashboard.own_map"))

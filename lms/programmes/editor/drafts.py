@@ -22,8 +22,9 @@ from lms.core.models import Account, Organisation
 from lms.programmes import notices
 from lms.programmes.editor import rewriting
 from lms.programmes.models import Application, NoticeDraft, NoticeVersion
-from lms.programmes.pack import Document, Pack, Problem, shipped
+from lms.programmes.pack import EXAMPLE, Document, Pack, Problem, shipped, texts_in
 
+START = "example"  # as the name of a notice: the smallest one, made up
 FILE = re.compile(r"pack\.yaml|forms/[A-Za-z0-9][A-Za-z0-9-]{0,39}\.yaml")
 
 
@@ -52,22 +53,43 @@ def draft_of(actor: Account, draft_id: uuid.UUID) -> NoticeDraft:
 def begin(actor: Account, slug: str) -> NoticeDraft:
     """A draft from a notice: of one's own the next version, of any other a copy under a name of one's own."""
     office = office_of(actor)
-    pack = notices.pack_named(office.id, slug)
-    texts = notices.texts_for(pack)
-    own = db.session.scalar(
-        select(NoticeVersion.id).where(NoticeVersion.slug == slug, NoticeVersion.school_id == office.id).limit(1)
-    )
-    if own is None:
-        texts["pack.yaml"] = rewriting.put(texts["pack.yaml"], ("notice",), _free_name(slug))
-        texts["pack.yaml"] = rewriting.put(texts["pack.yaml"], ("issuer",), office.name)
-        texts["pack.yaml"] = rewriting.put(texts["pack.yaml"], ("version",), f"{clock.now().year}.1")
+    if slug == START:
+        texts = _for_level(texts_in(EXAMPLE), office.level)
+        texts["pack.yaml"] = _renamed(texts["pack.yaml"], "notice", office)
     else:
-        texts["pack.yaml"] = rewriting.put(texts["pack.yaml"], ("version",), _next_version(pack.version))
+        pack = notices.pack_named(office.id, slug)
+        texts = notices.texts_for(pack)
+        own = select(NoticeVersion.id).where(NoticeVersion.slug == slug, NoticeVersion.school_id == office.id)
+        if db.session.scalar(own.limit(1)) is None:
+            texts["pack.yaml"] = _renamed(texts["pack.yaml"], slug, office)
+        else:
+            texts["pack.yaml"] = rewriting.put(texts["pack.yaml"], ("version",), _next_version(pack.version))
     with write() as session:
         row = NoticeDraft(id=new_id(), school_id=office.id, texts=texts, saved_by=actor.id)
         session.add(row)
         audit(actor, "notice-draft", "notice_draft", row.id, notice=slug)
     return row
+
+
+def _renamed(text: str, slug: str, office: Organisation) -> str:
+    """The text under a name that is free, issued by the office, this year's first version."""
+    for key, value in (("notice", _free_name(slug)), ("issuer", office.name), ("version", f"{clock.now().year}.1")):
+        text = rewriting.put(text, (key,), value)
+    return text
+
+
+def _for_level(texts: dict[str, str], level: str) -> dict[str, str]:
+    """The example, which a county decides on, for the level of the office that takes it."""
+    text = texts["pack.yaml"]
+    if level != "county":
+        day = yaml.safe_load(text)["batches"][0]["due"]["county"].isoformat()
+        text = rewriting.put(text, ("kinds", 0, "chain", 0, "level"), level)
+        text = rewriting.put(text, ("kinds", 0, "ladder", 0, "by", 0), level)
+        text = rewriting.put(text, ("quotas", 0, "level"), level)
+        text = rewriting.put(
+            rewriting.put(text, ("batches", 0, "due", level), day), ("batches", 0, "due", "county"), None
+        )
+    return {**texts, "pack.yaml": text}
 
 
 def _free_name(slug: str) -> str:

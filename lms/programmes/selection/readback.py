@@ -23,7 +23,9 @@ class Piece:
 def is_ours(form: Mapping[str, Any], pieces: Sequence[Piece]) -> bool:
     """Whether the file is an export of this form: its title stands in it."""
     title = _bare(form["title"])  # broken into lines by meaning, so that paragraphs are read together
-    texts = [one.text for one in pieces[:20] if not one.rows] + [cell for one in pieces for row in one.rows[:1] for cell in row]
+    texts = [one.text for one in pieces[:20] if not one.rows] + [
+        cell for one in pieces for row in one.rows[:1] for cell in row
+    ]
     return title in _bare("".join(texts))
 
 
