@@ -21,6 +21,7 @@ from lms.demo import lab
 from lms.demo.history import before_term, past_lessons, record_past
 from lms.demo.places import ABOVE_DEMO
 from lms.demo.plan import DemoCalendar, demo_bells, demo_calendar, demo_zone
+from lms.demo.training import fill_register
 from lms.roster import rules as roster_rules
 from lms.roster import service as roster
 from lms.roster.intake.service import import_file
@@ -86,6 +87,8 @@ def make_school(extra_minutes: int, say: Callable[[str], None]) -> DemoSchool:
         roster.assign(None, teacher, cohort, "人工智能")
     for cohort in classes:
         roster.pin_cards(admin.account, cohort.id, only_missing=True)
+    assert admin.account is not None
+    fill_register(admin.account, teacher.name)
     say("正在安装课程包 …")
     packages = _install(school, classes)
     units = {stage: [f"{COURSE}:{unit.code}" for unit in courses.units(school.id, COURSE) if unit.volume in volumes] for stage, volumes in VOLUMES.items()}

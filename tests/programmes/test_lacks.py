@@ -16,6 +16,7 @@ from lms.programmes import lacks, service
 from lms.programmes.lacks import Answer
 from lms.programmes.models import Application
 from lms.usage import service as usage
+from lms.usage.rulebook import service as rulebook
 from tests import factories
 from tests.programmes import places as make
 from tests.programmes.province import build
@@ -120,6 +121,19 @@ def test_what_is_written_and_what_is_bought(app: Flask, fixed_clock: clock.Fixed
     at(fixed_clock, date(2026, 12, 31))
     over = answer(app, found, "HN-19")
     assert (over.reach, over.why) == ("late", "2026-12-30 已经截止；可以看下一批")
+
+
+def test_class_hours_against_the_slots_that_are_left(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    """HN-15 asks 10 hours of the chosen subject; four classes have one every Tuesday."""
+    campus = under_a_province(Campus(fixed_clock))
+    rulebook.choose_subjects(campus.admin, campus.school.id, ["人工智能"])
+    at(fixed_clock, date(2026, 12, 8))
+    found = campus.begin("hunan-baixiao")
+    early = answer(app, found, "HN-15")  # Tuesdays 15, 22 and 29 December: 3 × 4 = 12 by the deadline of 30 December
+    assert (early.reach, early.why) == ("yes", "人工智能还差 10 课时，课表到 2026-12-30 有 12 节")
+    at(fixed_clock, date(2026, 12, 16))
+    late = answer(app, found, "HN-15")  # 22 and 29 December: 8
+    assert (late.reach, late.why) == ("depends", "人工智能还差 10 课时，课表到 2026-12-30 有 8 节")
 
 
 def test_the_page(app: Flask, fixed_clock: clock.FixedClock) -> None:

@@ -99,6 +99,21 @@ def test_an_office_trains_its_own_people(house: House) -> None:
         service.remove(house.admin, Activity, service.activities_of(office.id)[0].row.id)
 
 
+def test_an_office_uses_the_same_pages(app: Flask, house: House) -> None:
+    office = places.organisation("county", "丙县教育局")
+    officer = places.person(office, name="陈科长")
+    client = client_of(app, officer)
+    assert "陈科长" in client.get("/register/activities/new").text
+    csrf = factories.token(client, "/register/activities/new")
+    sent = {**TEXTS, "csrf_token": csrf, "其他人数": "2000", "people": [officer.id.hex]}
+    page = client.post("/register/activities/new", data=sent, follow_redirects=True)
+    assert "1 次、16 学时、2001 人次" in page.text and "丙县教育局" in page.text
+    assert "课程培训" in client.get("/register/mine").text
+    csrf = factories.token(client, "/register/achievements/new")
+    award = {**AWARD, "对象": "teacher", "姓名": "陈科长", "csrf_token": csrf}
+    assert "精品课" in client.post("/register/achievements/new", data=award, follow_redirects=True).text
+
+
 def lines(*rows: dict[str, str]) -> list[Line]:
     return [Line(f"第 {number} 行", row) for number, row in enumerate(rows, 2)]
 
