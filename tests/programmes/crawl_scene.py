@@ -14,11 +14,15 @@ from sqlalchemy import select
 from werkzeug.routing import Rule
 from werkzeug.routing.converters import AnyConverter
 
-from lms.core import clock
-from lms.core.db import db
+from lms.core import blobs, clock
+from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation
 from lms.programmes import attachments, comments, service, workflow
 from lms.programmes.editor import binding, drafts
+from lms.programmes.models import ScanPage, ScanUpload
+from lms.programmes.sealing import service as sealing
+from lms.programmes.selection import behalf, experts, outcome
+from lms.programmes.selection import service as selection
 from lms.programmes.years import cases, events, files, inspections, norms
 from lms.programmes.years import service as years
 from lms.programmes.years.events import EventGiven
@@ -35,6 +39,7 @@ from tests.programmes.years.test_years import CASE, granted, inspect
 from tests.register.test_register import AWARD, TEXTS
 
 SECRET, LATER_SECRET = "只有本校知道的一段话", "挂牌以后才有的一段话"
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00 made up \xff\xd9"
 
 
 @dataclass
@@ -66,7 +71,6 @@ def make_scene(fixed_clock: clock.FixedClock) -> Scene:
     tree = make.tree()
     far = make.organisation("province", "远省", tree["nation"])
     far_city = make.organisation("city", "远市", far)
-    far_county = make.organisation("county", "远县", far_city)
     near_county = make.organisation("county", "邻县", tree["city"])
     admin, county = make.person(tree["school"]), make.person(tree["county"])
     made = Scene(
@@ -75,7 +79,6 @@ def make_scene(fixed_clock: clock.FixedClock) -> Scene:
         {
             "another school": make.person(make.school("丙县二小", tree["county"])),
             "a teacher of another school": make.person(tree["city-school"], "teacher"),
-            "a school far away": make.person(make.school("远校", far_county)),
             "another county": make.person(near_county),
             "another city": make.person(far_city),
             "another province": make.person(far),
@@ -88,6 +91,9 @@ def make_scene(fixed_clock: clock.FixedClock) -> Scene:
     _application(made, admin, county)
     _register(made, admin)
     _editor(made, county)
+    _sealing(made)
+    _selection(made, county)
+    _behalf(made, county)
     _years(made, admin, fixed_clock)
     return made
 
@@ -140,6 +146,90 @@ def _editor(made: Scene, county: Account) -> None:
     made.given |= {"draft_id": draft.id, "programmes.editor:form": "application"}
 
 
+def _sealing(made: Scene) -> None:
+    """A page as the reading of a scan leaves it."""
+    digest = blobs.keep(sealing.ROOM, JPEG)
+    with write() as session:
+        upload = ScanUpload(
+            id=new_id(),
+            school_id=made.tree["school"].id,
+            application_id=made.given["application_id"],
+            files=[],
+            state="done",
+        )
+        session.add(upload)
+        session.flush()
+        page = ScanPage(
+            id=new_id(), school_id=upload.school_id, application_id=upload.application_id, upload_id=upload.id,
+            number=1, name="封面.jpg", sha256=digest, width=10, height=10,
+        )  # fmt: skip
+        session.add(page)
+    made.given["page_id"] = page.id
+
+
+def _selection(made: Scene, county: Account) -> None:
+    """The county's panel with an expert who has the application before him, and a list of what it decided."""
+    found_id = made.given["application_id"]
+    other = make.person(make.school("丙县三小", made.tree["county"]))
+    decided = service.begin(other, "ncet-pilot", "school", "2026")
+    make.fill_in(other, decided)
+    workflow.submit(other, decided.id)
+    panel = selection.open_panel(county, "ncet-pilot", "school", "2026")
+    expert = experts.save_expert(county, {"name": "张甲", "unit": "某大学"})
+    selection.engage(county, panel.id, [expert.id])
+    review = selection.assign(county, panel.id, found_id, expert.id)
+    experts.open_account(county, expert.id)
+    db.session.expire_all()
+    account = db.session.get_one(Account, expert.account_id)
+    with write() as session:
+        kept = session.get_one(Account, account.id)
+        kept.must_change, kept.password_hash = False, county.password_hash
+    made.insiders["expert"] = account
+    workflow.act(county, decided.id, "recommend")
+    day = clock.now().date()
+    words = {
+        "title": "公示",
+        "starts_on": day.isoformat(),
+        "ends_on": (day + timedelta(days=7)).isoformat(),
+        "contact": "周",
+        "phone": "1",
+    }
+    made.given |= {
+        "panel_id": panel.id,
+        "expert_id": expert.id,
+        "review_id": review.id,
+        "publication_id": outcome.publish(county, panel.id, words).id,
+        "programmes.selection.review_file:file_id": made.given["programmes:file_id"],
+        "programmes.selection:kind": "school",
+        "batch": "2026",
+    }
+    made.forms |= {
+        "programmes.selection.assign": {"application": str(found_id), "expert": str(expert.id)},
+        "programmes.selection.decide": {"chosen": str(found_id), "action": "recommend"},
+        "programmes.selection.recall": {"application": str(found_id), "remark": "x"},
+        "programmes.selection.record": {"number": "x", "decided_on": "2026-11-20", "action": "recommend"},
+        "programmes.selection.decline": {"reason": "x"},
+        "programmes.selection.change_expert": {"name": "x", "unit": "x"},
+        "programmes.selection.withdraw_plaque": {"reason": "x"},
+    }
+
+
+def _behalf(made: Scene, county: Account) -> None:
+    """A school without an account, for which the county fills in."""
+    form = {
+        "level": "school",
+        "name": "丙县四小",
+        "parent": str(made.tree["county"].id),
+        "school_type": "小学",
+        "locality": "乡村",
+        "code": "3600000009",
+    }
+    ward = behalf.begin(county, behalf.add_organisation(county, form).id, "ncet-pilot", "school", "2026")
+    for endpoint in ("originals", "original", "take_original", "hand_over"):
+        made.given[f"programmes.selection.{endpoint}:application_id"] = ward.id
+    made.given["programmes.selection:file_id"] = behalf.take_original(county, ward.id, "原件.docx", word_file()).id
+
+
 def _years(made: Scene, admin: Account, fixed_clock: clock.FixedClock) -> None:
     """A plaque, a report, a case, a seed teacher, a drawn inspection with its visit, a risk."""
     province = make.person(made.tree["province"])
@@ -155,7 +245,8 @@ def _years(made: Scene, admin: Account, fixed_clock: clock.FixedClock) -> None:
     )
     file = files.add(admin, found.school_id, case.id, "课例.pdf", make.PDF)
     risk = norms.save_risk(admin, 2026, norms.RiskGiven(LATER_SECRET, 1, 1, "x", "x", None))
-    norms.publish(admin, norms.starting_text(), "")
+    norms.publish(admin, norms.starting_text().replace(norms.DRAFT, ""), "")
+    plaque = outcome.give_plaque(province, found.id, "P-1", clock.now().date(), "")
     inspection, visit = inspect(province, found, fixed_clock, clock.now().date() + timedelta(days=1))
     rectification = inspections.order(
         province, found.id, LATER_SECRET, clock.now().date() + timedelta(days=30), visit.id
@@ -172,6 +263,7 @@ def _years(made: Scene, admin: Account, fixed_clock: clock.FixedClock) -> None:
         "inspection_id": inspection.id,
         "visit_id": visit.id,
         "rectification_id": rectification.id,
+        "plaque_id": plaque.id,
         "class_id": db.session.scalars(select(SchoolClass.id)).one(),
     }
     day = clock.now().date()
