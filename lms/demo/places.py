@@ -75,8 +75,8 @@ LATE_SCHOOL = "西河区实验小学"
 class Case:
     """An application: whose, under which notice, and its steps, the first ``days`` before today, the others spread until yesterday.
 
-    A step is ``submit``, ``up`` (the office that holds it recommends or grants), ``return``, ``refuse``, ``withdraw``, ``appeal``, or
-    ``to:<status>`` along the notice's ladder, by its province. Without a step it is a draft.
+    A step is ``submit``, ``up`` (the office that holds it recommends or grants), ``return``, ``refuse``, ``withdraw``, ``appeal``, ``plaque``
+    (its plaque is entered), ``warn`` (an order to put right), or ``to:<status>`` along the notice's ladder, by its province. Without a step it is a draft.
     """
 
     who: str
@@ -96,7 +96,7 @@ CASES: tuple[Case, ...] = (
     Case(APPLYING_AREA, NCET, "area", 12, "submit up"),
     Case("西河区实验小学", NCET, "school", 40, "submit up up up up"),
     Case("西河区第二小学", NCET, "school", 40, "submit up up up up"),
-    Case("西河区第一中学", NCET, "school", 38, "submit up up up up to:warned"),
+    Case("西河区第一中学", NCET, "school", 38, "submit up up up up warn"),
     Case("西河区第二初级中学", NCET, "school", 36, "submit up up up"),
     Case("东山县第一小学", NCET, "school", 37, "submit up up up"),
     Case("东山县第一初级中学", NCET, "school", 35, "submit up up return"),
@@ -108,9 +108,9 @@ CASES: tuple[Case, ...] = (
     Case("示范区初级中学", NCET, "school", 8, "submit return"),
     Case("示范区九年一贯制学校", NCET, "school", 6),
     # 百校千课：一所已挂牌，一所实施推进中，一所限期整改
-    Case(PLAQUE_SCHOOL, HUNAN, "school", 45, "submit up up up"),
+    Case(PLAQUE_SCHOOL, HUNAN, "school", 45, "submit up up up plaque"),
     Case("示范省实验中学", HUNAN, "school", 44, "submit up to:running"),
-    Case("乙州市实验学校", HUNAN, "school", 43, "submit up up to:warned"),
+    Case("乙州市实验学校", HUNAN, "school", 43, "submit up up warn"),
     Case("南湾区第一初级中学", HUNAN, "school", 29, "submit up up"),
     Case("南湾区海石九年一贯制学校", HUNAN, "school", 22, "submit up refuse appeal"),
     Case("东山县第二小学", HUNAN, "school", 21, "submit refuse"),
@@ -120,7 +120,7 @@ CASES: tuple[Case, ...] = (
     # 实验区、实验校
     Case("北原县", HENAN, "area", 42, "submit up up to:model"),
     Case("乙州市", HENAN, "area", 16, "submit"),
-    Case("南湾区高级中学", HENAN, "school", 42, "submit up up up to:warned"),
+    Case("南湾区高级中学", HENAN, "school", 42, "submit up up up warn"),
     Case("南湾区第二初级中学", HENAN, "school", 34, "submit up up up"),
     Case("北原县第一小学", HENAN, "school", 32, "submit up up up"),
     Case("北原县高坡九年一贯制学校", HENAN, "school", 17, "submit up"),

@@ -30,10 +30,13 @@ from lms.demo.writing import written
 from lms.programmes import attachments, notices, service, workflow
 from lms.programmes.models import Application, ApplicationEdit, ApplicationPart, NoticeVersion
 from lms.programmes.pack import Document, Pack, shipped
+from lms.programmes.selection import outcome
+from lms.programmes.years import inspections
 from lms.roster import service as roster
 
 BATCH = "2026"
 OPENED_DAYS = 60
+PUT_RIGHT_DAYS = 45
 DUE_DAYS = {
     "ncet-pilot": {"province": 12, "nation": 32}, "hunan-baixiao": {"province": 19}, "henan-experiment": {"province": 26}, "smart-training": {"nation": 23},
 }  # fmt: skip
@@ -175,6 +178,12 @@ def _take(here: _Places, actor: Account, found: Application, step: str) -> None:
         {"submit": workflow.submit, "withdraw": workflow.withdraw}[verb](actor, found.id)
     elif verb == "appeal":
         workflow.appeal(actor, found.id, "附上获奖证书原件，请复核。")
+    elif verb == "warn":
+        due = clock.local_date(clock.now(), "Asia/Shanghai") + timedelta(days=PUT_RIGHT_DAYS)
+        inspections.order(here.people[PROVINCE], found.id, "随机抽查：近四周没有开课记录，请补课并说明。", due)
+    elif verb == "plaque":
+        day = clock.local_date(clock.now(), "Asia/Shanghai")
+        outcome.give_plaque(here.people[PROVINCE], found.id, f"示范-{day.year}-001", day, f"示范函〔{day.year}〕1号")
     elif verb == "to":
         workflow.climb(here.people[PROVINCE], found.id, status, "实地查看后确定。")
     else:

@@ -19,6 +19,8 @@ from lms.demo.places import APPLYING_AREA, CASES, LATE_SCHOOL, NATION, NCET, PLA
 from lms.demo.province import Province, make_province
 from lms.programmes import notices, service, workflow
 from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.selection.outcome import plaques_of
+from lms.programmes.years.models import Rectification
 from lms.region.models import Subordinate
 from lms.usage.service import verify_chain
 from lms.usage.standings import standings
@@ -70,6 +72,7 @@ def _three_situations(app: Flask, province: Province) -> None:
     quota = workflow.quotas_of(area, named(PROVINCE).id)[0]
     assert (quota.used, quota.most) == (4, 5)  # one place is left
     plaque = application_of(PLAQUE_SCHOOL, "hunan-baixiao")
+    assert [one.application_id for one, _found, _name in plaques_of(named(PROVINCE).id)] == [plaque.id]
     assert plaque.status == "plaque" and notices.pack_of(plaque).status_name(plaque.status) == "已挂牌"
     late = named(LATE_SCHOOL)
     result = standings(late.id, clock.local_date(clock.now(), "Asia/Shanghai"))["fortnightly"]
@@ -87,6 +90,7 @@ def _every_state() -> None:
     states = Counter(notices.pack_of(row).status_is(row.status) for row in rows)
     assert set(states) == {"draft", "waiting", "returned", "refused", "withdrawn", "active", "warned"}
     assert states["draft"] == 4 and states["warned"] == 3
+    assert db.session.scalar(select(func.count()).select_from(Rectification)) == 3
     for row in rows:
         steps = service.steps_of(row)
         times = [step.created_at for step in steps]
