@@ -437,6 +437,8 @@ def test_the_dossier_has_bookmarks_and_marks(app: Flask, tree: Tree) -> None:
     assert lessons[0] == SYSTEM
     assert next(value for title, value in marks.items() if title.startswith("HN-14"))[0] == OWN
     assert marks["实施方案"] == (OWN, "")
+    shown = str([claim.rows for section in made.sections for claim in section.claims])
+    assert "（略）" in shown and "13800000000" not in shown  # telephones are no business of experts
     titles = outline_of(pdf_of(found))
     assert titles[0] == "乙市实验小学" and "资格自查" in titles and "实施方案" in titles and titles[-1] == "附件清单"
     assert any(one.startswith("HN-15") for one in titles)

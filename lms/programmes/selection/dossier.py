@@ -28,6 +28,7 @@ from lms.usage.gathering import term_for
 from lms.usage.models import VOID, UsageRecord
 
 SYSTEM, OWN = "系统数据", "学校自述"
+_PRIVATE = ("手机", "电话", "微信", "E-mail", "邮箱", "身份证")
 _DECLARED = ("", "学校自述", "申报表")
 
 
@@ -161,14 +162,21 @@ def _claims(pack: Pack, found: Application, key: str, value: Any, answers: Mappi
         return [Claim(title, OWN, "", "、".join(value))] if value else []
     if kind == "fields":
         pairs = tuple(
-            (str(one["label"]), str(value[one["id"]])) for one in part["fields"] if (value or {}).get(one["id"])
+            (str(one["label"]), _shown(one, value)) for one in part["fields"] if (value or {}).get(one["id"])
         )
         return [Claim(title, OWN, "", "", ("项目", "内容"), pairs)] if pairs else []
-    rows = tuple(tuple(str(row.get(one["id"], "")) for one in part["columns"]) for row in value or ())
+    rows = tuple(tuple(_shown(one, row) for one in part["columns"]) for row in value or ())
     if not rows:
         return []
     mark, grade = _origin(part, found, value)
     return [Claim(title, mark, grade, "", tuple(one["label"] for one in part["columns"]), rows)]
+
+
+def _shown(field: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """What stands in a field; telephones, addresses of mail and the like are no business of experts."""
+    text = str(row.get(field["id"], ""))
+    private = field.get("type") in ("phone", "email") or any(one in field["label"] for one in _PRIVATE)
+    return "（略）" if text and private else text
 
 
 def _origin(part: Mapping[str, Any], found: Application, value: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -338,7 +338,7 @@ def letter_docx(row: Plaque) -> tuple[str, bytes]:
     _mark(document)
     if row.letter:
         word.write_line(document, row.letter, centred=True)
-    word.write_title(document, f"{office.name}关于认定{name}为“{pack.title}”{kind}的通知")
+    word.write_title(document, f"{office.name}关于认定{name}为\n“{pack.title}”{kind}的通知")
     word.write_line(document, "")
     word.write_line(document, f"{name}：")
     issued = f"（{pack.document['number']}）" if pack.document.get("number") else ""

@@ -162,24 +162,34 @@ def waits(row: Panel, found: Application) -> bool:
     return found.office_id == row.school_id and pack_of(found).status_is(found.status) == "waiting"
 
 
-def subject_of(row: Panel, found: Application) -> rules.Subject:
-    """What the rules on conflicts need to know of an application."""
-    own = db.session.get_one(Organisation, found.school_id)
+def organisations_of(found: Sequence[Application]) -> dict[uuid.UUID, Organisation]:
+    """The applicants with all that stand above them, in two questions; who holds them saves one question each."""
+    own = db.session.scalars(select(Organisation).where(Organisation.id.in_({one.school_id for one in found}))).all()
+    ids = {uuid.UUID(part) for one in own for part in one.path.split("/") if part}
+    return {one.id: one for one in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
+
+
+def subjects_of(row: Panel, found: Sequence[Application]) -> dict[uuid.UUID, rules.Subject]:
+    """What the rules on conflicts need to know of applications."""
+    held = organisations_of(found)
+    values: dict[uuid.UUID, list[tuple[str, Any]]] = {one.id: [] for one in found}
+    query = select(ApplicationPart.application_id, ApplicationPart.key, ApplicationPart.value)
+    for owner, key, value in db.session.execute(query.where(ApplicationPart.application_id.in_(values))):
+        values[owner].append((key, value["value"]))
+    return {one.id: _subject(row, one, held[one.school_id], values[one.id]) for one in found}
+
+
+def _subject(row: Panel, found: Application, own: Organisation, values: Sequence[tuple[str, Any]]) -> rules.Subject:
     pack = pack_of(found)
-    values = db.session.execute(
-        select(ApplicationPart.key, ApplicationPart.value).where(ApplicationPart.application_id == found.id)
-    )
-    names, phones = rules.people_of(
-        [(pack.part(key), value["value"]) for key, value in values if key in pack.keys_of(found.kind)]
-    )
+    keys = frozenset(pack.keys_of(found.kind))
+    names, phones = rules.people_of([(pack.part(key), value) for key, value in values if key in keys])
     higher = []
     for one in above(found.school_id):
         if one.id == row.school_id:
             break
         higher.append(one.name)
-    below = db.session.scalars(
-        select(Organisation.name).where(Organisation.path.startswith(own.path), Organisation.id != own.id)
-    )
+    query = select(Organisation.name).where(Organisation.path.startswith(own.path), Organisation.id != own.id)
+    below = db.session.scalars(query).all() if own.level != "school" else ()
     return rules.Subject(found.id, own.name, own.path, frozenset(higher), frozenset(below), names, phones)
 
 
@@ -217,10 +227,10 @@ def conflicts_of(row: Panel) -> dict[uuid.UUID, dict[uuid.UUID, list[str]]]:
     """Application → expert → reasons why he must not see it; experts without conflict have an empty list."""
     office = db.session.get_one(Organisation, row.school_id)
     referees = [referee_of(one) for one in panel_experts(row)]
-    found = {}
-    for one in applications_of(row):
-        subject = subject_of(row, one)
-        found[one.id] = {referee.id: rules.conflicts(referee, subject, office.path) for referee in referees}
+    found = {
+        key: {referee.id: rules.conflicts(referee, subject, office.path) for referee in referees}
+        for key, subject in subjects_of(row, applications_of(row)).items()
+    }
     for review in reviews_of(row):
         if review.state == "recused" and review.expert_id in found.get(review.application_id, {}):
             found[review.application_id][review.expert_id].append("declared")
@@ -400,6 +410,7 @@ def ranking(row: Panel) -> list[Line]:
             select(School.id, School.locality).where(School.id.in_([one.school_id for one in found.values()]))
         )
     }
+    held = organisations_of(list(found.values()))
     lines = []
     for place in rules.rank(totals, row.rule):
         one = found[place.id]
@@ -410,9 +421,11 @@ def ranking(row: Panel) -> list[Line]:
             else []
         )
         third = min(free, key=lambda expert: (load.get(expert, 0), str(expert)), default=None)
+        if third is not None:
+            load[third] = load.get(third, 0) + 1  # the next proposal goes to another
         lines.append(
             Line(
-                one, db.session.get_one(Organisation, one.school_id).name, localities.get(one.school_id, ""), tuple(reviews[one.id]),
+                one, held[one.school_id].name, localities.get(one.school_id, ""), tuple(reviews[one.id]),
                 tuple(totals[one.id]), place, one.id in wide, waits(row, one), third,
             )
         )  # fmt: skip

@@ -102,22 +102,24 @@ def show(panel_id: uuid.UUID) -> str:
     handed = {
         one.id: sum(review.expert_id == one.id and review.state == "handed" for review in reviews) for one in engaged
     }
+    came = service.applications_of(row)
+    held = service.organisations_of(came)
+    asked_of: dict[uuid.UUID, list[Any]] = {found.id: [] for found in came}
+    for one in reviews:
+        asked_of.setdefault(one.application_id, []).append(one)
+    words = {expert.id: _conflict_words(why, expert.id) for expert in engaged}
     lines = []
-    for found in service.applications_of(row):
-        own = [one for one in reviews if one.application_id == found.id]
+    for found in came:
+        own = asked_of[found.id]
         asked = {one.expert_id for one in own}
         lines.append(
             {
                 "found": found,
-                "name": db.session.get_one(Organisation, found.school_id).name,
+                "name": held[found.school_id].name,
                 "status": pack_of(found).status_name(found.status),
                 "waits": service.waits(row, found),
                 "reviews": own,
-                "choices": [
-                    (one, [rules.REASONS[code] for code in why[found.id][one.id]])
-                    for one in engaged
-                    if one.id not in asked
-                ],
+                "choices": [(one, words[one.id].get(found.id, [])) for one in engaged if one.id not in asked],
                 "lacks": max(0, row.each - len(own)),
             }
         )
@@ -125,6 +127,10 @@ def show(panel_id: uuid.UUID) -> str:
         "selection/panel.html", **_head(row), lines=lines, experts=service.experts_of(row.school_id), engaged=engaged, names=names, load=load,
         handed=handed, reasons=rules.REASONS,
     )  # fmt: skip
+
+
+def _conflict_words(why: dict[uuid.UUID, dict[uuid.UUID, list[str]]], expert: uuid.UUID) -> dict[uuid.UUID, list[Any]]:
+    return {found: [rules.REASONS[code] for code in codes[expert]] for found, codes in why.items() if codes[expert]}
 
 
 def _all_experts(row: Panel) -> Any:
