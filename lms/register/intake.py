@@ -126,27 +126,26 @@ def _alike(one: Achievement | AchievementValues, person: str) -> tuple[object, .
 def apply(actor: Account, kind: str, lines: Sequence[Line]) -> int:
     """Write the rows that are new; returns how many. Judged again first, so that what was entered meanwhile is not doubled."""
     service.need_editor(actor)
-    import_id, done = new_id(), 0
+    import_id = new_id()
     with write() as session:
         made: dict[tuple[object, ...], Activity] = {}
-        for one in judge(actor, kind, lines):
-            if one.state not in ("new", "more"):
-                continue
-            done += 1
+        wanted = [one for one in judge(actor, kind, lines) if one.state in ("new", "more")]
+        for one in wanted:
             if one.achievement is not None:
                 person = one.people[0] if one.people else None
                 session.add(service.new_achievement(actor, one.achievement, person, import_id))
-            elif one.activity is not None:
+            elif one.activity is not None and one.into is None:
                 key = _same(one.activity)
-                row = one.into or made.get(key)
-                if row is None:
-                    row = made[key] = service.new_activity(actor, one.activity, import_id)
-                    session.add(row)
-                    session.flush()
-                elif one.into is None:
-                    row.others = max(row.others, one.activity.others)
-                service.attend(row, one.people, certificate=one.activity.certificate, import_id=import_id)
-                session.flush()
+                row = made.setdefault(key, service.new_activity(actor, one.activity, import_id))
+                row.others = max(row.others, one.activity.others)
+        session.add_all(made.values())
+        session.flush()
+        for one in wanted:
+            if one.activity is not None:
+                row = one.into or made[_same(one.activity)]
+                certificate = one.activity.certificate
+                service.attend(row, one.people, certificate=certificate, import_id=import_id, fresh=one.into is None)
+        done = len(wanted)
         if done:
             audit(actor, "register-import", "register", import_id, rows=done, list=kind)
     return done

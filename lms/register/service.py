@@ -231,9 +231,11 @@ def attend(
     only: bool = False,
     certificate: str = "",
     import_id: uuid.UUID | None = None,
+    fresh: bool = False,
 ) -> int:
-    """Say who attended, in the open write; with ``only`` nobody else did. Returns how many were added."""
-    present = {_key(one): one for one in db.session.scalars(select(Attendance).where(Attendance.activity_id == row.id))}
+    """Say who attended, in the open write; with ``only`` nobody else did, with ``fresh`` none of them is there yet. Returns how many were added."""
+    query = select(Attendance).where(Attendance.activity_id == row.id)
+    present = {} if fresh else {_key(one): one for one in db.session.scalars(query)}
     wanted = {one.key: one for one in people}
     added = 0
     for key, one in wanted.items():

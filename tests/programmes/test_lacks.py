@@ -48,7 +48,9 @@ def test_before_admission_the_timetable_decides_what_to_do(app: Flask, fixed_clo
     assert (plan.reach, plan.todo) == ("done", "照课表上；课表改动后这里会跟着变")
     single = answer(app, province.schools["东湖四小"], "GS-18")  # one class a grade: no timetable helps
     assert single.reach == "no" and "小学要有两个年级各两个班" in single.todo
-    half = answer(app, province.schools["南川二小"], "GS-18")  # one of two classes a grade has no slot: R = 10 missing each
+    half = answer(
+        app, province.schools["南川二小"], "GS-18"
+    )  # one of two classes a grade has no slot: R = 10 missing each
     assert half.reach == "yes" and half.link == "/school/timetable"
     assert "五年级2班差 10 次" in half.why and "六年级2班差 10 次" in half.why and "1班" not in half.why
     assert answer(app, province.schools["北岭四小"], "GS-18").todo == "登记学期、学段和班级"
@@ -57,7 +59,9 @@ def test_before_admission_the_timetable_decides_what_to_do(app: Flask, fixed_clo
     assert (count.reach, count.why) == ("yes", "已报来 4 所，正在填写或退回的 1 所，本区系统里共 5 所")
     stages = answer(app, province.areas["西山县"], "GS-12")
     assert (stages.reach, stages.why) == ("depends", "高中已报来 1 所，本区共 1 所有这个学段")
-    assert answer(app, area, "GS-15").reach == "yes" and answer(app, province.areas["东湖区"], "GS-14").reach == "depends"
+    assert (
+        answer(app, area, "GS-15").reach == "yes" and answer(app, province.areas["东湖区"], "GS-14").reach == "depends"
+    )
     research = answer(app, area, "GS-13")
     assert (research.reach, research.link) == ("yes", "/register/")
 
@@ -83,7 +87,9 @@ def test_after_admission_the_slots_up_to_the_deadline_are_counted(
     early = answer(app, found, "GS-18")  # from 13 October there are 9 Tuesdays, 2 a block: enough for 7
     assert (early.reach, early.todo) == ("yes", "照课表上到 2026-12-11")
     at(fixed_clock, date(2026, 11, 5))
-    late = answer(app, found, "GS-18")  # 5 lessons of 7 by the deadline: not even approximately (6); by January still possible
+    late = answer(
+        app, found, "GS-18"
+    )  # 5 lessons of 7 by the deadline: not even approximately (6); by January still possible
     assert late.reach == "depends" and "照现有课表到 2026-12-11 还不够" in late.why
     assert late.link in {f"/compliance/classes/{one.id}" for one in campus.classes}  # there the free slots stand
     at(fixed_clock, date(2026, 12, 9))
@@ -107,7 +113,9 @@ def test_what_is_written_and_what_is_bought(app: Flask, fixed_clock: clock.Fixed
     campus = under_a_province(Campus(fixed_clock))
     found = campus.begin("hunan-baixiao")
     lab = answer(app, found, "HN-19")
-    assert lab.reach == "depends" and "118 天内到位" in lab.why and lab.link == "/school/rooms"  # 3 September – 30 December
+    assert (
+        lab.reach == "depends" and "118 天内到位" in lab.why and lab.link == "/school/rooms"
+    )  # 3 September – 30 December
     theme = answer(app, found, "HN-07")
     assert theme.reach == "yes" and theme.link.endswith("/parts/application.theme")
     venue = answer(app, found, "HN-16")
@@ -141,14 +149,29 @@ def test_the_page(app: Flask, fixed_clock: clock.FixedClock) -> None:
     found = campus.begin()
     page = door(app, campus.admin).get(f"/programmes/{found.id}/lacks")
     assert page.status_code == 200
-    for text in ("还有 99 天", "须在 2026-12-11 结束前报到", "来得及", "缺少附件：教育教学计划", "开课计划", "已经符合"):
+    for text in (
+        "还有 99 天",
+        "须在 2026-12-11 结束前报到",
+        "来得及",
+        "缺少附件：教育教学计划",
+        "开课计划",
+        "已经符合",
+    ):
         assert text in page.text, text  # 3 September – 11 December: 27 + 31 + 30 + 11 = 99 days
     assert f"/programmes/{found.id}/lacks" in door(app, campus.admin).get(f"/programmes/{found.id}").text
     data = door(app, campus.admin).get(f"/programmes/{found.id}/lacks.xlsx").data
     rows = list(load_workbook(BytesIO(data)).worksheets[0].iter_rows(values_only=True))
-    assert rows[0][:3] == ("条款", "条件", "状态") and {row[0] for row in rows[1:]} == {"GS-16", "GS-17", "GS-18", "GS-19"}
+    assert rows[0][:3] == ("条款", "条件", "状态") and {row[0] for row in rows[1:]} == {
+        "GS-16",
+        "GS-17",
+        "GS-18",
+        "GS-19",
+    }
     county = db.session.get_one(Organisation, campus.school.organisation.parent_id)
-    for stranger in (make.person(county), db.session.get_one(Account, factories.make_admin(factories.make_school("乙校")).account_id)):
+    for stranger in (
+        make.person(county),
+        db.session.get_one(Account, factories.make_admin(factories.make_school("乙校")).account_id),
+    ):
         for path in ("lacks", "lacks.xlsx"):
             assert door(app, stranger).get(f"/programmes/{found.id}/{path}").status_code == 404
     assert app.test_client().get(f"/programmes/{found.id}/lacks").status_code in (302, 401)

@@ -180,7 +180,10 @@ def test_an_office_counts_the_people_it_trained(app: Flask, fixed_clock: clock.F
     for day, others in (("2026-03-01", "120"), ("2026-10-01", "80"), ("2025-10-01", "500")):
         register.save_activity(officer, None, {**texts, "日期": day, "其他人数": others}, [])
     lines = {one.criterion["id"]: one.outcome for one in selfcheck.check(area)}
-    assert (lines["HA-06-a"].state, lines["HA-06-a"].figure) == ("met", "近一年 2 次、48 学时、200 人次")  # 2025-10-01 is past
+    assert (lines["HA-06-a"].state, lines["HA-06-a"].figure) == (
+        "met",
+        "近一年 2 次、48 学时、200 人次",
+    )  # 2025-10-01 is past
 
 
 def test_the_teams_of_an_area_are_drafted_from_its_schools(app: Flask, fixed_clock: clock.FixedClock) -> None:

@@ -127,7 +127,14 @@ def test_a_list_is_judged_row_by_row_then_written_once_and_undone(house: House) 
         {**TEXTS, "参加人员": "王老师", "学时": "4"},
         {**TEXTS, "参加人员": "王老师"},
     )
-    assert [one.state for one in intake.judge(house.admin, "activities", given)] == ["new", "more", "bad", "bad", "bad", "known"]
+    assert [one.state for one in intake.judge(house.admin, "activities", given)] == [
+        "new",
+        "more",
+        "bad",
+        "bad",
+        "bad",
+        "known",
+    ]
     assert db.session.scalars(select(Activity)).all() == []
     assert intake.apply(house.admin, "activities", given) == 2
     [line] = service.activities_of(house.school.id)
@@ -151,7 +158,9 @@ def test_an_import_that_adds_people_to_what_was_there_takes_only_them_back(house
 
 
 def test_what_was_exported_is_known_when_it_is_imported(house: House) -> None:
-    service.save_activity(house.admin, None, {**TEXTS, "其他人数": "3", "主题": "=1+1"}, [house.wang.id.hex, house.li.id.hex])
+    service.save_activity(
+        house.admin, None, {**TEXTS, "其他人数": "3", "主题": "=1+1"}, [house.wang.id.hex, house.li.id.hex]
+    )
     service.save_achievement(house.admin, None, AWARD)
     pupils = {**AWARD, "对象": "学生", "姓名": "", "类别": "创新之星", "成果名称": "创新之星", "人次": "4"}
     service.save_achievement(house.admin, None, pupils)
@@ -194,7 +203,13 @@ def test_through_the_pages(app: Flask, house: House) -> None:
     assert "王老师" in client.get("/register/").text
     assert client.get("/register/activities.xlsx").data.startswith(b"PK")
     seen = set(db.session.scalars(select(AuditEntry.action)).all())
-    assert {"access:register", "access:register-export", "register-activity", "register-remove", "register-restore"} <= seen
+    assert {
+        "access:register",
+        "access:register-export",
+        "register-activity",
+        "register-remove",
+        "register-restore",
+    } <= seen
 
 
 def test_import_through_the_pages(app: Flask, house: House) -> None:
@@ -218,7 +233,9 @@ def test_import_through_the_pages(app: Flask, house: House) -> None:
     page = client.post("/register/import/apply", data={"csrf_token": csrf, "kept": kept}, follow_redirects=True)
     assert "一篇论文" in page.text and "张小明" not in page.text
     [made] = intake.imports_of(house.school.id)
-    page = client.post(f"/register/imports/{made.id}/undo", data={"csrf_token": csrf, "back": "achievements"}, follow_redirects=True)
+    page = client.post(
+        f"/register/imports/{made.id}/undo", data={"csrf_token": csrf, "back": "achievements"}, follow_redirects=True
+    )
     assert "已撤销导入" in page.text and service.achievements_of(house.school.id) == []
 
 

@@ -9,11 +9,19 @@ import pytest
 from lms.register.rules import Award, Held, Record, figures, levels_told, names_in, read_achievement, read_activity
 
 TODAY = date(2026, 11, 24)
-ACTIVITY = {"日期": "2026-10-20", "类别": "骨干教师专业知识与技能", "主题": "课程培训", "学时": "16", "参加人员": "王老师"}
+ACTIVITY = {
+    "日期": "2026-10-20",
+    "类别": "骨干教师专业知识与技能",
+    "主题": "课程培训",
+    "学时": "16",
+    "参加人员": "王老师",
+}
 AWARD = {"对象": "教师", "姓名": "王老师", "类别": "精品课征集", "成果名称": "精品课", "级别": "省级", "年份": "2025"}
 
 
-@pytest.mark.parametrize("text", ["2026-10-20", "2026/10/20", "2026.10.20", "2026年10月20日", "20261020", "２０２６－１０－２０"])
+@pytest.mark.parametrize(
+    "text", ["2026-10-20", "2026/10/20", "2026.10.20", "2026年10月20日", "20261020", "２０２６－１０－２０"]
+)
 def test_a_day_in_many_ways(text: str) -> None:
     values, faults = read_activity({**ACTIVITY, "日期": text}, TODAY)
     assert (values.held_on, faults) == (date(2026, 10, 20), [])
@@ -60,7 +68,9 @@ def test_pupils_stand_in_totals_only() -> None:
     assert [one.column for one in read_achievement({**pupils, "姓名": "", "人次": ""}, TODAY)[1]] == ["人次"]
 
 
-@pytest.mark.parametrize(("column", "text"), [("年份", "2027"), ("年份", "去年"), ("级别", "区级"), ("姓名", ""), ("对象", "家长")])
+@pytest.mark.parametrize(
+    ("column", "text"), [("年份", "2027"), ("年份", "去年"), ("级别", "区级"), ("姓名", ""), ("对象", "家长")]
+)
 def test_faults_of_an_achievement(column: str, text: str) -> None:
     assert column in [one.column for one in read_achievement({**AWARD, column: text}, TODAY)[1]]
 
@@ -71,10 +81,17 @@ def test_a_year_back_and_three_calendar_years() -> None:
         Held("training", "其他培训", date(2025, 11, 25), 4, 3),
         Held("research", "跨校教研", date(2026, 11, 24), 2, 10),
     )
-    awards = tuple(Award("teacher", "其他", f"奖{year}", level, year) for year, level in ((2023, "国家级"), (2024, "省级"), (2026, "市级"), (2025, "国家级")))
+    awards = tuple(
+        Award("teacher", "其他", f"奖{year}", level, year)
+        for year, level in ((2023, "国家级"), (2024, "省级"), (2026, "市级"), (2025, "国家级"))
+    )
     record = Record(held, awards, TODAY)
     assert figures(record.lately()) == "2 次、6 学时、13 人次"
     assert [one.day for one in record.lately("training")] == [date(2025, 11, 25)]
     assert record.lately(categories=("跨校教研",)) == held[2:]
-    assert [one.name for one in record.awards_of("teacher")] == ["奖2025", "奖2024", "奖2026"]  # 2024–2026, highest level first
+    assert [one.name for one in record.awards_of("teacher")] == [
+        "奖2025",
+        "奖2024",
+        "奖2026",
+    ]  # 2024–2026, highest level first
     assert levels_told(record.awards_of("teacher")) == "国家级 1、省级 1、市级 1"
