@@ -10,12 +10,21 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.auth import current_account, may, require
+from lms.core.db import db
 from lms.core.errors import Invalid
+from lms.core.models import Organisation
 from lms.programmes.notices import packs_for
 from lms.programmes.years import events, files
 from lms.programmes.years.service import below
 from lms.programmes.years.views import ADMIN, STAFF, day_in, id_in, name_of, uploaded
 
+LEVELS = {
+    "nation": _l("国家级"),
+    "province": _l("省级"),
+    "city": _l("市级"),
+    "county": _l("县级"),
+    "school": _l("校级"),
+}
 bp = Blueprint("events", __name__, url_prefix="/events")
 
 
@@ -30,7 +39,14 @@ def index() -> str:
     return render_template(
         "years/events.html",
         rows=[
-            (row, name_of(row.school_id), [name_of(uuid.UUID(one)) for one in row.came], files.files_about(row.id), row.school_id == account.organisation_id)
+            {
+                "row": row,
+                "holder": name_of(row.school_id),
+                "level": LEVELS[db.session.get_one(Organisation, row.school_id).level],
+                "came": [name_of(uuid.UUID(one)) for one in row.came],
+                "files": files.files_about(row.id),
+                "mine": row.school_id == account.organisation_id,
+            }
             for row in rows
         ],
         packs={slug: packs[slug] for slug in slugs},

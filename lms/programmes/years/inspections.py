@@ -436,7 +436,8 @@ def close(actor: Account, rectification_id: uuid.UUID, outcome: str, remark: str
         if outcome == "accepted":
             if row.reported_at is None:
                 raise Refused("no-report", _l("学校还没有提交整改报告。"))
-            climb(actor, found.id, rung(actor, found, "rectified")["to"], remark or "整改合格")
+            if pack_of(found).status_is(found.status) == "warned":  # it may have been moved on the application's page
+                climb(actor, found.id, rung(actor, found, "rectified")["to"], remark or "整改合格")
         elif outcome == "exited":
             if row.reported_at is None and today() <= row.due_on:
                 raise Refused("not-due", _l("整改期限 %(day)s 还没有过。", day=row.due_on.isoformat()))

@@ -1,6 +1,6 @@
 """What a selected school owes when, who is drawn for inspection, what a step of the ladder means (实施规则); pure.
 
-Decision 022: half-years and years are those of the calendar, a report is due ``grace_days`` (15) after its period, a period counts from
+Decision 023: half-years and years are those of the calendar, a report is due ``grace_days`` (15) after its period, a period counts from
 60 days in it on, and where the notice's phases are over before the grant the three years after it are one phase.
 """
 

@@ -439,8 +439,8 @@ def open_rectification(found: Application) -> Rectification | None:
 
 
 def open_rectifications(rows: Sequence[Application]) -> dict[uuid.UUID, Rectification]:
-    """Orders that are not closed, by application."""
+    """Orders that are not closed, by application; those that are over have none."""
     query = select(Rectification).where(
-        Rectification.application_id.in_([one.id for one in rows]), Rectification.outcome == ""
+        Rectification.application_id.in_([one.id for one in rows if is_live(one)]), Rectification.outcome == ""
     )
     return {row.application_id: row for row in db.session.scalars(query.order_by(Rectification.created_at))}

@@ -163,7 +163,7 @@ def show(application_id: uuid.UUID) -> str:
     today = teaching.today()
     return render_template(
         "years/show.html",
-        line=lines_of([found])[0], found=found, pack=pack, own=own, writes=writes,
+        line=lines_of([found])[0], found=found, pack=pack, own=own, writes=writes, live=service.is_live(found), warned=pack.status_is(found.status) == "warned",
         phases=[(one, "past" if one.last < today else "now" if one.first <= today else "later") for one in phases_of(pack.document, granted)],
         owed=[(one, reports.get((one.report["id"], one.period.id))) for one in owed if one.state != "later"],
         later=[one for one in owed if one.state == "later"],
@@ -173,7 +173,6 @@ def show(application_id: uuid.UUID) -> str:
         visits=visits, orders=[(row, files.files_about(row.id)) for row in orders],
         may_now=inspections.may_now(account, found), lacks=inspections.lacks_for_acceptance(found),
         office=not own and may(account, OFFICER), today=today, local=local, is_school=name_level(account) == "school",
-        decided=CASE_COLOURS,
     )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_an_inspection_through_the_pages_and_drawn_again_by_the_published_recipe
     page = office.get(address).text
     row = db.session.scalars(select(Inspection)).one()
     # what stands on the page is run as it stands
-    recipe = re.search(r'<pre class="recipe">(.*?)</pre>', page, re.DOTALL)
+    recipe = re.search(r'<pre class="recipe"[^>]*>(.*?)</pre>', page, re.DOTALL)
     assert recipe is not None
     (tmp_path / "list.txt").write_bytes(office.get(f"{address}/list.txt").data)
     script = recipe[1].replace("&#34;", '"').replace("&quot;", '"')
