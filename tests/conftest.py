@@ -16,12 +16,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 
 from lms.app import create_app, load_models
 from lms.config import Settings
 from lms.core import clock, schema
 from lms.core.db import db
+from tests.browsing import debian_chromium, notebook, served
 from tests.cheap import make_cheap, without_fsync
+from tests.effort import second_try
 
 SERVER = os.environ.get("ZHIKE_TEST_DATABASE", "")
 make_cheap()
@@ -38,6 +42,12 @@ def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(_loopback_only)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See :func:`second_try`."""
+    for item in items:
+        second_try(item)
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated, empty database to copy: the path of a SQLite file, or the name of a PostgreSQL template."""
@@ -49,7 +59,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     name = f"zhike_template_{uuid.uuid4().hex[:8]}"
     statement(f"CREATE DATABASE {name}")
-    make(address(name))
+    make(database_address(name))
     yield name
     statement(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -67,7 +77,7 @@ def make(url: str) -> None:
         )
 
 
-def address(name: str) -> str:
+def database_address(name: str) -> str:
     """Address of a database on the test server."""
     return sa.engine.make_url(SERVER).set(database=name).render_as_string(hide_password=False)
 
@@ -88,7 +98,7 @@ def empty_database_url(tmp_path: Path) -> Iterator[str]:
         return
     name = f"zhike_{uuid.uuid4().hex[:12]}"
     statement(f"CREATE DATABASE {name}")
-    yield address(name)
+    yield database_address(name)
     statement(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -102,7 +112,7 @@ def database_url(tmp_path: Path, migrated: str) -> Iterator[str]:
         return
     name = f"zhike_{uuid.uuid4().hex[:12]}"
     statement(f"CREATE DATABASE {name} TEMPLATE {migrated}")
-    yield address(name)
+    yield database_address(name)
     statement(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -144,6 +154,28 @@ def app(settings: Settings) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """A browser without JavaScript; CSRF is checked as in life (factories.token reads it)."""
     return app.test_client()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """Address of the app, for a real browser."""
+    with served(app) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """A real browser."""
+    with debian_chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: Chromium) -> Iterator[Page]:
+    """A window of a real browser, that nobody has signed in to."""
+    found = notebook(chromium)
+    yield found
+    found.context.close()
 
 
 @pytest.fixture(autouse=True)

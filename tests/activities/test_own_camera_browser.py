@@ -100,7 +100,7 @@ def camera_page(
 @pytest.fixture
 def page(chromium: Browser, served: Served, taught: Taught, lab: Lab) -> Iterator[Page]:
     found = camera_page(chromium, served, taught)
-    expect(found.locator("#lamp")).to_have_attribute("data-lamp", "online", timeout=15_000)
+    expect(found.locator("#lamp")).to_have_attribute("data-lamp", "online")
     yield found
     found.context.close()
 
@@ -212,7 +212,7 @@ def test_the_next_step_switches_it_off(page: Page, lab: Lab, taught: Taught) -> 
     taught.push("quiz")
     db.session.rollback()
     page.evaluate("window.zhike.page.change()")
-    expect(page.locator(".activity")).to_contain_text("摄像头给机器的是什么", timeout=20_000)
+    expect(page.locator(".activity")).to_contain_text("摄像头给机器的是什么")
     wait(page, lab, heard, lambda h: h[f"{EYE}/$state"] == "disconnected")
 
 

@@ -18,6 +18,7 @@ from lms.core.db import db
 from lms.core.sessions import PLAIN
 from lms.teaching import service as teaching
 from tests.activities.lessons import Taught, teach
+from tests.effort import PATIENCE_S
 
 VENDOR = Path(__file__).parents[2] / "lms" / "static" / "vendor"
 # Another one than the newest: see docs/how-to/lab-pc.md, "oldest browser".
@@ -40,7 +41,7 @@ class Served:
 
     def stop(self) -> None:
         self.server.shutdown()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_S)
         self.server.server_close()
 
     def address(self, host: str = "localhost") -> str:
@@ -98,13 +99,13 @@ def ready(page: Page) -> None:
 def test_the_page_follows_the_teacher_and_pauses(page: Page, taught: Taught) -> None:
     expect(page.locator(".show-text")).to_contain_text("第 0 步")
     taught.push("quiz")
-    expect(page.locator(".activity")).to_contain_text("摄像头给机器的是什么", timeout=8000)
+    expect(page.locator(".activity")).to_contain_text("摄像头给机器的是什么")
     expect(page.locator("#dots .dot-now")).to_have_attribute("title", "实践：quiz")
     teaching.pause(taught.teacher, taught.lesson)
-    expect(page.get_by_role("dialog")).to_contain_text("请看老师", timeout=8000)
+    expect(page.get_by_role("dialog")).to_contain_text("请看老师")
     teaching.resume(taught.teacher, taught.lesson)
-    expect(page.locator("#pause")).to_be_hidden(timeout=8000)
-    expect(page.locator("#lamp")).to_contain_text("离线轮询", timeout=15000)
+    expect(page.locator("#pause")).to_be_hidden()
+    expect(page.locator("#lamp")).to_contain_text("离线轮询")
 
 
 def test_a_quiz_is_sent_and_explained(page: Page, taught: Taught) -> None:
@@ -126,16 +127,16 @@ def test_a_draft_survives_reload_and_a_dead_server(page: Page, served: Served, t
     page.reload()
     ready(page)
     page.locator("textarea").fill("因为光线")
-    expect(page.locator("#draft-note")).to_contain_text("草稿已保存", timeout=8000)
+    expect(page.locator("#draft-note")).to_contain_text("草稿已保存")
     page.reload()
     ready(page)
     expect(page.locator("textarea")).to_have_value("因为光线")
     served.stop()
     page.locator("textarea").fill("因为光线太暗，看不清")
     page.get_by_role("button", name="交上去").click()
-    expect(page.locator("#queue")).to_contain_text("1 份等着交", timeout=15000)
+    expect(page.locator("#queue")).to_contain_text("1 份等着交")
     served.start()
-    expect(page.locator("#reply")).to_contain_text("等老师看", timeout=20000)
+    expect(page.locator("#reply")).to_contain_text("等老师看")
     db.session.rollback()
     assert [row.answer for row in activities.attempts(taught.lesson.id)] == [{"text": "因为光线太暗，看不清"}]
 
@@ -147,12 +148,12 @@ def test_an_answer_that_waits_survives_a_reload(page: Page, served: Served, taug
     page.route("**/api/attempts", lambda route: route.abort())
     page.locator("textarea").fill("因为光线太暗")
     page.get_by_role("button", name="交上去").click()
-    expect(page.locator("#queue")).to_contain_text("等着交", timeout=15000)
+    expect(page.locator("#queue")).to_contain_text("等着交")
     kept = page.evaluate("Object.keys(localStorage).filter(key => key.includes(':attempt:')).map(key => JSON.parse(localStorage[key]).id)")
     page.unroute("**/api/attempts")
-    with page.expect_response("**/api/attempts", timeout=15000):
+    with page.expect_response("**/api/attempts", timeout=60_000):
         page.reload()
-    expect(page.locator("#queue")).to_be_hidden(timeout=15000)
+    expect(page.locator("#queue")).to_be_hidden()
     assert page.evaluate("Object.keys(localStorage).filter(key => key.includes(':attempt:'))") == []
     db.session.rollback()
     assert [str(row.id) for row in activities.attempts(taught.lesson.id)] == kept
@@ -165,7 +166,7 @@ def test_the_hand_goes_up_and_the_lesson_ends(page: Page, served: Served, taught
     ready(page)
     page.locator("textarea").fill("还没写完")
     teaching.end_lesson(taught.teacher, taught.lesson)
-    expect(page.get_by_role("heading", name="谢谢你")).to_be_visible(timeout=15000)
+    expect(page.get_by_role("heading", name="谢谢你")).to_be_visible()
     assert page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('zhike:'))") == []
     page.goto(served.address() + "/lesson")
     expect(page).to_have_url(re.compile("/sign-in"))
@@ -233,7 +234,7 @@ def test_an_endless_loop_is_stopped_and_the_page_lives(page: Page, taught: Taugh
     page.locator(".run").click()
     expect(page.locator(".run-stop")).to_be_enabled()
     page.locator(".run-stop").click()
-    expect(page.locator(".console")).to_contain_text("程序已停止", timeout=10000)
+    expect(page.locator(".console")).to_contain_text("程序已停止")
     page.evaluate("window.zhike.page.activity.program = 'last = 15\\nprint(6 * 7)'")
     run(page)
     expect(page.locator(".console")).to_contain_text("42", timeout=SLOW_MS)
@@ -312,7 +313,7 @@ print("停在", last)`""")
     page.evaluate("window.zhike.page.activity.program = 'while True:\\n    pass'")
     run(page)
     page.locator(".run-stop").click()
-    expect(page.locator(".console")).to_contain_text("程序已停止", timeout=10000)
+    expect(page.locator(".console")).to_contain_text("程序已停止")
     browser.close()
 
 

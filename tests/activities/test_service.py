@@ -20,6 +20,7 @@ from lms.courses import service as courses
 from lms.courses.rules import Activity
 from lms.teaching.desk import desk_of
 from tests.activities.lessons import Taught, teach
+from tests.effort import PATIENCE_S
 
 QUIZ = {"answers": {"see": 0, "many": 64}}
 
@@ -96,7 +97,7 @@ def test_eight_threads_with_one_id_leave_one_row(app: Flask, taught: Taught) -> 
 
     def send() -> None:
         with app.app_context():
-            start.wait(10)
+            start.wait(PATIENCE_S)
             try:
                 seen.append(service.save_attempt(ctx, key, quiz, QUIZ).id)
             except Exception as error:
@@ -109,7 +110,7 @@ def test_eight_threads_with_one_id_leave_one_row(app: Flask, taught: Taught) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert (errors, seen) == ([], [key] * 8)
     assert rows() == 1
 

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shlex
-import socket
 import subprocess
 import tempfile
 import threading
@@ -35,6 +34,7 @@ from lms.teaching import service as teaching
 from tests.bench import compliance, evidence, regional
 from tests.bench.closed_loop import Client, load
 from tests.bench.memory import pss_mib
+from tests.ports import free_ports
 
 HOST = "127.0.0.1"
 PUPILS = 30
@@ -53,17 +53,6 @@ class Bench:
     report: str
     activity: str
     answer: dict[str, Any]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind((HOST, 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def second_class(demo: demo_run.Demo) -> tuple[uuid.UUID, list[tuple[str, str, str]]]:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tests.effort import PATIENCE_S
+
 SWALLOW = -1
 """Let the request through, and cut before the answer to it comes back."""
 
@@ -33,7 +35,7 @@ class CuttingLine:
 
     def __exit__(self, *exc: object) -> None:
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
 
     def _accept(self) -> None:
         while True:

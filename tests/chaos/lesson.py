@@ -16,7 +16,7 @@ from lms.core.db import db
 from lms.demo import lab, run
 from lms.instance import Instance
 from tests.chaos.motors import moving
-from tests.labkit.brokers import free_ports
+from tests.ports import free_ports
 
 GRACE_S = 60.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.labkit.brokers import free_ports
+from tests.ports import free_ports
 
 NAMES = ("ZHIKE_HTTP_PORT", "ZHIKE_HTTPS_PORT", "ZHIKE_MQTT_PORT", "ZHIKE_MQTT_WS_PORT", "ZHIKE_MQTT_WSS_PORT")
 

@@ -34,7 +34,7 @@ from lms.roster.models import Person, SchoolClass
 from lms.usage import service as usage
 from tests import factories as make
 from tests.chaos.cutting import SWALLOW, CuttingLine
-from tests.labkit.brokers import free_ports
+from tests.ports import free_ports
 from tests.postgres import cluster
 from tests.usage.makers import closed_lesson
 

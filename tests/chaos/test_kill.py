@@ -18,7 +18,7 @@ PUPILS = 12
 MINUTES = 0.3
 BROKERS = SERVING[::-1]
 LEASE_S = 0.5
-MARGIN_S = 0.5
+MARGIN_S = 2.0
 LONGEST_DRIVE_S = 8.0  # a pupil drives for 2.4 s; this machine may be slow to let it stop
 
 

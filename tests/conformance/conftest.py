@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, KINDS, RunningBroker, launch
 from tests.labkit.gateway.rig import Rig
 
@@ -28,7 +29,7 @@ def open_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBro
     """A broker that boards on another network can reach."""
     running = launch(KINDS[-1], tmp_path_factory.mktemp("open-broker"))
     running.process.terminate()
-    running.process.wait(10)
+    running.process.wait(PATIENCE_S)
     settings = json.loads(running.config_file.read_text()) | {"tcp_host": "0.0.0.0"}
     running.config_file.write_text(json.dumps(settings))
     running.restart()
@@ -74,7 +75,7 @@ def driver(lab: Rig, linear_x: float) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE_S)
 
 
 def lend(lab: Rig, device: str) -> Rig:
@@ -82,7 +83,7 @@ def lend(lab: Rig, device: str) -> Rig:
     if lab.gateway is None or lab.gateway.poll() is not None:
         lab.console.messages.clear()
         lab.serve()
-    lab.until(f"homie/5/{device}/$state", b"ready", 30)
+    lab.until(f"homie/5/{device}/$state", b"ready")
     lab.release(device)
     lab.lease(device=device)
     return lab

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.conformance import debian
+from tests.effort import PATIENCE_S
 
 FIRMWARE = "/usr/share/firmware-microbit-micropython/firmware.hex"
 GPIO_OUT = 0x50000504
@@ -66,7 +67,7 @@ class Microbit:
             self._plugged = False
         self.path.unlink()
         os.write(self._slave, b"x")  # wakes the reader, which keeps the port alive
-        self._speaker.join(5)
+        self._speaker.join(PATIENCE_S)
         os.close(self._slave)
         os.close(self._master)
 
@@ -100,9 +101,9 @@ class Microbit:
     def end(self) -> None:
         """Switch it off."""
         self._process.kill()
-        self._process.wait(5)
+        self._process.wait(PATIENCE_S)
         self.unplug()
-        self._listener.join(5)
+        self._listener.join(PATIENCE_S)
         for one in (self._uart, self._monitor):
             one.close()
 

@@ -12,6 +12,7 @@ import pytest
 from labkit.profiles import load_profiles
 from tests.conformance.conftest import driver, labs_on, lend
 from tests.conformance.uno import Uno
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import RunningBroker
 from tests.labkit.gateway.rig import Rig
 
@@ -20,7 +21,7 @@ LEFT, RIGHT = PROFILE.parameters["left_pwm"], PROFILE.parameters["right_pwm"]
 FORWARD = {LEFT: 170, RIGHT: 170}  # 0.3 m/s of 0.45 m/s
 STANDING = {LEFT: 0, RIGHT: 0}
 LEASE_S = 0.5
-ON_THE_WAY_S = 0.2
+ON_THE_WAY_S = 2.0
 """Broker, gateway and two slow cores; the lease itself is the gateway's and its guard's."""
 
 
@@ -85,7 +86,7 @@ def test_outputs_are_0_within_the_lease_of_a_dead_gateway(lab: Rig, uno: Uno, dr
     assert lab.gateway
     lab.gateway.send_signal(signal.SIGKILL)
     uno.gives(STANDING, LEASE_S + ON_THE_WAY_S)
-    lab.gateway.wait(5)
+    lab.gateway.wait(PATIENCE_S)
 
 
 def test_outputs_are_0_within_the_lease_of_a_broker_that_hangs(

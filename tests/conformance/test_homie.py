@@ -13,6 +13,7 @@ import pytest
 from labkit import homie
 from labkit.gateway.foreign_homie5 import boards_topic
 from tests.conformance.uno import BUILD
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
 
@@ -37,7 +38,7 @@ def run(broker: RunningBroker) -> Iterator[Callable[..., subprocess.Popen[str]]]
     yield start
     for one in started:
         one.kill()
-        one.wait(5)
+        one.wait(PATIENCE_S)
         assert one.stdout is not None
         one.stdout.close()
 
@@ -51,7 +52,7 @@ def test_a_foreign_lamp_is_read_set_refused_and_lost(
     lab.console.subscribe("homie/lamp-1/#")  # cleared away afterwards
     lab.serve()
     lamp = run(str(PYTHON), "homie4_lamp.py", "lamp-1")
-    lab.until("homie/5/lamp-1/$state", b"ready", 20)
+    lab.until("homie/5/lamp-1/$state", b"ready")
     lab.until(LEVEL, b"10")
 
     def level() -> homie.Property | None:
@@ -71,7 +72,7 @@ def test_a_foreign_lamp_is_read_set_refused_and_lost(
     assert float(lamp.stdout.readline()) == 7, "142 % has reached the lamp"
 
     lamp.kill()
-    lab.until("homie/5/lamp-1/$state", b"lost", 12)
+    lab.until("homie/5/lamp-1/$state", b"lost")
     lab.until("homie/5/lamp-1/main/online", b"false")
     assert lab.last("homie/5/lamp-1/$alert/lost")
 
@@ -87,12 +88,12 @@ def test_children_of_a_killed_root_are_marked(
         return found
 
     hub = run(sys.executable, "homie5_root.py", "hub-1")
-    lab.wait(lambda: children() == {"hub-1-a": "ready", "hub-1-b": "ready"}, "its children are not seen", 20)
+    lab.wait(lambda: children() == {"hub-1-a": "ready", "hub-1-b": "ready"}, "its children are not seen")
     hub.kill()
-    lab.wait(lambda: children() == {"hub-1-a": "lost", "hub-1-b": "lost"}, "its children are not marked", 12)
+    lab.wait(lambda: children() == {"hub-1-a": "lost", "hub-1-b": "lost"}, "its children are not marked")
     assert lab.last("homie/5/hub-1-a/$state") == b"ready", "their own topics are theirs"
     assert lab.last("homie/5/gw-lab1/$alert/hub-1-lost")
     assert lab.last("homie/5/gw-lab1/$alert/hub-1-a-lost")
     run(sys.executable, "homie5_root.py", "hub-1")
-    lab.wait(lambda: children() == {"hub-1-a": "ready", "hub-1-b": "ready"}, "its children do not come back", 20)
+    lab.wait(lambda: children() == {"hub-1-a": "ready", "hub-1-b": "ready"}, "its children do not come back")
     lab.until("homie/5/gw-lab1/$alert/hub-1-a-lost", b"")

@@ -15,6 +15,7 @@ from PIL import Image
 from labkit import veyon
 from labkit.veyon import VeyonError
 from tests.conformance.veyon_lab import VeyonLab
+from tests.effort import PATIENCE_S
 
 PC = "127.0.0.1"
 
@@ -80,7 +81,7 @@ def test_an_order_needs_a_moment_to_leave(lab: VeyonLab) -> None:
     veyon.lock(lab.api, PC, False, pause)
 
 
-def until(check: Callable[[], bool], seconds: float = 15) -> bool:
+def until(check: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:
     """Whether ``check`` comes true."""
     end = time.monotonic() + seconds
     while not check():

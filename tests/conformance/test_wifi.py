@@ -16,6 +16,7 @@ import pytest
 from labkit.profiles import load_profiles
 from tests.conformance.conftest import driver
 from tests.conformance.wifi import SCHOOL, Wifi
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
 
@@ -44,17 +45,17 @@ def lab(make_lab: Callable[..., Rig], open_broker: RunningBroker, wifi: Wifi) ->
         car = wifi.inside(sys.executable, "-m", "labkit.cli", *words)
         running.callback(end, subprocess.Popen(car, env=environment, stderr=log))
         one.serve()
-        one.until("homie/5/car-1/$state", b"ready", 20)
+        one.until("homie/5/car-1/$state", b"ready")
         one.lease(device="car-1")
         running.enter_context(driver(one, 0.2))
-        one.until("homie/5/car-1/main/moving", b"true", 10)
+        one.until("homie/5/car-1/main/moving", b"true")
         yield one
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """kill -9."""
     process.kill()
-    process.wait(5)
+    process.wait(PATIENCE_S)
 
 
 def motors(lab: Rig) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def test_a_car_without_a_link_stands_and_is_listed_within_2_s(lab: Rig, wifi: Wi
     assert time.monotonic() - cut < LIST_S
     assert report["confirmed"] == []
     assert [(robot["device"], robot["sticker"]) for robot in report["unconfirmed"]] == [("car-1", "03")]
-    lab.until("homie/5/car-1/$state", b"lost", 12)
+    lab.until("homie/5/car-1/$state", b"lost")
     assert SAFETY is not None and SAFETY.device_deadman_ms is not None
     last = motors(lab)[-1]
     assert (last["left"], last["right"]) == (0, 0)
@@ -91,5 +92,5 @@ def test_a_car_without_a_link_stands_and_is_listed_within_2_s(lab: Rig, wifi: Wi
     assert lab.room_stop()["unconfirmed"][0]["code"] == "lost"
     wifi.lose(0)
     wifi.up()
-    lab.until("homie/5/car-1/$state", b"ready", 30)
+    lab.until("homie/5/car-1/$state", b"ready")
     assert lab.room_stop()["confirmed"] == ["car-1"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import debian
+from tests.effort import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "conformance"
@@ -82,7 +83,7 @@ class Uno:
             assert pipe is not None
             if pipe is self._process.stdin:
                 pipe.close()
-                self._process.wait(5)
-                self._reader.join(5)
+                self._process.wait(PATIENCE_S)
+                self._reader.join(PATIENCE_S)
             else:
                 pipe.close()

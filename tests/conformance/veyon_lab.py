@@ -20,7 +20,8 @@ import pytest
 from labkit import veyon
 from labkit.veyon import Api, VeyonError
 from tests.conformance import debian
-from tests.labkit.brokers import free_ports
+from tests.effort import PATIENCE_S
+from tests.ports import free_ports
 
 PACKAGES = "veyon-service veyon-plugins libqca-qt5-2-plugins xvfb"
 PLUGIN = "/usr/lib/x86_64-linux-gnu/veyon/webapi.so"
@@ -69,20 +70,25 @@ class VeyonLab:
         for name in ("private", "public", "home"):
             (folder / name).mkdir()
         words = " ".join(f"{name} {value}" for name, value in settings.items())
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DBUS", "XDG", "DISPLAY", "WAYLAND"))}
+        others = ("DBUS", "XDG", "DISPLAY", "WAYLAND", "QT_")  # OpenCV, once imported, points every Qt to its own plug-ins
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         environment |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "home"), "QT_QPA_PLATFORM": "offscreen"}
         environment |= {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
         script = INSIDE.format(settings=words, folder=folder)
         command = ["unshare", *self._own(), "--pid", "--fork", "--kill-child", "sh", "-c", script]
         self._process = subprocess.Popen(command, env=environment, start_new_session=True)
         self.api = Api(f"http://127.0.0.1:{ports[0]}", "key", "lab", "")
-        self._wait(folder / "private" / "lab" / "key")
+        try:
+            self._wait(folder / "private" / "lab" / "key")
+        except BaseException:
+            self.end()
+            raise
 
     @staticmethod
     def _own() -> list[str]:
         return ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
 
-    def _wait(self, key: Path, seconds: float = 40) -> None:
+    def _wait(self, key: Path, seconds: float = PATIENCE_S) -> None:
         """Until the PC lets us in; while it starts it refuses every key."""
         pause, end = threading.Event(), time.monotonic() + seconds
         while True:
@@ -104,5 +110,5 @@ class VeyonLab:
         """Everything in the namespace ends with its first process."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         shutil.rmtree(self._folder / "home", ignore_errors=True)

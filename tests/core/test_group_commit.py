@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, text
 from lms.core.db import db, write
 from lms.core.group_commit import KEY, write_together
 from lms.core.models import InstanceState
+from tests.effort import PATIENCE_S
 
 
 def _put(key: str, *, fail: bool = False) -> None:
@@ -84,7 +85,7 @@ def test_a_follower_of_a_leader_that_was_cut_off_is_told(app: Flask) -> None:
 
     def first(connection: Connection) -> None:
         entered.set()
-        go.wait(10)
+        go.wait(PATIENCE_S)
 
     def cut(connection: Connection) -> None:
         raise SystemExit
@@ -99,7 +100,7 @@ def test_a_follower_of_a_leader_that_was_cut_off_is_told(app: Flask) -> None:
 
     threads = [threading.Thread(target=run, args=(first,))]
     threads[0].start()
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE_S)
     threads += [threading.Thread(target=run, args=(cut,)), threading.Thread(target=run, args=(lambda connection: None,))]
     for thread in threads[1:]:
         thread.start()
@@ -109,5 +110,5 @@ def test_a_follower_of_a_leader_that_was_cut_off_is_told(app: Flask) -> None:
         pause.wait(0.01)
     go.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert sorted(told) == ["RuntimeError", "SystemExit"]

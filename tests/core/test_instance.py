@@ -20,6 +20,8 @@ import pytest
 
 from lms.config import Settings, to_environ
 from tests.core.test_supervisor import alive, until
+from tests.effort import PATIENCE_S
+from tests.ports import free_ports
 
 FORM = {
     "name": "启航小学",
@@ -54,16 +56,6 @@ class Running:
         return int((self.settings.run / "pids" / f"{name}.pid").read_text())
 
 
-def free_ports(count: int) -> list[int]:
-    holders = [socket.socket() for _ in range(count)]
-    for holder in holders:
-        holder.bind(("127.0.0.1", 0))
-    ports = [holder.getsockname()[1] for holder in holders]
-    for holder in holders:
-        holder.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """``lms up`` in an empty folder, on free ports, with the embedded broker."""
@@ -96,7 +88,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(settings, process, lines)
         pids = [int(path.read_text()) for path in (settings.run / "pids").glob("*.pid")]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert not any(alive(pid) for pid in pids)
 
 
@@ -111,9 +103,9 @@ class Browser:
     def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
         """Status, text and Location."""
         connection = (
-            http.client.HTTPSConnection("localhost", self.port, timeout=30, context=self.context)
+            http.client.HTTPSConnection("localhost", self.port, timeout=PATIENCE_S, context=self.context)
             if self.context
-            else http.client.HTTPConnection("localhost", self.port, timeout=30)
+            else http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE_S)
         )
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         if form is not None:
@@ -146,7 +138,7 @@ def test_plain_http_on_the_https_port_is_sent_to_https(up: Running) -> None:
 def test_noise_on_the_https_port_does_no_harm(up: Running) -> None:
     for noise in (b"\x16\x03\x01garbage that is no TLS", b"\x00\x01", b"GET / HTTP/1.1\r\n\r\n"):
         # the server may hang up at any time
-        with socket.create_connection(("127.0.0.1", up.settings.https_port), timeout=5) as connection, suppress(OSError):
+        with socket.create_connection(("127.0.0.1", up.settings.https_port), timeout=PATIENCE_S) as connection, suppress(OSError):
             connection.sendall(noise)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):

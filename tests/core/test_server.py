@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import PATIENCE_S
+
 SERVER = """
 import os, sys
 from dataclasses import replace
@@ -21,6 +23,8 @@ from pathlib import Path
 from flask import Flask
 from lms.config import Settings
 from lms.server import WebServer
+
+from tests.effort import PATIENCE_S
 
 def make():
     app = Flask("two")
@@ -39,7 +43,7 @@ def port(tmp_path: Path) -> Iterator[int]:
     server = subprocess.Popen(command, pass_fds=[listener.fileno()], env=environ)
     yield int(listener.getsockname()[1])
     server.terminate()
-    server.wait(20)
+    server.wait(PATIENCE_S)
     listener.close()
 
 
@@ -54,7 +58,7 @@ def both_serve(port: int) -> None:
     seen, deadline = set[bytes](), time.monotonic() + 60
     while len(seen) < 2:
         assert time.monotonic() < deadline
-        first, second = (http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(2))
+        first, second = (http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S) for _ in range(2))
         seen |= {ask(first), ask(second)}
         first.close()
         second.close()
@@ -62,7 +66,7 @@ def both_serve(port: int) -> None:
 
 def test_kept_connections_are_spread_over_the_workers(port: int) -> None:
     both_serve(port)
-    connections, served = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(20)], Counter[bytes]()
+    connections, served = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S) for _ in range(20)], Counter[bytes]()
     for connection in connections:
         served[ask(connection)] += 1
     for connection in connections:

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from lms.supervisor import Spec, StartFailed, Supervisor, listening_socket, port_free, port_open
+from tests.effort import PATIENCE_S
 
 SLEEPER = (sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()")
 WITH_CHILD = (sys.executable, "-c", "import subprocess; print('up', flush=True); subprocess.run(['sleep', '600'])")
 
 
-def until(true: Callable[[], bool], timeout_s: float = 15.0) -> bool:
+def until(true: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
     """Wait for something to become true."""
     deadline = time.monotonic() + timeout_s
     while not true():
@@ -47,14 +48,14 @@ def test_pid_file_and_log(tmp_path: Path) -> None:
     assert not (tmp_path / "pids" / "sleeper.pid").exists()
 
 
-def test_a_killed_process_is_back_within_a_second(tmp_path: Path) -> None:
+def test_a_killed_process_is_back_soon(tmp_path: Path) -> None:
     said: list[str] = []
     with Supervisor([Spec("sleeper", SLEEPER)], run_dir=tmp_path, say=said.append) as supervisor:
         supervisor.start_all()
         pid = supervisor.pid("sleeper")
         assert pid
         os.kill(pid, signal.SIGKILL)
-        assert until(lambda: supervisor.pid("sleeper") not in (None, pid), 1.0)
+        assert until(lambda: supervisor.pid("sleeper") not in (None, pid))
         assert until(lambda: int((tmp_path / "pids" / "sleeper.pid").read_text()) == supervisor.pid("sleeper"))
         assert supervisor.restarts == {"sleeper": 1}
     assert "SIGKILL" in said[0]
@@ -66,7 +67,7 @@ def test_one_that_always_fails_is_tried_ever_more_rarely(tmp_path: Path) -> None
     )
     with Supervisor([failing], run_dir=tmp_path, say=lambda line: None) as supervisor:
         with pytest.raises(StartFailed, match="wrong setting"):
-            supervisor.start("failing", timeout_s=2)
+            supervisor.start("failing", timeout_s=5)
         assert supervisor.restarts["failing"] <= 6
 
 
@@ -76,7 +77,7 @@ def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
         pid = supervisor.pid("parent")
         assert until(lambda: bool(children(pid)))
         offspring = children(pid)
-    assert until(lambda: not any(alive(child) for child in offspring), 3)
+    assert until(lambda: not any(alive(child) for child in offspring))
 
 
 def children(pid: int | None) -> list[int]:
@@ -96,7 +97,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         pid = int(supervisor.stdout.readline())
         supervisor.kill()
         supervisor.wait()
-    assert until(lambda: not alive(pid), 5)
+    assert until(lambda: not alive(pid))
 
 
 def test_sigterm_stops_everything(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_sigterm_stops_everything(tmp_path: Path) -> None:
     with supervisor.stdout:
         pid = int(supervisor.stdout.readline())
         supervisor.send_signal(signal.SIGTERM)
-        assert supervisor.wait(20) == 0
+        assert supervisor.wait(PATIENCE_S) == 0
     assert not alive(pid)
 
 
@@ -167,5 +168,5 @@ def test_a_socket_that_is_held_survives_its_server(tmp_path: Path) -> None:
 
 
 def hello(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         return connection.recv(5)

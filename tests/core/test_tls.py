@@ -13,6 +13,7 @@ from cryptography import x509
 
 from lms.core import tls
 from lms.server import tls_context
+from tests.effort import PATIENCE_S
 
 NOW = datetime.now(UTC)
 
@@ -35,7 +36,7 @@ def greet(files: tls.Certificates, name: str) -> str | None:
             secure.sendall(b"x")
             return version
     finally:
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("name", ["lab.school.example", "localhost", "127.0.0.1"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from lms.core.db import db
 from lms.instance import Instance
@@ -16,7 +16,6 @@ from tests.e2e.trust import trusting_home
 from tests.labkit.brokers import SERVING
 
 CHROMIUM = "/usr/bin/chromium"
-expect.set_options(timeout=15_000)  # two cores carry a whole school and four browsers
 BROKERS = SERVING[::-1]
 
 

@@ -25,7 +25,7 @@ from lms.roster import service as roster
 from lms.roster.models import Period, Person, School
 from lms.supervisor import Spec
 from lms.usage import service as usage
-from tests.labkit.brokers import free_ports
+from tests.ports import free_ports
 
 HOST = "lab.school.test"
 COURSES = Path(__file__).parents[2] / "courses"

@@ -195,7 +195,7 @@ class Pupil(Person):
     def run_program(self) -> None:
         """Run the program as it is and wait for its end."""
         button = self.page.locator(".run")
-        expect(button).to_have_attribute("data-state", "idle", timeout=40_000)
+        expect(button).to_have_attribute("data-state", "idle")
         button.click()
         expect(self.page.locator(".console")).to_contain_text(re.compile("走了 2 步"))
         expect(button).to_have_attribute("data-state", "idle")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page
 
 from lms.config import Settings
 from lms.core import clock, tls
@@ -20,7 +18,8 @@ from lms.core.models import Account
 from lms.labs.bridge import admin_password_file
 from lms.roster.models import Person
 from tests import factories as make
-from tests.labs.test_bridge import Broker, bridged, free_port
+from tests.labs.test_bridge import Broker, bridged
+from tests.ports import free_port
 
 AXE = Path(__file__).resolve().parents[2] / "lms" / "static" / "vendor" / "axe" / "axe.min.js"
 ADMIN_PAGES = ("/me", "/me/password", "/trust", "/admin/accounts", "/admin/journal", "/admin/system")
@@ -40,29 +39,6 @@ def broker(settings: Settings, tmp_path: Path) -> Iterator[Broker]:
     broker.start()
     yield broker
     broker.kill()
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """Address of the app on a free port of this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of Debian's Chromium at the size of a school notebook."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
 
 
 def watch(page: Page, address: str) -> list[str]:

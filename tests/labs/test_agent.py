@@ -22,10 +22,12 @@ from lms.labs import kits, pcs
 from lms.labs.bridge import admin_password_file
 from lms.labs.models import Device, RoomPc
 from lms.roster.models import Room, Seat
+from tests.effort import PATIENCE_S
 from tests.factories import make_admin
 from tests.labkit.agent.desk import LAB
 from tests.labkit.gateway.kits import ScriptedMbot
-from tests.labs.test_bridge import KINDS, Broker, bridged, free_port, until
+from tests.labs.test_bridge import KINDS, Broker, bridged, until
+from tests.ports import free_port
 from tests.teaching.scene import Scene, account_of, make_scene
 
 
@@ -45,7 +47,7 @@ class Pc:
     def kill(self) -> None:
         assert self.agent
         self.agent.send_signal(signal.SIGKILL)
-        self.agent.wait(10)
+        self.agent.wait(PATIENCE_S)
 
     @property
     def row(self) -> RoomPc | None:
@@ -62,7 +64,7 @@ class Pc:
         """Wait until the school sees the kit in this state."""
         query = select(Device).where(Device.homie_id == f"{terminal}-car", Device.state == state)
         try:
-            until(lambda: db.session.scalar(query.execution_options(populate_existing=True)), 25)
+            until(lambda: db.session.scalar(query.execution_options(populate_existing=True)))
         except AssertionError as error:
             raise AssertionError((self.folder / "agent.log").read_text()[-3000:]) from error
 
@@ -92,9 +94,9 @@ def pc(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[P
         yield made
         if made.agent and made.agent.poll() is None:
             made.agent.terminate()
-            made.agent.wait(15)
+            made.agent.wait(PATIENCE_S)
     server.shutdown()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     broker.kill()
 
 

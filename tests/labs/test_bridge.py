@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,20 +27,15 @@ from lms.core.db import db, new_id, write
 from lms.labs import service
 from lms.labs.bridge import ADMIN, Bridge, admin_password_file
 from lms.labs.models import BrokerCredential, Device, DeviceLessonSummary, StopEvent, TerminalPresence
+from tests.effort import PATIENCE_S
 from tests.factories import make_room, make_school, make_staff
 from tests.labkit.brokers import SERVING
+from tests.ports import free_port
 
 KINDS = SERVING
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def until(check: Callable[[], Any], seconds: float = 15) -> Any:
+def until(check: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     """The first true answer of ``check``, asked at most ``seconds`` long."""
     pause = threading.Event()
     deadline = time.monotonic() + seconds
@@ -72,7 +66,7 @@ class Broker:
     def kill(self) -> None:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture(params=KINDS)
@@ -93,7 +87,7 @@ def bridged(app: Flask, school_id: Any, broker: Broker) -> Iterator[None]:
         yield
     finally:
         bridge.stop()
-        thread.join(15)
+        thread.join(PATIENCE_S)
 
 
 class Peer:
@@ -110,10 +104,10 @@ class Peer:
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        assert self.connected.wait(10)
+        assert self.connected.wait(PATIENCE_S)
 
     def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
-        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(5)
+        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
 
     def end(self) -> None:
         self.client.disconnect()
@@ -198,7 +192,7 @@ def test_pupil_cannot_take_over_another_client(app: Flask, broker: Broker) -> No
         forger.on_connect = lambda client, data, flags, reason, properties: reason.is_failure and refused.set()
         forger.connect("127.0.0.1", broker.config.tcp_port)
         forger.loop_start()
-        assert refused.wait(10)
+        assert refused.wait(PATIENCE_S)
         forger.loop_stop()
         service.publish_lesson(school.id, room.code, {"lesson": str(lesson_id), "state": "running"})
         peer = Peer(broker.config.tcp_port, mine, f"zhike/room/{room.code}/lesson")
@@ -231,7 +225,7 @@ def test_broker_killed_and_back_everything_is_there_again(app: Flask, broker: Br
             peer.end()
             return arrived
 
-        assert until(reached, 40)
+        assert until(reached, 2 * PATIENCE_S)
 
 
 def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
@@ -245,7 +239,7 @@ def test_retired_terminal_is_shut_out(app: Flask, broker: Broker) -> None:
         dropped = threading.Event()
         peer.client.on_disconnect = lambda *args: dropped.set()
         service.retire_credentials(lesson_id)
-        assert dropped.wait(15)
+        assert dropped.wait(PATIENCE_S)
         peer.end()
 
 

@@ -19,11 +19,12 @@ from lms.labs.models import Device, StopEvent
 from lms.teaching import service as teaching
 from tests.factories import PIN
 from tests.labs.site import Site, opened
-from tests.labs.test_bridge import Peer, free_port, until
+from tests.labs.test_bridge import Peer, until
+from tests.ports import free_port
 from tests.teaching.scene import make_scene, seat_client
 
 STATIC = Path(__file__).parents[2] / "lms" / "static"
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -95,7 +96,7 @@ def test_a_device_is_found_read_and_stopped_without_the_web(site: Site) -> None:
     site.stop_web()
     peer = drive(site, "car-1")
     page.keyboard.press("s")
-    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住", timeout=10_000)
+    expect(page.locator("#stop-panel.c-stop-good")).to_contain_text("2 台小车都已停住")
     until(lambda: not site.motors("car-1")[-1]["left"])
     stopped = [json.loads(text) for topic, text in peer.got if topic == "zhike/room/lab1/stopped"]
     assert sorted(stopped[-1]["confirmed"]) == ["car-1", "mbot-1"]
@@ -104,7 +105,7 @@ def test_a_device_is_found_read_and_stopped_without_the_web(site: Site) -> None:
     site.end("gateway")
     page.click("#stop-again")
     bad = page.locator("#stop-panel.c-stop-bad")
-    expect(bad).to_contain_text("网关没有回答", timeout=10_000)
+    expect(bad).to_contain_text("网关没有回答")
     expect(bad).to_contain_text("请拿起 07 号小车")
 
 
@@ -168,7 +169,7 @@ def test_a_pupil_sees_the_groups_robot_and_stops_it(site: Site) -> None:
     page.unroute("**/api/**")
     site.end("gateway")
     page.click(".big-stop")
-    expect(page.locator(".stop-said[data-kind=bad]")).to_have_text("请拿起 01 号小车！", timeout=10_000)
+    expect(page.locator(".stop-said[data-kind=bad]")).to_have_text("请拿起 01 号小车！")
 
 
 def test_a_pupil_without_the_broker_stops_by_the_web(site: Site) -> None:

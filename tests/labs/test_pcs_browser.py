@@ -42,7 +42,7 @@ def test_the_code_is_read_out_bound_and_the_page_goes_on(app: Flask) -> None:
         row.get_by_label("座位").select_option("04")
         row.get_by_role("button", name="绑定").click()
         expect(desk.get_by_text("已绑定到座位 04")).to_be_visible()
-        expect(screen).to_have_url(f"{served.address()}/seat", timeout=15_000)
+        expect(screen).to_have_url(f"{served.address()}/seat")
         expect(screen.locator(".d-seat")).to_have_text("04")
         browser.close()
     served.stop()

@@ -22,14 +22,16 @@ from lms.labs.bridge import admin_password_file
 from lms.labs.veyon import service
 from lms.teaching import service as teaching
 from lms.teaching.models import LessonSession
+from tests.effort import PATIENCE_S
 from tests.factories import PASSWORD, make_admin, sign_in, token
 from tests.labs import veyon_fake
-from tests.labs.test_bridge import Broker, bridged, free_port, until
+from tests.labs.test_bridge import Broker, bridged, until
 from tests.labs.veyon_fake import KEY, FakePc, FakeVeyon, serving
+from tests.ports import free_port
 from tests.teaching.scene import Scene, account_of, browser, make_scene
 
 SHOTS = os.environ.get("ZHIKE_SHOTS", "")
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -54,7 +56,7 @@ def url(app: Flask) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-    thread.join(10)
+    thread.join(PATIENCE_S)
 
 
 def picture() -> bytes:

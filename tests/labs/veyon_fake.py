@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from labkit import veyon
+from tests.effort import PATIENCE_S
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIfake\n-----END PRIVATE KEY-----\n"
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
@@ -117,7 +118,7 @@ class FakeVeyon:
                 return data({})
         if verb == "GET":
             return data({"methods": [veyon.KEY_FILE]}) if pc is not None and pc.on else error(8)
-        self.gate.wait(20)
+        self.gate.wait(PATIENCE_S)
         with self.lock:
             if len(self.lines) >= self.limit:
                 return error(7)
@@ -182,4 +183,4 @@ def serving(fake: FakeVeyon) -> Iterator[FakeVeyon]:
         fake.gate.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(PATIENCE_S)

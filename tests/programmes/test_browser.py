@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page, expect
 
 from lms.core import clock
 from lms.core.db import db
@@ -26,27 +21,6 @@ TEXTS = (
     "　\t",
     "한글かなカナㄅ",
 )
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
 
 
 def enter(page: Page, address: str, account: Account) -> None:
@@ -70,15 +44,15 @@ def test_count_autosave_and_conflict(app: Flask, address: str, page: Page, fixed
     page.fill("#value", "字" * 1001)
     expect(page.locator("#count")).to_have_class("count-over")
     page.fill("#value", "我写的")
-    expect(page.locator("#saved")).to_have_text("已自动保存", timeout=60_000)
+    expect(page.locator("#saved")).to_have_text("已自动保存")
     db.session.rollback()
     row = service.parts_of(found)[key]
     assert row.value["value"] == "我写的"
     service.save_part(other, found.id, key, "别人写的", row.edition)
     page.fill("#value", "我又写了")
-    expect(page.locator("#clash")).to_contain_text("别人写的", timeout=60_000)
+    expect(page.locator("#clash")).to_contain_text("别人写的")
     page.click("[data-keep-mine]")
-    expect(page.locator("#saved")).to_have_text("已自动保存", timeout=60_000)
+    expect(page.locator("#saved")).to_have_text("已自动保存")
     db.session.rollback()
     assert [edit.value["value"] for edit, _name in service.history_of(admin, found.id, key)][:3] == [
         "我又写了",

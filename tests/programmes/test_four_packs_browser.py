@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page, expect
 
 from lms.core import clock
 from lms.core.db import db
@@ -19,6 +17,7 @@ from lms.core.models import Account, Organisation
 from lms.programmes import service, workflow
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
+from tests.browsing import notebook
 from tests.factories import PASSWORD
 from tests.programmes import places as make
 
@@ -85,25 +84,6 @@ def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
     return make.tree()
 
 
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 class Desks:
     """A signed-in window for each person; each signs in once, through the sign-in page."""
 
@@ -113,8 +93,7 @@ class Desks:
 
     def of(self, account: Account) -> Page:
         if account.username not in self.pages:
-            page = self.browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
-            page.set_default_timeout(WAIT_MS)
+            page = notebook(self.browser)
             page.goto(f"{self.address}/sign-in")
             page.fill("[name=username]", account.username)
             page.fill("[name=password]", PASSWORD)

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import date
 
 import pytest
 from playwright.sync_api import Page
-from werkzeug.serving import make_server
 
 from lms.core import clock
 from lms.region import service
-from tests.house.test_pages import page, violations, watch
+from tests.browsing import served
+from tests.house.test_pages import violations, watch
 from tests.region.places import PASSWORD, Place, bring, enrol_by_key, file_of, teach
-
-__all__ = ["page"]
 
 
 @pytest.fixture
 def address(here: Place) -> Iterator[str]:
     """The office behind HTTP."""
-    server = make_server("127.0.0.1", 0, here.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(here.app) as found:
+        yield found
 
 
 def test_the_officers_pages_are_whole(

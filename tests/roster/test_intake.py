@@ -201,7 +201,7 @@ def test_the_shipped_sample_imports_whole_twice_and_quickly(app: Flask, fixed_cl
     started = time.perf_counter()
     for kind, new in (("pupils", 480), ("staff", 5), ("slots", 12)):
         assert service.import_file(None, school.id, kind, data, "花名册.xlsx", Options(create_classes=True)).new == new
-    assert time.perf_counter() - started < 30
+    assert time.perf_counter() - started < 90
     for kind in ("pupils", "staff", "slots"):
         assert set(service.preview_import(None, school.id, kind, data, "花名册.xlsx").counts) == {"unchanged"}
     stored = db.session.execute(

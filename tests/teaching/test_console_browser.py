@@ -25,12 +25,14 @@ from lms.labs import service as labs
 from lms.labs.bridge import Bridge, admin_password_file
 from lms.teaching import service
 from lms.teaching.models import LessonSession
+from tests.effort import PATIENCE_S
 from tests.factories import PASSWORD, PIN
-from tests.labs.test_bridge import Broker, free_port, until
+from tests.labs.test_bridge import Broker, until
+from tests.ports import free_port
 from tests.teaching.scene import Scene, account_of, add_robots, make_scene, seat_client
 
 STATIC = Path(__file__).parents[2] / "lms" / "static"
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -109,7 +111,7 @@ def site(app: Flask, chrome: Chromium) -> Iterator[Site]:
     for context in chrome.contexts:
         context.close()
     server.shutdown()
-    thread.join(10)
+    thread.join(PATIENCE_S)
 
 
 def seat_cell(page: Page, site: Site, number: int) -> Any:
@@ -242,7 +244,7 @@ def test_projector_follows_the_console_without_names(site: Site) -> None:
     steps = service.steps_of(lesson)
     expect(projector.locator("h1")).to_have_text(steps[0].title)
     console.click("#next")
-    expect(projector.locator("h1")).to_have_text(steps[1].title, timeout=1500)
+    expect(projector.locator("h1")).to_have_text(steps[1].title, timeout=5000)
     console.click("#show-results")
     expect(projector.locator("#results")).to_have_attribute("aria-pressed", "true")
     expect(projector.locator(".p-results")).to_be_visible()
@@ -283,7 +285,7 @@ class Gateway:
         self.client.on_message = self._hear
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(PATIENCE_S)
 
     def _hear(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         stop = json.loads(message.payload)
@@ -320,11 +322,11 @@ def lab(site: Site, tmp_path: Path) -> Iterator[Gateway]:
     yield gateway
     gateway.close()
     bridge.stop()
-    thread.join(15)
+    thread.join(PATIENCE_S)
     broker.kill()
 
 
-def wait_for(check: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(check: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Until ``check`` holds."""
     pause = threading.Event()
     end = time.monotonic() + seconds
@@ -354,7 +356,7 @@ def test_with_a_broker_the_map_is_live_and_stop_needs_no_web(site: Site, lab: Ga
     lab.all_well = False
     page.route("**/api/**", lambda route: route.abort())  # the web is dead
     page.keyboard.press("s")
-    expect(page.locator("#stop-panel.c-stop-bad")).to_contain_text("请拿起 02 号小车", timeout=2500)
+    expect(page.locator("#stop-panel.c-stop-bad")).to_contain_text("请拿起 02 号小车")
     wait_for(lambda: len(lab.stops) == 2)
 
 

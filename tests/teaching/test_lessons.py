@@ -20,6 +20,7 @@ from lms.teaching.models import LessonEvent, LessonSession, RegisterEntry
 from lms.teaching.register import entries_of
 from lms.usage.models import EvidenceEvent, UsageRecord
 from lms.usage.service import verify_chain
+from tests.effort import PATIENCE_S
 from tests.factories import make_admin, make_class, make_pupils, make_room, make_school, make_teacher
 from tests.teaching.scene import Scene, account_of, add_robots, make_scene
 
@@ -254,7 +255,7 @@ def test_record_is_written_once_by_many_closers(app: Flask, scene: Scene, fixed_
 
     def closer() -> None:
         with app.app_context():
-            start.wait(10)
+            start.wait(PATIENCE_S)
             results.append(service.close(lesson_id))
             results.append(bool(service.close_due(fixed_clock.at)))
 
@@ -262,7 +263,7 @@ def test_record_is_written_once_by_many_closers(app: Flask, scene: Scene, fixed_
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert sorted(results) == [False] * 11 + [True]
     assert db.session.scalar(select(func.count()).select_from(UsageRecord)) == 1
     assert db.session.scalar(select(func.count()).select_from(EvidenceEvent).where(EvidenceEvent.type == "usage-record")) == 1

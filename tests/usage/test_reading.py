@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from lms.core.errors import Invalid
 from lms.usage.cli import register
 from lms.usage.reading import from_json
+from tests.usage.rules.made_up import GOOD
 
 FACTS: dict[str, Any] = {
     "as_of": "2026-12-31",
@@ -24,9 +25,17 @@ FACTS: dict[str, Any] = {
     "days": {
         "2026-10-01": {"school": False, "source": "national"},
         "2026-10-10": {"school": True, "follows": "thursday", "source": "school"},
-        "2026-11-03": {"school": False, "source": "school", "entered": "2026-11-02", "countersigned": False, "grades": [5]},
+        "2026-11-03": {
+            "school": False,
+            "source": "school",
+            "entered": "2026-11-02",
+            "countersigned": False,
+            "grades": [5],
+        },
     },
-    "weeks_flagged": {"2026-11-09": {"reason": "exam", "entered": "2026-11-01", "countersigned": False, "grades": [5, 6]}},
+    "weeks_flagged": {
+        "2026-11-09": {"reason": "exam", "entered": "2026-11-01", "countersigned": False, "grades": [5, 6]}
+    },
     "classes": [
         {
             "id": "c1",
@@ -44,18 +53,7 @@ FACTS: dict[str, Any] = {
             "id": "l1",
             "class": "c1",
             "date": "2026-09-08",
-            "minutes": 40,
-            "present": 38,
-            "leave": 1,
-            "class_hours": 1,
-            "kind": "regular",
-            "course": "ncet",
-            "unit": "五上-3",
-            "subject": "信息科技",
-            "teacher_registered": True,
-            "evidence": "A",
-            "makeup_of": None,
-            "part_of": None,
+            **GOOD,
         }
     ],
 }
@@ -144,7 +142,12 @@ def test_command_line_judges_a_file(tmp_path: Path, rule: str) -> None:
     path.write_text(json.dumps(FACTS, ensure_ascii=False), "utf-8")
     code, text = run("evaluate", "--facts", str(path), "--rule", rule, "--as-of", "2026-12-30", "--json")
     result = json.loads(text)
-    assert (code, result["rule"], result["as_of"], result["verdict"]) == (0, rule, "2026-12-30", "structurally-impossible")
+    assert (code, result["rule"], result["as_of"], result["verdict"]) == (
+        0,
+        rule,
+        "2026-12-30",
+        "structurally-impossible",
+    )
     assert result["classes"]["c1"]["lessons"] == [
         {
             "id": "l1",
@@ -156,13 +159,25 @@ def test_command_line_judges_a_file(tmp_path: Path, rule: str) -> None:
             "capped": False,
         }
     ]
-    assert {"verdict", "effective_weeks", "required", "counted", "raw", "longest_gap", "lessons", "needed", "latest_dates"} <= result["classes"]["c1"].keys()
+    assert {
+        "verdict",
+        "effective_weeks",
+        "required",
+        "counted",
+        "raw",
+        "longest_gap",
+        "lessons",
+        "needed",
+        "latest_dates",
+    } <= result["classes"]["c1"].keys()
     assert run("evaluate", "--facts", str(path), "--rule", rule)[0] == 0
 
 
 def test_command_line_says_what_is_wrong(tmp_path: Path) -> None:
     assert run("evaluate", "--facts", "-", "--rule", "fortnightly", stdin="{")[0] == 1
-    code, text = run("evaluate", "--facts", "-", "--rule", "fortnightly", stdin=json.dumps(changed("lessons/0/class", "c9")))
+    code, text = run(
+        "evaluate", "--facts", "-", "--rule", "fortnightly", stdin=json.dumps(changed("lessons/0/class", "c9"))
+    )
     assert code == 1
     assert "lessons[0].class" in text
     code, text = run("evaluate", "--facts", "-", "--rule", "weekly", stdin="{}")

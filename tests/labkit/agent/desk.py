@@ -15,6 +15,7 @@ from typing import Any
 
 from labkit.broker import ClientSpec, RoleSpec
 from lms.labs import pc_rules, rules
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, Person, RunningBroker
 from tests.labkit.gateway.kits import ScriptedMbot
 
@@ -58,7 +59,7 @@ class Office:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait(self, more: int, timeout_s: float = 20) -> None:
+    def wait(self, more: int, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it was asked so many times more."""
         with self.news:
             wanted = len(self.asked) + more
@@ -119,10 +120,10 @@ class Desk:
         found = [m.payload for m in list(self.console.messages) if m.topic == topic]
         return bytes(found[-1]) if found else None
 
-    def until(self, topic: str, payload: bytes, timeout_s: float = 15.0) -> None:
+    def until(self, topic: str, payload: bytes, timeout_s: float = PATIENCE_S) -> None:
         self.wait(lambda: self.last(topic) == payload, f"{topic} is {self.last(topic)!r}, not {payload!r}", timeout_s)
 
-    def wait(self, condition: Callable[[], bool], complaint: str, timeout_s: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], complaint: str, timeout_s: float = PATIENCE_S) -> None:
         try:
             self.console.wait(condition, complaint, timeout_s)
         except AssertionError as error:
@@ -144,7 +145,7 @@ class Desk:
     def end(self) -> None:
         if self.agent and self.agent.poll() is None:
             self.agent.terminate()
-            self.agent.wait(15)
+            self.agent.wait(PATIENCE_S)
         self.kit.close()
         self.office.close()
         self.console.publish_all(((topic, b"") for topic in {m.topic for m in list(self.console.messages)}), retain=True)

@@ -14,6 +14,7 @@ import pytest
 from labkit.agent.enrolment import Enrolment
 from labkit.agent.office import Office
 from labkit.errors import LinkDown
+from tests.effort import PATIENCE_S, SOON_S
 from tests.labkit.agent.desk import KIT, OTHER, ROOM, TERMINAL, Desk
 
 ROOT = f"homie/5/{TERMINAL}"
@@ -29,7 +30,7 @@ def moving(desk: Desk) -> None:
 
 
 def drive_until_moving(desk: Desk) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while desk.kit.standing():  # a wish may overtake the lease, which comes on another connection
         desk.drive()
         with desk.kit.changed:
@@ -39,7 +40,7 @@ def drive_until_moving(desk: Desk) -> None:
 
 def test_a_pc_without_seat_bridges_nothing_until_it_is_bound(desk: Desk) -> None:
     desk.start()
-    desk.office.wait(2)
+    desk.office.wait(PATIENCE_S)
     asked = desk.office.asked[-1]
     assert asked["kits"] == ["car"]
     assert asked["run"] == desk.office.asked[0]["run"]
@@ -68,7 +69,7 @@ def test_kits_are_children_of_the_terminal_and_the_page_shares_it(desk: Desk) ->
     desk.lease()
     drive_until_moving(desk)
     page.client.socket().shutdown(2)  # type: ignore[union-attr]  # the page's browser is killed: its last will speaks
-    desk.kit.wait(standing=True, timeout_s=2)
+    desk.kit.wait(standing=True)
     desk.until(f"{ROOT}/$state", b"ready")
     assert desk.last(f"{ROOT}/terminal/step") == b"2"
 
@@ -79,8 +80,8 @@ def test_a_killed_agent_leaves_a_standing_kit_and_a_lost_root(desk: Desk) -> Non
     guards = [child for child in psutil.Process(desk.agent.pid).children() if "labkit.guard" in child.cmdline()]
     assert len(guards) == 1
     desk.agent.send_signal(signal.SIGKILL)
-    assert desk.kit.wait(standing=True, timeout_s=1.0) < 1.0
-    desk.agent.wait(5)
+    assert desk.kit.wait(standing=True) < SOON_S
+    desk.agent.wait(PATIENCE_S)
     desk.until(f"{ROOT}/$state", b"lost")
     desk.start()
     desk.until(f"{ROOT}/$state", b"ready")
@@ -92,17 +93,17 @@ def test_the_room_stop_is_confirmed_and_a_dead_web_stops_no_lesson(desk: Desk) -
     desk.office.close()
     drive_until_moving(desk)
     desk.console.publish(f"zhike/room/{ROOM}/stop", json.dumps({"id": "s1", "by": "teacher"}))
-    desk.wait(lambda: any(m.topic == f"zhike/room/{ROOM}/stopped" for m in list(desk.console.messages)), "no report", 3)
+    desk.wait(lambda: any(m.topic == f"zhike/room/{ROOM}/stopped" for m in list(desk.console.messages)), "no report")
     report = json.loads(desk.last(f"zhike/room/{ROOM}/stopped") or b"{}")
     assert (report["id"], report["confirmed"], report["unconfirmed"], report["gateway"]) == ("s1", [KIT], [], TERMINAL)
-    desk.kit.wait(standing=True, timeout_s=1)
+    desk.kit.wait(standing=True)
 
 
 def test_a_revoked_pc_stops_its_kit_and_says_goodbye(desk: Desk) -> None:
     moving(desk)
     desk.office.answer = (403, {"status": 403, "code": "room-secret", "title": "教室口令已作废。", "remedy": "请生成新口令。"})
     desk.until(f"homie/5/{KIT}/$state", b"disconnected")
-    desk.kit.wait(standing=True, timeout_s=3)
+    desk.kit.wait(standing=True)
     desk.until(f"{ROOT}/$state", b"disconnected")
 
 
@@ -113,7 +114,7 @@ def test_another_terminal_without_the_wheel_moves_nothing(desk: Desk) -> None:
     desk.lease()
     for _ in range(3):
         desk.drive(terminal="t-lab1-09")
-    desk.office.wait(2)
+    desk.office.wait(PATIENCE_S)
     assert desk.kit.standing()
 
 

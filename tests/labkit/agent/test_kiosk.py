@@ -21,6 +21,7 @@ from labkit.agent.browser import Browser, check_browser, find_browser
 from labkit.agent.hardware import marks
 from labkit.agent.kiosk import Kiosk
 from labkit.errors import LabkitError
+from tests.effort import PATIENCE_S
 from tests.labkit.agent.desk import SECRET, Office
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -119,14 +120,14 @@ def test_no_page_no_browser_and_a_new_page_ends_the_old_browser(tmp_path: Path) 
     old = kiosk.process
     assert old
     kiosk.show("")  # the teacher lets the technician out of the full screen
-    old.wait(10)
+    old.wait(PATIENCE_S)
     pause = threading.Event()
     pause.wait(1.0)
     assert len(pages(tmp_path)) == 2
     kiosk.close()
 
 
-def until(true: object, timeout_s: float = 20) -> None:
+def until(true: object, timeout_s: float = PATIENCE_S) -> None:
     pause = threading.Event()
     for _ in range(int(timeout_s / 0.05)):
         if true():  # type: ignore[operator]
@@ -150,7 +151,7 @@ def test_the_technician_ends_the_agent_on_the_pc(tmp_path: Path) -> None:
         check=True,
     )
     assert "已通知" in done.stdout
-    assert agent.wait(15) == 0
+    assert agent.wait(PATIENCE_S) == 0
     assert not [
         process
         for process in psutil.process_iter(["cmdline"])

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from labkit.broker import BrokerConfigError, ClientSpec, RoleSpec, read_config
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker, launch
 
 DEVICE = RoleSpec("car-1", ("homie/5/car-1/#",), ("homie/5/car-1/#",), ("homie/5/car-1/#",))
@@ -91,7 +92,7 @@ def test_a_silent_connection_is_lost_after_its_keep_alive(broker: RunningBroker)
     with socket.create_connection(("127.0.0.1", broker.config.tcp_port)) as frozen:
         frozen.sendall(bytes((0x10, len(body))) + body)
         assert frozen.recv(4) == b"\x20\x02\x00\x00"
-        bridge.wait(lambda: any(m.payload == b"lost" for m in bridge.messages), "never noticed", 12)
+        bridge.wait(lambda: any(m.payload == b"lost" for m in bridge.messages), "never noticed")
 
 
 def test_a_last_will_is_bound_by_the_rights(broker: RunningBroker) -> None:
@@ -173,7 +174,7 @@ def test_rights_survive_kill_nine_and_publishers_find_their_way_back(broker: Run
     broker.kill()
     car.wait(lambda: car.disconnects > 0, "did not notice")
     broker.restart()
-    car.wait(lambda: car.client.is_connected(), "did not come back", 15)
+    car.wait(lambda: car.client.is_connected(), "did not come back")
     bridge, admin = broker.admin()
     assert admin.list_clients() == [ADMIN, "car-1"]
     car.subscribe("homie/5/car-1/#")
@@ -198,7 +199,7 @@ def test_sigterm_ends_it_cleanly_and_secrets_are_the_owners_alone(broker: Runnin
     assert ADMIN_PASSWORD not in text
     assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
     broker.process.send_signal(signal.SIGTERM)
-    assert broker.process.wait(10) == 0
+    assert broker.process.wait(PATIENCE_S) == 0
 
 
 def test_listeners_open_only_where_they_were_told(broker: RunningBroker) -> None:
@@ -255,7 +256,7 @@ def test_a_taken_port_is_said_and_ends_with_2(tmp_path: Path) -> None:
         )  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "labkit.broker", "--config", str(file)],
-            check=False, capture_output=True, text=True, timeout=20, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            check=False, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
     assert done.returncode == 2
     assert str(json.loads(file.read_text())["tcp_port"]) in done.stderr

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import codecs, homie, yamlfile
@@ -377,9 +377,7 @@ INPUTS: dict[str, Callable[[Profile, Path, list[tuple[str, Any]]], None]] = {
 
 
 @pytest.mark.parametrize("name", list(PROFILES))
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_no_input_ends_a_worker_or_moves_a_motor_outside_its_limits(
     tmp_path: Path, name: str, data: st.DataObject

@@ -13,6 +13,7 @@ from pathlib import Path
 from labkit.boards import Space, gateway_role, spaces
 from labkit.broker import BrokerAdmin, ClientSpec
 from labkit.lab import load_lab
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, Person, RunningBroker
 
 GATEWAY, ROOM = "gw-foreign", "lab1"
@@ -90,12 +91,12 @@ class ForeignRig:
         found = [m.payload for m in list(self.console.messages) if m.topic == topic]
         return bytes(found[-1]) if found else None
 
-    def until(self, topic: str, payload: bytes | str, timeout_s: float = 15.0) -> None:
+    def until(self, topic: str, payload: bytes | str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until a topic's last payload is this one."""
         data = payload.encode() if isinstance(payload, str) else payload
         self.wait(lambda: self.last(topic) == data, f"{topic} is not {data!r}", timeout_s)
 
-    def wait(self, condition: Callable[[], object], complaint: str, timeout_s: float = 15.0) -> None:
+    def wait(self, condition: Callable[[], object], complaint: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait for a condition on what the console has seen."""
         try:
             self.console.wait(lambda: bool(condition()), complaint, timeout_s)
@@ -115,7 +116,7 @@ class ForeignRig:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         for process in self._running:
-            process.wait(10)
+            process.wait(PATIENCE_S)
         topics = {m.topic for m in list(self.console.messages) if m.payload}
         self.console.publish_all(((topic, b"") for topic in topics), retain=True)
         for person in self.people:

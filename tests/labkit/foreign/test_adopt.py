@@ -16,6 +16,7 @@ from labkit.cli import main
 from labkit.errors import LabkitError
 from labkit.lab import load_lab
 from labkit.simulate.foreign_scripts import script
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.foreign.bench import board_of
 from tests.labkit.foreign.rig import GATEWAY, ForeignRig
@@ -48,7 +49,7 @@ def test_a_stranger_is_adopted_and_obeys(make_rig: Callable[..., ForeignRig]) ->
     assert (added.id, added.profile.id, added.url, added.sticker) == ("bench-4", "homie4-board", "mqtt:old-bench", "H4")
 
     gateway.terminate()
-    gateway.wait(10)
+    gateway.wait(PATIENCE_S)
     rig.lab = load_lab(rig.lab_file)
     rig.provision()
     rig.serve()

@@ -31,7 +31,7 @@ def state(rig: ForeignRig, device: str) -> bytes | None:
 
 def all_ready(rig: ForeignRig) -> None:
     for device, path in READY.items():
-        rig.until(homie.state_topic(device), b"ready", 25)
+        rig.until(homie.state_topic(device), b"ready")
         rig.wait(partial(rig.last, f"homie/5/{device}/{path}"), f"{device}: no {path}")
 
 
@@ -42,7 +42,7 @@ def report(rig: ForeignRig, stop_id: str) -> dict[str, Any]:
         rows = [json.loads(m.payload) for m in list(rig.console.messages) if m.topic == "zhike/room/lab1/stopped"]
         return [row for row in rows if row["id"] == stop_id]
 
-    rig.wait(found, "no report within 2 s", 2.0)
+    rig.wait(found, "no report")
     return found()[0]
 
 
@@ -86,7 +86,7 @@ def test_five_conventions_live_die_and_come_back(make_rig: Callable[..., Foreign
 
     boards.send_signal(signal.SIGKILL)
     for device in ("bench-4", "hub-5", "plant-1", "plug-1"):
-        rig.until(homie.state_topic(device), b"lost", 10)
+        rig.until(homie.state_topic(device), b"lost")
     rig.wait(lambda: told(rig).get("children") == {"leaf-5": "lost"}, f"the child is not marked: {told(rig)}")
     assert told(rig)["state"] == "lost"
     assert rig.last(homie.alert_topic(GATEWAY, "leaf-5-lost"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import boards
@@ -23,6 +23,7 @@ from labkit.gateway.mailbox import SetOrder, StopOrder
 from labkit.homie4 import Homie4Board
 from labkit.model import Profile, Value
 from labkit.profiles import load_profiles
+from tests.effort import examples
 from tests.labkit.foreign.bench import Bench, board_of, lab_of
 
 PROFILES = load_profiles()
@@ -169,7 +170,7 @@ def sends(dialect: Dialect, name: str, value: Value) -> tuple[Any, ...]:
         return ()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(COMPONENTS, NEARLY | DOCUMENTS, st.lists(st.tuples(TOPICS, st.binary(max_size=60)), max_size=6))
 def test_any_discovery_leaves_the_gateway_alive(
     component: str, document: dict[str, object], values: list[tuple[str, bytes]]
@@ -182,7 +183,7 @@ def test_any_discovery_leaves_the_gateway_alive(
     own_commands(news, board, PLANT)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.sampled_from(["config", "sensors"]), DOCUMENTS | st.dictionaries(TEXT, SCALARS), st.binary(max_size=60))
 def test_any_tasmota_discovery_leaves_the_gateway_alive(kind: str, document: dict[str, object], payload: bytes) -> None:
     board = HaBoard(PLUG)
@@ -223,7 +224,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(st.lists(st.tuples(PATHS, WORDS.map(str.encode) | st.binary(max_size=30), st.booleans()), max_size=25))
 def test_any_homie4_board_leaves_the_gateway_alive(messages: list[tuple[str, bytes, bool]]) -> None:
     board = Homie4Board("x")
@@ -234,7 +235,7 @@ def test_any_homie4_board_leaves_the_gateway_alive(messages: list[tuple[str, byt
         own_commands(news, board, owner)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.sampled_from(["temperature", "button", "led", "brightness", "text", "x/y"]),
     st.binary(max_size=40),
@@ -246,7 +247,7 @@ def test_any_siot_message_leaves_the_gateway_alive(name: str, payload: bytes, re
     own_commands([*board.settle(), *board.hear(f"class3-07/{name}", payload, retained)], board, owner)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from(["homie4-board", "esphome-board", "dfrobot-siot-board"]),
     st.lists(
@@ -278,7 +279,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80))
 @given(STEPS)
 def test_any_life_of_a_board_leaves_the_worker_alive(tmp_path: Path, steps: list[tuple[str, Any, Any]]) -> None:
     bench = Bench(board_of(tmp_path, "esphome-board", "mqtt:plant-1"))
@@ -303,7 +304,7 @@ def test_any_life_of_a_board_leaves_the_worker_alive(tmp_path: Path, steps: list
     bench.kit.end()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(sorted(p for p in PROFILES if PROFILES[p].foreign)), st.text(max_size=30))
 def test_any_address_owns_no_topic_of_the_platform(name: str, base: str) -> None:
     profile: Profile = PROFILES[name]
@@ -367,7 +368,7 @@ def test_templates_are_paths(template: str, document: dict[str, object], value: 
     assert Template.parse(template).find(json.dumps(document).encode()) == value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text(alphabet="{} value_json.[]'\"|()0123abfloatr%", max_size=60))
 def test_any_template_is_a_path_or_refused(text: str) -> None:
     try:

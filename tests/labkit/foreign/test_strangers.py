@@ -68,8 +68,8 @@ def test_a_lab_device_is_no_stranger(make_rig: Callable[..., ForeignRig]) -> Non
     rig.boards()
     rig.serve()
     rig.console.publish("homie/wild-1/$homie", "4.0.0", retain=True)
-    rig.until("homie/5/bench-4/$state", "ready", 25)
-    rig.until("homie/5/plant-1/$state", "ready", 25)
+    rig.until("homie/5/bench-4/$state", "ready")
+    rig.until("homie/5/plant-1/$state", "ready")
     rig.wait(lambda: "wild-1" in strangers(rig), "wild-1 is not listed")
     assert list(strangers(rig)) == ["wild-1"]
 
@@ -78,7 +78,7 @@ def test_rubbish_is_refused_and_the_gateway_goes_on(make_rig: Callable[..., Fore
     rig = make_rig(*BOARDS)
     rig.boards()
     gateway = rig.serve()
-    rig.until("homie/5/plant-1/$state", "ready", 25)
+    rig.until("homie/5/plant-1/$state", "ready")
     rig.until("homie/5/bench-4/main/bench-level", "0")
     for number, (_, payload, _) in enumerate(BROKEN):
         for topic in (

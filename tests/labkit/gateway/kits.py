@@ -10,6 +10,8 @@ import time
 import tty
 from pathlib import Path
 
+from tests.effort import PATIENCE_S
+
 GET, RUN, RESET = 1, 2, 4
 VERSION, MOTOR, JOYSTICK = 0, 0x0A, 0x05
 
@@ -56,7 +58,7 @@ class ScriptedMbot:
         if not self._gone:
             self._gone = True
             os.write(self._slave, b"x")
-            self._reader.join(3)
+            self._reader.join(PATIENCE_S)
             os.close(self._slave)
             os.close(self._master)
 
@@ -64,14 +66,14 @@ class ScriptedMbot:
         """Whether both motors are off."""
         return not any(self.motors.values())
 
-    def wait(self, standing: bool, timeout_s: float) -> float:
+    def wait(self, standing: bool, timeout_s: float = PATIENCE_S) -> float:
         """Wait until the kit stands (or moves); returns the seconds it took; fails after the time."""
         began = time.monotonic()
         with self.changed:
             assert self.changed.wait_for(lambda: self.standing() is standing, timeout_s), (self.motors, self.runs[-5:])
         return time.monotonic() - began
 
-    def runs_at(self, left: int, right: int, timeout_s: float = 2.0) -> None:
+    def runs_at(self, left: int, right: int, timeout_s: float = PATIENCE_S) -> None:
         """Wait until both motors have these PWM values."""
         with self.changed:
             assert self.changed.wait_for(lambda: self.motors == {9: left, 10: right}, timeout_s), self.motors

@@ -20,6 +20,7 @@ from labkit.gateway.mqtt_kit import MqttKit
 from labkit.lab import Lab, LabDevice, load_lab
 from labkit.links import Broker, BrokerAddress, Message
 from labkit.simulate.mqtt_car import described
+from tests.effort import PATIENCE_S
 from tests.labkit.foreign.bench import Wall
 
 
@@ -42,7 +43,7 @@ def test_a_board_is_not_driven_after_its_workers_end(tmp_path: Path) -> None:
     kit, wall = mqtt_car(tmp_path)
     kit.start()
     kit.mailbox.put(EndOrder())
-    kit.join(5)
+    kit.join(PATIENCE_S)
     assert not kit.is_alive()
     wall.events.clear()
     kit.mailbox.put(DriveOrder(0.3, 0.0, 500, "t-1", 1))
@@ -77,7 +78,7 @@ def test_an_adopted_kit_is_no_ghost_after_a_reconnect(tmp_path: Path) -> None:
     gateway._ghosts.hear(Message(homie.description_topic(adopted.id), shown, True))
     worker = gateway.workers[adopted.id]
     worker.mailbox.put(EndOrder())
-    worker.join(5)
+    worker.join(PATIENCE_S)
     assert cleared == []
 
 
@@ -155,4 +156,4 @@ def test_a_gateway_does_not_answer_for_devices_of_another(tmp_path: Path) -> Non
     gateway._room_stop("lab1", Message("", b'{"id": "s-1", "devices": ["car-9"]}', False))
     assert not answered.wait(0.5)
     gateway._room_stop("lab1", Message("", b'{"id": "s-2"}', False))
-    assert answered.wait(5)
+    assert answered.wait(PATIENCE_S)

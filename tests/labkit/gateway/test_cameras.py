@@ -46,7 +46,7 @@ def lab(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iter
         rig = make(*cameras)
         rig.serve()
         for camera in ("cam-1", "cam-2"):
-            rig.until(f"homie/5/{camera}/$state", b"ready", 40)
+            rig.until(f"homie/5/{camera}/$state", b"ready")
         yield rig
 
 

@@ -15,6 +15,7 @@ import pytest
 from labkit import cli
 from labkit.commands.console import Console
 from labkit.links import Message
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.gateway.rig import Rig
 
@@ -25,7 +26,7 @@ def labkit(rig: Rig, *words: str, password: str = ADMIN_PASSWORD) -> subprocess.
     return subprocess.run(
         [sys.executable, "-m", "labkit.cli", *words, *broker],
         env={**os.environ, "LABKIT_PASSWORD": password},
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_list_watch_identify_drive_and_stop(rig: Rig) -> None:
 
     assert labkit(rig, "identify", "mbot-1").returncode == 0
     with rig.kit.changed:
-        assert rig.kit.changed.wait_for(lambda: any(device == 0x22 for device, _ in rig.kit.runs), 3)
+        assert rig.kit.changed.wait_for(lambda: any(device == 0x22 for device, _ in rig.kit.runs), PATIENCE_S)
 
     drive = labkit(rig, "--json", "drive", "mbot-1", "--linear", "0.2", "--seconds", "0.6")
     assert drive.returncode == 0, drive.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.effort import PATIENCE_S, SOON_S
 from tests.labkit.gateway.rig import Rig
 
 
@@ -12,7 +13,7 @@ def test_a_wish_under_a_lease_moves_and_the_guard_stops(rig: Rig) -> None:
     rig.wish(linear_x=0.2, angular_z=0.0, ms=400)
     half = round(255 * 0.2 / 0.4)
     rig.kit.runs_at(left=-half, right=half)
-    assert rig.kit.wait(standing=True, timeout_s=1) < 0.6
+    assert rig.kit.wait(standing=True) < SOON_S
     rig.until("homie/5/mbot-1/main/moving", b"false")
     rig.until("homie/5/mbot-1/main/stop-confirmed", b"true")
     rig.wait(lambda: int(rig.value("commands") or 0) >= 1, "no command counted")
@@ -50,24 +51,21 @@ def test_a_refusal_is_told_on_the_robot(rig: Rig) -> None:
 
 def test_taking_the_lease_back_stops(rig: Rig) -> None:
     rig.lease()
-    rig.wish(linear_x=0.2, ms=500)
-    rig.kit.wait(standing=False, timeout_s=2)
+    rig.drive(linear_x=0.2, ms=500)
     rig.release()
-    assert rig.kit.wait(standing=True, timeout_s=1) < 0.4
+    rig.stops_though_wished(linear_x=0.2, ms=500)
 
 
 def test_a_lost_terminal_lets_go(rig: Rig) -> None:
     rig.lease()
-    rig.wish(linear_x=0.2, ms=500)
-    rig.kit.wait(standing=False, timeout_s=2)
+    rig.drive(linear_x=0.2, ms=500)
     rig.console.publish("homie/5/t-lab1-01/$state", b"lost")
-    assert rig.kit.wait(standing=True, timeout_s=1) < 0.4
+    rig.stops_though_wished(linear_x=0.2, ms=500)
 
 
 def test_a_truncated_frame_does_not_keep_the_kit_from_stopping(rig: Rig) -> None:
     rig.lease()
-    rig.wish(linear_x=0.2, ms=500)
-    rig.kit.wait(standing=False, timeout_s=2)
+    rig.drive(linear_x=0.2, ms=500)
     rig.kit.truncate()
     report = rig.room_stop()
     assert rig.kit.standing()
@@ -77,9 +75,9 @@ def test_a_truncated_frame_does_not_keep_the_kit_from_stopping(rig: Rig) -> None
 
 def test_trusted_clients_drive_by_set(rig: Rig) -> None:
     rig.console.publish("homie/5/mbot-1/main/linear-x/set", b"0.2")
-    rig.kit.wait(standing=False, timeout_s=2)
+    rig.kit.wait(standing=False)
     rig.console.publish("homie/5/mbot-1/main/stop/set", b"stop")
-    rig.kit.wait(standing=True, timeout_s=1)
+    rig.kit.wait(standing=True)
     rig.until("homie/5/mbot-1/main/stop-confirmed", b"true")
 
 
@@ -87,5 +85,5 @@ def test_identify_blinks_and_beeps(rig: Rig) -> None:
     rig.lease()
     rig.wish(identify=True)
     with rig.kit.changed:
-        assert rig.kit.changed.wait_for(lambda: sum(device == 8 for device, _ in rig.kit.runs) >= 4, 3)
+        assert rig.kit.changed.wait_for(lambda: sum(device == 8 for device, _ in rig.kit.runs) >= 4, PATIENCE_S)
     assert any(device == 0x22 for device, _ in rig.kit.runs)

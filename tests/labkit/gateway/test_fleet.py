@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.conftest import rigs_on
 from tests.labkit.gateway.rig import Rig
@@ -41,7 +42,7 @@ def simulated(rig: Rig, kits: list[str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        ended = process.wait(10)
+        ended = process.wait(PATIENCE_S)
     assert ended == 0
 
 
@@ -55,7 +56,7 @@ def fleet(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> It
         with simulated(rig, ["mbot-9", "uno-1"]):
             rig.serve()
             for device in ("mbot-9", "uno-1", "car-1"):
-                rig.until(f"homie/5/{device}/$state", b"ready", 45)
+                rig.until(f"homie/5/{device}/$state", b"ready")
             yield rig
 
 
@@ -90,11 +91,11 @@ class TestFleet:
         for device, property_id in (("mbot-9", "range"), ("mbot-9", "line"), ("uno-1", "range"), ("uno-1", "battery"),
                                     ("car-1", "range")):  # fmt: skip
             fleet.wait(lambda d=device, p=property_id: fleet.value(p, d) is not None, f"no {property_id} of {device}")  # type: ignore[misc]  # as above
-        fleet.until("homie/5/cam-1/$state", b"ready", 30)
+        fleet.until("homie/5/cam-1/$state", b"ready")
         fleet.until("homie/5/cam-1/main/stale", b"false")
         seen = {m.payload for m in fleet.console.messages if m.topic == "homie/5/cam-1/main/faces"}
-        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"1", "no face seen", 15)
-        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"0", "a face that never goes", 15)
+        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"1", "no face seen")
+        fleet.wait(lambda: fleet.value("faces", "cam-1") == b"0", "a face that never goes")
         assert seen <= {b"0", b"1"}
 
     def test_a_lost_board_is_told_and_listed(self, fleet: Rig) -> None:
@@ -121,7 +122,7 @@ def test_a_board_that_browns_out_is_set_up_again_and_drives(make_rig: Callable[.
     rig = make_rig(f'{{id: uno-2, profile: arduino-firmata-car, sticker: "22", url: "sim://pty", simulate: {faults}}}')
     with simulated(rig, ["uno-2"]):
         rig.serve()
-        rig.until("homie/5/uno-2/$state", b"ready", 45)
+        rig.until("homie/5/uno-2/$state", b"ready")
         rig.lease(device="uno-2")
 
         def drive_until(done: Callable[[], bool]) -> None:

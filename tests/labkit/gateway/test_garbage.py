@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.gateway.rig import Rig
 
 WISHES = [
@@ -62,9 +63,8 @@ SETS = [b"", b"NaN", b"inf", b"1e999", b"9999", b"-0x1", b" 0.1", b"0,1", b"\x00
 def drives(rig: Rig) -> None:
     """It still obeys."""
     rig.lease(max_linear=0.2, lesson=f"after {rig.seq}")
-    rig.wish(linear_x=0.4, ms=300)
-    rig.kit.wait(standing=False, timeout_s=3)
-    rig.kit.wait(standing=True, timeout_s=2)
+    rig.drive(linear_x=0.4, ms=300)
+    rig.kit.wait(standing=True)
     assert rig.gateway
     assert rig.gateway.poll() is None
 
@@ -121,8 +121,8 @@ def test_a_flood_of_wishes_is_thinned_to_the_kits_pace(rig: Rig) -> None:
     wishes = [json.dumps({"seq": seq, "linear_x": 0.2, "ms": 300}) for seq in range(1, 201)]
     rig.console.publish_all(("homie/5/t-lab1-01/wish/drive", wish) for wish in wishes)
     with rig.kit.changed:
-        assert rig.kit.changed.wait_for(lambda: any(any(motors.values()) for _, motors in rig.kit.moved), 3)
-    rig.kit.wait(standing=True, timeout_s=3)
+        assert rig.kit.changed.wait_for(lambda: any(any(motors.values()) for _, motors in rig.kit.moved), PATIENCE_S)
+    rig.kit.wait(standing=True)
     report = rig.room_stop()
     assert report["confirmed"] == ["mbot-1"]
     times = [at for at, _ in rig.kit.moved]

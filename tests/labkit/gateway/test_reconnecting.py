@@ -10,6 +10,7 @@ import pytest
 
 from labkit import homie
 from labkit.model import Device
+from tests.effort import SOON_S
 from tests.labkit.brokers import KINDS, RunningBroker, launch
 from tests.labkit.gateway.conftest import MBOT
 from tests.labkit.gateway.rig import Rig
@@ -30,24 +31,22 @@ def test_everything_is_published_again_after_the_broker_died(own_broker: Running
     rig.serve()
     rig.ready()
     rig.lease()
-    rig.wish(linear_x=0.2, ms=500)
-    rig.kit.wait(standing=False, timeout_s=2)
+    rig.drive(linear_x=0.2, ms=500)
     own_broker.kill()
-    assert rig.kit.wait(standing=True, timeout_s=1) < 0.6
+    assert rig.kit.wait(standing=True) < SOON_S
     rig.console.messages.clear()
     own_broker.restart()
     late = own_broker.person("bridge", "a-generated-admin-password", client_id="late")
     late.subscribe("homie/5/#", "zhike/#")
     wanted = ["homie/5/gw-lab1/$description", "homie/5/mbot-1/$description", "zhike/gateway/gw-lab1/devices"]
-    late.wait(lambda: set(wanted) <= {m.topic for m in late.messages if m.payload}, "not all published again", 12)
+    late.wait(lambda: set(wanted) <= {m.topic for m in late.messages if m.payload}, "not all published again")
     late.wait(
-        lambda: any(m.topic == "homie/5/mbot-1/$state" and m.payload == b"ready" for m in late.messages), "state", 12
+        lambda: any(m.topic == "homie/5/mbot-1/$state" and m.payload == b"ready" for m in late.messages), "state"
     )
-    rig.console.wait(rig.console.client.is_connected, "the console is not back", 8)
+    rig.console.wait(rig.console.client.is_connected, "the console is not back")
     rig.console.subscribe("homie/5/#", "zhike/#")
     rig.lease(lesson="l2")
-    rig.wish(linear_x=0.2, ms=300)
-    rig.kit.wait(standing=False, timeout_s=5)
+    rig.drive(linear_x=0.2, ms=300)
     assert rig.room_stop()["confirmed"] == ["mbot-1"]
     rig.end()
     rig.kit.close()
@@ -56,9 +55,8 @@ def test_everything_is_published_again_after_the_broker_died(own_broker: Running
 def test_commands_go_on_counting_after_a_killed_gateway(rig: Rig) -> None:
     rig.lease()
     for _ in range(3):
-        rig.wish(linear_x=0.2, ms=300)
-        rig.kit.wait(standing=False, timeout_s=2)
-        rig.kit.wait(standing=True, timeout_s=2)
+        rig.drive(linear_x=0.2, ms=300)
+        rig.kit.wait(standing=True)
     rig.wait(lambda: int(rig.value("commands") or 0) >= 3, "not counted")
     before = int(rig.value("commands") or 0)
     rig.kill()

@@ -15,6 +15,7 @@ from labkit.simulate.faults import read_faults
 from labkit.simulate.mbot import MbotFirmware
 from labkit.simulate.physics import Pose
 from labkit.simulate.port import SerialKit
+from tests.effort import PATIENCE_S
 
 TURN_S = 0.01
 CH340 = "1a86:7523"
@@ -63,7 +64,7 @@ class Bench:
     def close(self) -> None:
         """Pull all."""
         self._ending.set()
-        self._thread.join(3)
+        self._thread.join(PATIENCE_S)
         self.unplug(*self._boards)
 
     def _serve(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.binding import PortBook
 from labkit.lab import Lab, load_lab
 from labkit.ports import SerialPort, unique_serials
 from labkit.profiles import load_profile, profiles_dir
+from tests.effort import examples
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 SOCKETS = ("1-1", "1-2", "1-3")
@@ -32,7 +33,7 @@ def lab_of(folder: Path) -> Lab:
     return load_lab(path, {MBOT.id: MBOT})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150))
 @given(worlds=WORLDS)
 def test_nothing_drives_that_is_not_what_it_was(tmp_path: Path, worlds: list[tuple[int | None, ...]]) -> None:
     (tmp_path / "bindings.json").unlink(missing_ok=True)

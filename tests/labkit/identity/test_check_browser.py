@@ -16,8 +16,9 @@ from lms.config import Settings
 from lms.core.db import db
 from lms.labs.models import StopEvent
 from tests.labs.site import opened
-from tests.labs.test_bridge import free_port, until
+from tests.labs.test_bridge import until
 from tests.labs.test_pages_browser import faults_of
+from tests.ports import free_port
 from tests.teaching.scene import make_scene
 
 
@@ -43,7 +44,7 @@ def test_one_press_and_the_answer_within_half_a_minute(app: Flask, chrome: Brows
         page = site.teacher()
         began = time.monotonic()
         page.get_by_role("button", name="课前检查").click()
-        expect(page.locator("#verdict")).to_contain_text("2 台设备都可以上课。 2 台小车已试停。", timeout=30_000)
+        expect(page.locator("#verdict")).to_contain_text("2 台设备都可以上课。 2 台小车已试停。")
         assert time.monotonic() - began < 30
         expect(page.locator("[data-vital=mbot-1]")).to_contain_text("毫秒")
         assert faults_of(page) == []
@@ -51,9 +52,9 @@ def test_one_press_and_the_answer_within_half_a_minute(app: Flask, chrome: Brows
             page.screenshot(path=os.environ["SHOTS"] + "/check-well.png", full_page=True)
         site.end("simulator")
         page.wait_for_function("document.readyState === 'complete'")
-        until(lambda: page.reload() and page.locator("[data-device=mbot-1]").count(), 30)
+        until(lambda: page.reload() and page.locator("[data-device=mbot-1]").count())
         page.get_by_role("button", name="再查一次").click()
-        expect(page.locator("[data-device=mbot-1]")).to_contain_text("没有插上", timeout=30_000)
+        expect(page.locator("[data-device=mbot-1]")).to_contain_text("没有插上")
         expect(page.locator("[data-device=mbot-1] th")).to_contain_text("01 号")
         expect(page.locator("[data-device=car-1]")).to_contain_text("要修")
         assert faults_of(page) == []

@@ -19,6 +19,7 @@ from lms.core.db import db
 from lms.labs import service
 from lms.labs.bridge import admin_password_file
 from lms.labs.models import Device, StopEvent
+from tests.effort import PATIENCE_S
 from tests.factories import make_room, make_school, make_staff, sign_in, token
 from tests.labkit.identity.bench import Bench
 from tests.labs.test_bridge import Broker, bridged, until
@@ -40,7 +41,7 @@ def gateway(folder: Path, room: str, school_id: object, port: int, *numbers: int
     process = subprocess.Popen([sys.executable, "-m", "labkit.cli", "serve", *where], env={**os.environ, **login})
     yield process
     process.terminate()
-    process.wait(10)
+    process.wait(PATIENCE_S)
 
 
 def states() -> dict[str, tuple[str, str]]:
@@ -57,7 +58,7 @@ def checked(client: FlaskClient, room: str) -> tuple[str, float]:
         address = re.search(r'"url": "(/api/labs/rooms/[^"]+)"', waiting.replace("\\u0026", "&"))
         assert address and "js/labs/check.js" in waiting
         until(lambda: client.get(address[1]).json["done"], 20)  # type: ignore[index]  # JSON
-    page = until(lambda: None if "正在检查" in (text := client.get(answer.location).text) else text, 30)
+    page = until(lambda: None if "正在检查" in (text := client.get(answer.location).text) else text)
     return str(page), time.monotonic() - began
 
 
@@ -115,8 +116,8 @@ def test_the_page_says_what_to_fix_by_seat_and_sticker(
         until(lambda: states()["robot-1"] == ("ready", ""))
 
         process.kill()
-        process.wait(10)
-        until(lambda: states()["robot-1"][0] == "lost", 30)
+        process.wait(PATIENCE_S)
+        until(lambda: states()["robot-1"][0] == "lost")
         page, _ = checked(client, code)
         assert "网关 gw-test 没有运行" in row(page, "gw-test") and 'data-device="robot-1"' not in page
     broker.kill()

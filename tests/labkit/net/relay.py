@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 
+from tests.effort import PATIENCE_S
+
 RETRANSMIT_S = 0.2
 TICK_S = 0.02
 HOST = "127.0.0.1"
@@ -54,7 +56,7 @@ class Relay:
     def close(self) -> None:
         """End, and close everything."""
         self._ended.set()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         for one in {self._door, self._ear, *self._other, *([] if self._stream else [self._kit])}:
             one.close()
         self._selector.close()

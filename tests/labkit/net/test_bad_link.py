@@ -37,9 +37,9 @@ def test_thirty_percent_loss_then_the_link_goes_down(make_net: Callable[..., Net
     assert sorted(report["confirmed"] + named) == [device]
     if report["confirmed"]:
         assert not net.moving(device)
-    net.wait_moving(device, False, 3)
+    net.wait_moving(device, False)
     relay.loss = 0.0
-    net.rig.until(f"homie/5/{device}/$state", b"ready", 15)
+    net.rig.until(f"homie/5/{device}/$state", b"ready")
     if kind == "udp":
         net.landed()
         net.fly()
@@ -48,7 +48,7 @@ def test_thirty_percent_loss_then_the_link_goes_down(make_net: Callable[..., Net
     report = timed_stop(net, device)
     assert report["confirmed"] == []
     assert [(r["device"], r["code"]) for r in report["unconfirmed"]] == [(device, "no_answer")]
-    net.rig.until(f"homie/5/{device}/$state", b"lost", 8)
+    net.rig.until(f"homie/5/{device}/$state", b"lost")
     report = timed_stop(net, device)
     assert [r["device"] for r in report["unconfirmed"]] == [device]
     if kind == "tcp":
@@ -56,8 +56,8 @@ def test_thirty_percent_loss_then_the_link_goes_down(make_net: Callable[..., Net
         assert net.moving(device)
     changes = len(net.changes(device))
     relay.up()
-    net.rig.until(f"homie/5/{device}/$state", b"ready", 20)
-    net.wait_moving(device, False, 3)
+    net.rig.until(f"homie/5/{device}/$state", b"ready")
+    net.wait_moving(device, False)
     # The first word after the link came back was a stop; no old drive came late.
     assert all(c["left"] == c["right"] == 0 for c in net.changes(device)[changes:])
     assert timed_stop(net, device)["confirmed"] == [device]
@@ -84,7 +84,7 @@ def test_answers_full_of_noise_never_move_it_beyond_its_limits(
     if kind == "udp":
         fly_in_spite_of_loss(net)
     net.drive(device, seconds=1.5, linear_x=9.0, angular_z=9.0)
-    net.wait_moving(device, False, 3)
+    net.wait_moving(device, False)
     timed_stop(net, device)
     # Single lost bytes may change a number on its way to the kit: no protocol of theirs has a check sum. What we send is bounded.
     fastest = max(max(abs(c["left"]), abs(c["right"])) for c in net.changes(device))
@@ -100,12 +100,12 @@ def test_a_kit_that_is_switched_off_is_listed_and_found_later(
 ) -> None:
     net = make_net(kind, ready=False)
     net.relays[device].down.set()
-    net.rig.until(f"homie/5/{device}/$state", b"lost", 10)
+    net.rig.until(f"homie/5/{device}/$state", b"lost")
     report = timed_stop(net, device)
     assert [r["device"] for r in report["unconfirmed"]] == [device]
     assert report["unconfirmed"][0]["code"] in ("unreachable", "no_answer")
     net.relays[device].up()
-    net.rig.until(f"homie/5/{device}/$state", b"ready", 20)
+    net.rig.until(f"homie/5/{device}/$state", b"ready")
     if kind == "tcp":
         net.rig.until(f"homie/5/{device}/$alert/unreachable", b"")
 
@@ -113,7 +113,7 @@ def test_a_kit_that_is_switched_off_is_listed_and_found_later(
 def test_an_old_tello_is_refused_with_the_reason(make_net: Callable[..., Net]) -> None:
     net = make_net("udp", faults={"firmware": "13"}, ready=False)
     alert = "homie/5/tello-1/$alert/firmware"
-    net.rig.wait(lambda: "固件不对" in (net.rig.last(alert) or b"").decode(), "no alert", 15)
+    net.rig.wait(lambda: "固件不对" in (net.rig.last(alert) or b"").decode(), "no alert")
     net.rig.lease(holder="t-1", device="tello-1")
     net.rig.wish(terminal="t-1", linear_x=0.2, ms=400)
     net.rig.wait(lambda: b"wrong_firmware" in (net.rig.value("refused", "tello-1") or b""), "not refused")

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.effort import PATIENCE_S, SOON_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.net.conftest import Net
 
 KITS = ["ep-1", "tello-1"]
 LEASE_S = 0.5
-SLACK_S = 0.4
+SLACK_S = SOON_S
 
 
 @pytest.fixture(scope="class")
@@ -53,7 +54,7 @@ class TestGoodLink:
         if device == "tello-1":
             net.fly()
         net.drive(device, seconds=1.0)
-        net.wait_moving(device, False, 3)
+        net.wait_moving(device, False)
         moved, stood = last_stop_s(net, device)
         told_for = stood - moved
         assert told_for < 1.0 + LEASE_S + SLACK_S
@@ -93,7 +94,7 @@ class TestGoodLink:
         for payload in (b"9", b"NaN", b"1e999", b"0.2;quit"):
             net.rig.console.publish("homie/5/ep-1/main/linear-x/set", payload)
         net.drive("ep-1")
-        net.wait_moving("ep-1", False, 3)
+        net.wait_moving("ep-1", False)
         assert net.rig.value("height", "tello-1") in (b"0", b"0.0")
         assert "Traceback" not in net.rig.log.read_text()
 
@@ -110,7 +111,7 @@ class TestGoodLink:
         url = f"mqtt://127.0.0.1:{net.rig.broker.config.tcp_port}"
         words = ["set", "tello-1", "flight", "takeoff", "--broker", url, "--username", ADMIN]
         env = {**os.environ, "LABKIT_PASSWORD": ADMIN_PASSWORD}
-        subprocess.run([sys.executable, "-m", "labkit.cli", *words], env=env, check=True, timeout=30)
+        subprocess.run([sys.executable, "-m", "labkit.cli", *words], env=env, check=True, timeout=PATIENCE_S)
         net.rig.wait(lambda: float(net.rig.value("height", "tello-1") or 0) >= 75, "it does not rise")
         assert net.rig.room_stop(devices=["tello-1"])["confirmed"] == ["tello-1"]
         net.landed()
@@ -122,7 +123,7 @@ class TestGoodLink:
         net.drive("ep-1", seconds=0.3)
         net.rig.kill()
         for device in KITS:
-            net.wait_moving(device, False, 2)
+            net.wait_moving(device, False)
             moved, stood = last_stop_s(net, device)
             assert stood - moved < 0.3 + LEASE_S + SLACK_S
         net.rig.console.publish("homie/5/tello-1/main/height", b"", retain=True)

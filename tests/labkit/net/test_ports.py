@@ -17,6 +17,7 @@ from labkit.lab import load_lab
 from labkit.links.text import Pushes, TextAddress
 from labkit.model import Transport
 from labkit.textport import TcpPort, UdpPort
+from tests.effort import PATIENCE_S
 
 HOST = "127.0.0.1"
 TCP = Transport("tcp", port=40923, push_port=40924)
@@ -153,8 +154,8 @@ def test_pushes_are_told_apart_by_their_machine(udp_sender: Callable[[str, int, 
         pushes.listen(address, lambda data, host=host: heard.put((host, data)))  # type: ignore[misc]  # a lambda's defaults have no types
     for host in ("127.0.0.4", "127.0.0.3", "127.0.0.2"):
         udp_sender(host, number, b"from " + host.encode())
-    assert heard.get(timeout=3) == ("127.0.0.3", b"from 127.0.0.3")
-    assert heard.get(timeout=3) == ("127.0.0.2", b"from 127.0.0.2")
+    assert heard.get(timeout=PATIENCE_S) == ("127.0.0.3", b"from 127.0.0.3")
+    assert heard.get(timeout=PATIENCE_S) == ("127.0.0.2", b"from 127.0.0.2")
     pushes.close()
 
 

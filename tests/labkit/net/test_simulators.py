@@ -13,6 +13,7 @@ from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.physics import Pose, school_table
 from labkit.simulate.tello import Flight, TelloFirmware
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import RunningBroker
 from tests.labkit.gateway.conftest import rigs_on
 from tests.labkit.gateway.rig import Rig
@@ -128,10 +129,10 @@ def test_the_lab_file_alone_is_enough(net_broker: RunningBroker, tmp_path: Path)
             rig.until(f"homie/5/{device}/$state", b"lost")
         simulator = simulators(rig, lines, rig.folder)
         for device in ("ep-9", "tello-9"):
-            rig.until(f"homie/5/{device}/$state", b"ready", 30)
+            rig.until(f"homie/5/{device}/$state", b"ready")
         assert sorted(rig.room_stop(devices=["ep-9", "tello-9"])["confirmed"]) == ["ep-9", "tello-9"]
         rig.end()
         simulator.terminate()
-        assert simulator.wait(10) == 0
+        assert simulator.wait(PATIENCE_S) == 0
     assert not (tmp_path / "dev" / "ep-9").exists()
     assert load_lab(tmp_path / "lab.yaml").device("ep-9")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.gateway import face
@@ -24,6 +24,7 @@ from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.physics import Pose, school_table
 from labkit.simulate.tello import TelloFirmware
+from tests.effort import examples
 from tests.labkit.net.test_codecs import NOISE
 
 KITS = {"tcp": ("dji-robomaster-ep", TextBackwards), "udp": ("ryze-tello-tt", TelloFirmware)}
@@ -133,7 +134,7 @@ def take(worker: TextKit, kind: str, what: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KITS))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100))
 @given(steps=st.lists(STEPS, max_size=25))
 def test_a_worker_survives_anything_and_keeps_its_limits(
     tmp_path: Path, kind: str, steps: list[tuple[str, Any]]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, KINDS, Person, RunningBroker, launch
 
 ROOT = Path(__file__).parents[3]
@@ -64,7 +65,7 @@ class School:
     def labkit(self, *words: str, url: str = "") -> tuple[int, str]:
         """Exit code and output."""
         command = self.start(*words, url=url)
-        told, _ = command.communicate(timeout=60)
+        told, _ = command.communicate(timeout=PATIENCE_S)
         return command.returncode, told
 
 
@@ -156,4 +157,4 @@ def test_the_simulated_kit_is_served_driven_and_stopped(school: School, broker: 
     finally:
         for process in (gateway, simulator):
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE_S)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.codecs.raw_repl import RawReplCodec
@@ -18,6 +18,7 @@ from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
 from labkit.simulate.physics import Pose, school_table
 from labkit.simulate.repl_board import ReplBoard
+from tests.effort import examples
 from tests.labkit.benchtop import lab_of
 from tests.labkit.repl.conftest import BOARDS, ReplBench
 
@@ -44,14 +45,14 @@ def test_bytes_that_no_board_sends_do_not_end_the_worker(bench: Make, profile: s
         kit.worker.mailbox.put(SetOrder("left", payload))
     assert kit.stop().failure == ""
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     assert kit.worker.is_alive()
 
 
 @pytest.mark.parametrize("profile", BOARDS)
 def test_on_a_noisy_line_the_kit_still_stops(bench: Make, profile: str, tmp_path: Path) -> None:
     kit = bench(profile, noise=0.1, truncate=0.05, lose=0.001)
-    kit.until(lambda: kit.state() == b"ready", 30)
+    kit.until(lambda: kit.state() == b"ready")
     for _ in range(3):
         kit.drive(0.2)
         kit.until_time(time.monotonic() + 0.2)
@@ -88,7 +89,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("profile", BOARDS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60))
 @given(chunks=st.lists(st.binary(max_size=60) | damaged(), max_size=8))
 def test_the_simulated_board_survives_any_bytes_and_stops_afterwards(
     tmp_path: Path, profile: str, chunks: list[bytes]

@@ -37,7 +37,7 @@ def room(make_rig: Callable[..., Rig], tmp_path: Path) -> Iterator[tuple[Rig, Si
         simulation.port(name)
     rig.serve()
     for name in KITS:
-        rig.until(f"homie/5/{name}/$state", b"ready", 20)
+        rig.until(f"homie/5/{name}/$state", b"ready")
     yield rig, simulation
     simulation.end()
 

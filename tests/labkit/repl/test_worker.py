@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from labkit.gateway.mailbox import IdentifyOrder
+from tests.effort import SOON_S
 from tests.labkit.repl.conftest import BOARDS, ReplBench
 
 Make = Callable[..., ReplBench]
@@ -32,35 +33,35 @@ def test_a_board_gets_its_program_drives_reads_and_stops(bench: Make, profile: s
 
 @pytest.mark.parametrize("profile", BOARDS)
 @pytest.mark.parametrize("loop", ["while True:\n pass", "while True:\n try:\n  pass\n except OSError:\n  pass"])
-def test_an_endless_loop_on_the_board_is_stopped_within_a_second(bench: Make, profile: str, loop: str) -> None:
+def test_an_endless_loop_on_the_board_is_stopped(bench: Make, profile: str, loop: str) -> None:
     kit = bench(profile)
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.run(loop)
-    assert kit.watch(lambda: not kit.body.moving, 1.0) < 1.0
+    assert kit.watch(lambda: not kit.body.moving) < SOON_S
     assert kit.stop().failure == ""
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
 
 
 def test_a_loop_that_swallows_every_interrupt_is_listed_and_the_boards_own_timer_stops_it(bench: Make) -> None:
     kit = bench("esp32-micropython-car")
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.run("while True:\n try:\n  while True:\n   pass\n except:\n  pass")
     assert kit.stop().failure == "no_answer"
     assert not kit.body.moving
 
 
-def test_a_micro_bit_v1_that_swallows_every_interrupt_is_listed_within_two_seconds_and_taken_back_after_a_reset(
+def test_a_micro_bit_v1_that_swallows_every_interrupt_is_listed_and_taken_back_after_a_reset(
     bench: Make,
 ) -> None:
     kit = bench("microbit-car")
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.run("while True:\n try:\n  while True:\n   pass\n except:\n  pass")
     began = time.monotonic()
     assert kit.stop().failure == "no_answer"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * SOON_S
     assert kit.body.moving  # nothing on a V1 can help: a person has to lift it
     assert kit.value("stop-confirmed") == b"false"
     kit.pause()
@@ -78,14 +79,14 @@ def test_the_boards_own_deadman_stops_it_when_the_guard_is_dead_too(bench: Make,
     kit.ready()
     deadman_ms = kit.device.profile.safety.device_deadman_ms if kit.device.profile.safety else None
     assert deadman_ms
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.pause()
     guard = kit.worker.guard_pid
     assert guard
     os.kill(guard, signal.SIGSTOP)
     kit.go_on()
     try:
-        assert kit.watch(lambda: not kit.body.moving, 2.0) < deadman_ms / 1000 + 0.25
+        assert kit.watch(lambda: not kit.body.moving) < deadman_ms / 1000 + SOON_S
     finally:
         os.kill(guard, signal.SIGCONT)
 
@@ -94,7 +95,7 @@ def test_the_boards_own_deadman_stops_it_when_the_guard_is_dead_too(bench: Make,
 def test_a_stop_works_when_a_program_has_taken_its_names(bench: Make, profile: str) -> None:
     kit = bench(profile)
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.run("_s=5\n_V=0")
     assert kit.stop().failure == ""
     assert not kit.body.moving
@@ -113,13 +114,13 @@ def test_without_its_program_a_driving_board_is_stopped_when_the_port_opens(benc
 def test_a_board_that_starts_anew_gets_its_program_again(bench: Make) -> None:
     kit = bench()
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
     kit.pause()
     kit.board.power_cycle(time.monotonic())
     kit.go_on()
     kit.until(lambda: kit.state() != b"ready")
     kit.ready()
-    kit.watch(kit.drives, 8)
+    kit.watch(kit.drives)
 
 
 def test_the_wrong_board_gets_no_program_and_is_never_driven(bench: Make) -> None:

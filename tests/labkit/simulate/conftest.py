@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.simulate.labs import Line, Simulation, write_lab
 
 Start = Callable[..., Simulation]
@@ -25,7 +26,7 @@ def simulate(tmp_path: Path) -> Iterator[Start]:
     for one in running:
         if one.process.poll() is None:
             one.process.kill()
-        one.process.wait(10)
+        one.process.wait(PATIENCE_S)
 
 
 @pytest.fixture

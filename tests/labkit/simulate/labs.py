@@ -16,7 +16,9 @@ from typing import Any
 import serial
 import yaml
 
-WAIT_S = 8.0
+from tests.effort import PATIENCE_S
+
+WAIT_S = PATIENCE_S
 
 
 def write_lab(folder: Path, *devices: dict[str, object]) -> Path:
@@ -88,7 +90,7 @@ class Simulation:
     def end(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE_S)
 
 
 def drives(change: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pyfirmata2
 import pytest
 
+from tests.effort import PATIENCE_S
 from tests.labkit.simulate.conftest import Start
 from tests.labkit.simulate.labs import Line, Simulation, drives, firmata_car, stands
 
@@ -32,7 +33,7 @@ def test_pyfirmata_knows_the_board_drives_it_and_reads_it(car: Simulation) -> No
 
         board.analog[0].register_callback(take)
         board.analog[0].enable_reporting()
-        assert came.wait(5)
+        assert came.wait(PATIENCE_S)
         assert 0 < values[0] <= 1
         assert board.get_firmata_version() == (2, 5)
         board.digital[4].write(0)

@@ -9,6 +9,7 @@ import pytest
 
 from labkit.errors import LabkitError
 from labkit.simulate.faults import read_faults
+from tests.effort import PATIENCE_S
 from tests.labkit.simulate.conftest import Start
 from tests.labkit.simulate.labs import Line, drives, mbot, stands
 
@@ -152,7 +153,7 @@ def test_its_port_is_gone_after_sigterm_and_back_at_the_next_start(simulate: Sta
     killed = simulate(mbot())
     killed.port("mbot-1")
     killed.process.kill()
-    killed.process.wait(10)
+    killed.process.wait(PATIENCE_S)
     assert port.is_symlink()
     assert not port.exists()
     assert simulate(mbot()).port("mbot-1").exists()

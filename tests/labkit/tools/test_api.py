@@ -19,6 +19,7 @@ import labkit
 from labkit.api import RobotError, lab
 from labkit.errors import LinkDown
 from labkit.simulate.room import Room
+from tests.effort import PATIENCE_S
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "python-api.md"
 
@@ -38,7 +39,7 @@ def motion(room: Room, device: str) -> list[tuple[float, float]]:
     return [(row["left"], row["right"]) for row in map(json.loads, lines)]
 
 
-def until(fits: Callable[[], bool], timeout_s: float = 5.0) -> None:
+def until(fits: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Wait for something outside."""
     pause, end = threading.Event(), time.monotonic() + timeout_s
     while not fits():
@@ -84,10 +85,10 @@ def test_a_block_left_by_an_error_stops_the_robot(here: Room) -> None:
 def test_a_killed_notebook_leaves_a_standing_robot(here: Room) -> None:
     script = "import labkit, threading\nwith labkit.lab() as l, l.robot('07') as r:\n r.drive(0.2)\n threading.Event().wait(30)"
     notebook = subprocess.Popen([sys.executable, "-c", script])
-    until(lambda: motion(here, "mbot-7")[-1][0] > 0, 15)
+    until(lambda: motion(here, "mbot-7")[-1][0] > 0)
     notebook.kill()
-    notebook.wait(5)
-    until(lambda: motion(here, "mbot-7")[-1] == (0, 0), 2.0)
+    notebook.wait(PATIENCE_S)
+    until(lambda: motion(here, "mbot-7")[-1] == (0, 0))
 
 
 def test_mistakes_are_told_in_chinese(here: Room) -> None:
@@ -137,5 +138,5 @@ def test_the_page_names_every_error() -> None:
 
 def test_a_bare_import_is_light() -> None:
     script = "import sys, labkit\nassert 'paho' not in ' '.join(sys.modules)\nassert labkit.lab() is not None"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE_S)
     assert callable(labkit.lab)

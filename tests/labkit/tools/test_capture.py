@@ -19,6 +19,7 @@ from labkit import capture, homie
 from labkit.capture import BusFrame, Retention, SerialFrame, Writer
 from labkit.errors import BadDocument
 from labkit.model import Datatype, Device, Node, Property
+from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 
 AT = datetime(2026, 9, 1, 8, 0, tzinfo=UTC)
@@ -145,7 +146,7 @@ def test_a_lesson_is_recorded_and_played_to_a_reader(broker: RunningBroker, tmp_
     person.publish("homie/5/cap-1/main/range", b"9.0", retain=True)
     person.publish("homie/5/cap-1/$state", b"ready", retain=True)
     recording.send_signal(signal.SIGINT)
-    told = json.loads(recording.communicate(timeout=10)[0])
+    told = json.loads(recording.communicate(timeout=PATIENCE_S)[0])
     assert (told["frames"], told["left_out"]) == (9, 0)
     assert SerialFrame(0, "cap-1", False, b"\xff\x55\x00").data in [
         f.data for f in capture.read(path) if isinstance(f, SerialFrame)
@@ -156,7 +157,7 @@ def test_a_lesson_is_recorded_and_played_to_a_reader(broker: RunningBroker, tmp_
     reader = broker.person(ADMIN, ADMIN_PASSWORD, client_id="capture-reader")
     reader.subscribe("homie/5/cap-1/#")
     played = labkit(broker, "replay", str(path), "--speed", "5", "--once")
-    assert json.loads(played.communicate(timeout=15)[0])["messages"] == 8
+    assert json.loads(played.communicate(timeout=PATIENCE_S)[0])["messages"] == 8
     reader.expect("homie/5/cap-1/$state")
     values = [float(m.payload) for m in reader.messages if m.topic.endswith("range")]
     assert values == [0, 1, 2, 3, 4, 9]
@@ -168,5 +169,5 @@ def test_a_lesson_is_recorded_and_played_to_a_reader(broker: RunningBroker, tmp_
 def test_replay_names_the_line_of_a_broken_file(broker: RunningBroker, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"capture": 1}\n{"t": 0}\n')
     played = labkit(broker, "replay", str(tmp_path / "c.jsonl"))
-    answer = json.loads(played.communicate(timeout=15)[0])
+    answer = json.loads(played.communicate(timeout=PATIENCE_S)[0])
     assert played.returncode == 1 and "c.jsonl:2" in answer["zh"]

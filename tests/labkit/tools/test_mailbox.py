@@ -15,6 +15,7 @@ from labkit.gateway.mailbox import (
     SetOrder,
     StopOrder,
 )
+from tests.effort import PATIENCE_S
 
 
 def test_a_stop_goes_first_and_takes_waiting_drives_and_blinks_away() -> None:
@@ -47,7 +48,7 @@ def test_an_item_wakes_who_waits() -> None:
     waiting = threading.Thread(target=lambda: taken.append(box.get(30)))
     waiting.start()
     box.put(Heard("a", b"1", False))
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert taken == [Heard("a", b"1", False)]
 
 
@@ -66,7 +67,7 @@ def test_at_once_handles_one_item_at_a_time_in_the_thread_that_brings_it() -> No
     box = AtOnce(threading.RLock(), handle)
 
     def bring(number: int) -> None:
-        met.wait(10)
+        met.wait(PATIENCE_S)
         for _ in range(10):
             box.put(Heard(str(number), b"", False))
 
@@ -74,7 +75,7 @@ def test_at_once_handles_one_item_at_a_time_in_the_thread_that_brings_it() -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert (most, len(handled)) == (1, 40)
     assert all(isinstance(item, Heard) and item.topic == thread.name for item, thread in handled)
     assert box.get(0) is None

@@ -12,6 +12,7 @@ from labkit.api import lab
 from labkit.capture import BusFrame, SerialFrame
 from labkit.commands.console import Console
 from labkit.simulate.room import Room
+from tests.effort import PATIENCE_S
 
 STOP = bytes.fromhex("ff 55 07 00 02 05 00 00 00 00")
 
@@ -29,7 +30,7 @@ def test_a_drive_and_its_stop_are_recorded_from_the_line(room: Room, tmp_path: P
             assert console.wait_for(lambda _: True, 15), "the gateway mirrors nothing"
         for _ in range(3):
             r.drive(0.2, seconds=0.3)
-    assert recording.wait(20) == 0
+    assert recording.wait(PATIENCE_S) == 0
     frames = list(capture.read(path))
     serial = [frame for frame in frames if isinstance(frame, SerialFrame)]
     assert {frame.device for frame in serial} == {"mbot-7"}

@@ -20,6 +20,7 @@ from labkit.links import BrokerAddress
 from labkit.simulate import physics
 from labkit.simulate.physics import Pose
 from labkit.simulate.terminals import describe, terminal_ids
+from tests.effort import PATIENCE_S
 
 
 def test_forty_terminals_and_twenty_robots_come_up(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_forty_terminals_and_twenty_robots_come_up(tmp_path: Path) -> None:
         assert len(driven) == 20
     finally:
         command.send_signal(signal.SIGINT)
-        assert command.wait(40) == 0
+        assert command.wait(PATIENCE_S) == 0
         assert command.stdout
         command.stdout.close()
     for log in tmp_path.glob("sim/*.jsonl"):

@@ -14,9 +14,10 @@ from labkit.gateway.mailbox import EndOrder
 from labkit.lab import Lab, load_lab
 from labkit.model import MAIN_NODE
 from labkit.simulate.clips import make_face_clip
+from tests.effort import PATIENCE_S
 from tests.labkit.benchtop import Notices
 
-WAIT_S = 40.0
+WAIT_S = PATIENCE_S
 
 
 def lab_with(folder: Path, more: str) -> Lab:
@@ -45,7 +46,7 @@ def camera(tmp_path: Path) -> Iterator[Callable[[str], Notices]]:
     yield start
     for worker in workers:
         worker.mailbox.put(EndOrder())
-        worker.join(10)
+        worker.join(PATIENCE_S)
 
 
 def value(notices: Notices, name: str) -> bytes | None:

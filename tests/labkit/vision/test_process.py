@@ -22,8 +22,9 @@ import pytest
 
 from labkit.links import VisionProcess
 from labkit.simulate.clips import face_picture, make_face_clip
+from tests.effort import PATIENCE_S
 
-WAIT_S = 30.0
+WAIT_S = PATIENCE_S
 
 
 class Watcher:
@@ -55,8 +56,8 @@ class Watcher:
         """End it by force if it still runs, and close its pipes."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
-        self._reader.join(5)
+        self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
@@ -65,7 +66,7 @@ class Watcher:
         """Close its standard input and return the exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -177,15 +178,15 @@ def test_a_camera_that_is_not_there_is_said(url: str, watch: Callable[..., Watch
 @pytest.mark.parametrize("url", ["ftp://x/y", "file:clip.avi", "nonsense", "v4l2:video0"])
 def test_an_unusable_url_ends_at_once(url: str, watch: Callable[..., Watcher]) -> None:
     watcher = watch("--url", url)
-    assert watcher.process.wait(30) == 2
-    assert watcher.lines.get(timeout=5)["error"] == "bad_url"
+    assert watcher.process.wait(PATIENCE_S) == 2
+    assert watcher.lines.get(timeout=PATIENCE_S)["error"] == "bad_url"
 
 
 def test_without_the_vision_extra_it_says_so(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('no OpenCV here')\n")
     watcher = watch("--url", "file:///x.avi", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])})
-    assert watcher.process.wait(30) == 3
-    trouble = watcher.lines.get(timeout=5)
+    assert watcher.process.wait(PATIENCE_S) == 3
+    trouble = watcher.lines.get(timeout=PATIENCE_S)
     assert trouble["error"] == "no_vision"
     assert "zhike[vision]" in trouble["message"]
 

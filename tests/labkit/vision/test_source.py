@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from labkit.vision.source import CameraError, LatestFrame, Picture, Source
+from tests.effort import PATIENCE_S
 
 URLS = ("v4l2:///dev/video0", "rtsp://camera.test/live", "file:///clip.avi")
 
@@ -39,7 +40,7 @@ class HandFed(Source):
             self.fed += 1
             self._given.put(np.full((4, 4, 3), number, dtype=np.uint8))
         with self._changed:
-            assert self._changed.wait_for(lambda: self.reads > self.fed, 5)
+            assert self._changed.wait_for(lambda: self.reads > self.fed, PATIENCE_S)
 
     def break_off(self) -> None:
         """The camera gives no more until it is opened again."""

@@ -13,6 +13,7 @@ from lms.usage import forecast
 from lms.usage.facts import Facts, FlagFact
 from lms.usage.forecast import FreeSlot
 from lms.usage.policies import evaluate, policy
+from tests.effort import examples
 from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly
 
 RULE = policy("fortnightly")
@@ -172,7 +173,7 @@ def test_with_the_plan_the_end_of_term_is_foreseen() -> None:
 AHEAD = [date(2026, 12, 5) + timedelta(days=number) for number in range(27)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.sets(st.integers(1, 14), max_size=8),
     st.sets(st.sampled_from(AHEAD), max_size=12),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lms.usage.facts import DayFact, Facts, FlagFact
 from lms.usage.policies import evaluate, policy
 from lms.usage.verdicts import WORST_LAST, ClassResult
+from tests.effort import examples
 from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly
 
 RULE = policy("fortnightly")
@@ -167,7 +168,7 @@ def some_facts(draw: st.DrawFn) -> Facts:
     return replace(base, days=(*base.days, *(fact for fact in closures if fact.day not in held)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(some_facts(), DAYS)
 def test_one_more_counted_lesson_never_worsens(facts: Facts, extra: date) -> None:
     before = judged(facts)
@@ -180,7 +181,7 @@ def test_one_more_counted_lesson_never_worsens(facts: Facts, extra: date) -> Non
     assert after.outlook.needed <= before.outlook.needed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(some_facts())
 def test_blocks_are_capped_and_rows_explain_the_numbers(facts: Facts) -> None:
     result = judged(facts)
@@ -191,7 +192,7 @@ def test_blocks_are_capped_and_rows_explain_the_numbers(facts: Facts) -> None:
     assert result.required == len(result.effective) // 2
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(some_facts(), st.integers(1, 40))
 def test_time_adds_lessons_and_weeks_only(facts: Facts, days: int) -> None:
     now, later = judged(facts), judged(facts.at(facts.as_of + timedelta(days=days)))
@@ -200,7 +201,7 @@ def test_time_adds_lessons_and_weeks_only(facts: Facts, days: int) -> None:
     assert set(now.effective) <= set(later.effective)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(some_facts())
 def test_the_outlook_is_kept_by_teaching_on_its_days(facts: Facts) -> None:
     """Teaching on exactly the latest days reaches ``met`` at the end; a plan that is out of reach does not."""
