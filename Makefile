@@ -18,13 +18,17 @@ CONFORMANCE ?= tests/conformance
 DEMO ?=
 # Many tests wait for processes and browsers: three at a time use two cores; a file stays together.
 PARALLEL ?= -n 3 --dist loadfile
+# Tests start many processes: each would compile the libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_schema core/test_sign_in courses/test_service roster/test_service \
   roster/test_intake usage/test_service usage/tampering region/test_hand_up labs/test_bridge labs/test_cameras activities/test_service \
   teaching/test_door teaching/test_lessons programmes/test_race,$(wildcard tests/$(name).py tests/$(name)))
 # Slow, and seldom broken by a change elsewhere: `make test-all` runs them too.
 SLOW := tests/wheel tests/labkit/agent tests/labs/test_agent.py tests/labkit/tools/test_bench.py tests/labkit/net/test_bad_link.py \
-  tests/labkit/identity/test_lab_check.py tests/labkit/vision/test_process.py tests/region/test_cli.py \
+  tests/labkit/identity/test_lab_check.py tests/labkit/vision/test_process.py tests/region/test_cli.py tests/usage/rules/test_naive_is_telling.py \
   $(filter-out %/test_console_browser.py %/test_terminal_browser.py,$(shell find tests -name 'test_*_browser.py'))
+# What `make test-all` does more of: with both brokers, with more made-up cases.
+MORE = tests/labkit/foreign $(shell grep -lrE --include='test_*.py' 'SERVING|=examples\(' tests | grep -vE '^tests/(e2e|chaos|labkit/foreign)/')
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -159,8 +163,8 @@ test-sqlite: install assets
 	$(BIN)/pytest tests $(PARALLEL) $(addprefix --ignore=,tests/e2e tests/bench tests/chaos tests/conformance $(SLOW))
 
 .PHONY: test-all
-test-all: test  ## the slow ones too, with both brokers, every test of the database on PostgreSQL, all conformance
-	ZHIKE_TEST_ALL=1 $(BIN)/pytest $(PARALLEL) $(SLOW) tests/labkit/foreign tests/labs/test_bridge.py
+test-all: test  ## the slow ones too, with both brokers and more made-up cases, every test of the database on PostgreSQL, all conformance
+	ZHIKE_TEST_ALL=1 $(BIN)/pytest $(PARALLEL) $(SLOW) $(MORE)
 	ZHIKE_TEST_ALL=1 $(BIN)/pytest tests/chaos tests/e2e
 	$(MAKE) test-postgres ON_POSTGRES="tests/core tests/roster tests/usage tests/region tests/labs tests/activities tests/teaching tests/programmes"
 	$(MAKE) conformance

@@ -10,7 +10,7 @@ import pytest
 
 from labkit import homie
 from labkit.broker import BrokerAdmin, ClientSpec, RoleSpec
-from tests.labkit.brokers import KINDS, Person, RunningBroker, launch
+from tests.labkit.brokers import SERVING, Person, RunningBroker, launch
 from tests.labkit.simulate.conftest import Start
 from tests.labkit.simulate.labs import Simulation, drives, mqtt_car, stands
 
@@ -18,7 +18,7 @@ PASSWORD = "a-generated-board-password"
 BASE = "homie/5/car-1"
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=SERVING)
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningBroker]:
     running = launch(request.param, tmp_path)
     yield running
