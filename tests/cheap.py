@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -14,6 +15,8 @@ from werkzeug.routing import Rule
 from lms.app import Zhike
 from lms.core import auth
 from lms.core.db import db
+from lms.courses import package
+from lms.courses.yaml_lines import Lines, load
 
 HASHERS = {"password": auth._passwords, "pin": auth._pins}  # as a school has them
 
@@ -34,7 +37,7 @@ class CompiledTemplates(BytecodeCache):
 
 
 def make_cheap() -> None:
-    """A hash of a password takes microseconds; templates and addresses are compiled once a process."""
+    """A hash of a password takes microseconds; templates, addresses and courses are compiled or read once a process."""
     auth._passwords = auth._pins = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     Zhike.jinja_options = {"bytecode_cache": CompiledTemplates()}
     compile_builder = Rule._compile_builder
@@ -47,6 +50,15 @@ def make_cheap() -> None:
         return kept[key]
 
     Rule._compile_builder = compiled_once  # type: ignore[method-assign]
+    read: dict[str, bytes] = {}
+
+    def read_once(text: str) -> tuple[Any, Lines]:
+        if text not in read:
+            read[text] = pickle.dumps(load(text))
+        found: tuple[Any, Lines] = pickle.loads(read[text])
+        return found
+
+    package.load = read_once
 
 
 def without_fsync() -> None:
