@@ -26,6 +26,7 @@ ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_
 # Slow, and seldom broken by a change elsewhere: `make test-all` runs them too.
 SLOW := tests/wheel tests/labkit/agent tests/labs/test_agent.py tests/labkit/tools/test_bench.py tests/labkit/net/test_bad_link.py \
   tests/labkit/identity/test_lab_check.py tests/labkit/vision/test_process.py tests/region/test_cli.py tests/usage/rules/test_naive_is_telling.py \
+  tests/house/test_wheel.py tests/labkit/ownkit/test_how_to.py \
   $(filter-out %/test_console_browser.py %/test_terminal_browser.py,$(shell find tests -name 'test_*_browser.py'))
 # What `make test-all` does more of: with both brokers, with more made-up cases.
 MORE = tests/labkit/foreign $(shell grep -lrE --include='test_*.py' 'SERVING|=examples\(' tests | grep -vE '^tests/(e2e|chaos|labkit/foreign)/')

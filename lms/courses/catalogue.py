@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_catalogue(path: Path) -> list[CatalogueRow]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        sheet = load_workbook(BytesIO(path.read_bytes()), read_only=True, data_only=True).worksheets[0]
         table = [[_cell(value) for value in row] for row in sheet.iter_rows(max_row=MAX_ROWS + 10, max_col=12, values_only=True)]
     except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, ValueError) as error:
         raise Invalid("catalogue-file", _l("这不是 Excel（.xlsx）文件，或文件已损坏。"), remedy=_l("请在 Excel 或 WPS 里另存为 .xlsx。")) from error
