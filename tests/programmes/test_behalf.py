@@ -235,6 +235,7 @@ def test_the_pages_of_filling_in(app: Flask, tree: Tree) -> None:
     client.post(f"/programmes/selection/recorded/{found.id}", data=data)
     shown = client.get(f"/programmes/{found.id}")
     assert "上级文件扫描件" in shown.text and "待本单位办理" in shown.text
+    assert "（由乙市代填）" in shown.text and "代填" in client.get("/programmes/").text
     stranger = door(app, make.person(make.organisation("county", "丁县", tree["city"])))
     assert stranger.get(f"/programmes/{found.id}").status_code == 404 and stranger.get(page).status_code == 404
 

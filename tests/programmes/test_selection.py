@@ -444,6 +444,28 @@ def test_the_dossier_has_bookmarks_and_marks(app: Flask, tree: Tree) -> None:
     assert any(one.startswith("HN-15") for one in titles)
 
 
+def test_lessons_are_told_with_their_grade_of_evidence(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    from datetime import date
+
+    from lms.programmes.selection.dossier import grades_of
+    from lms.usage import service as usage
+    from tests import factories
+    from tests.usage.makers import at, closed_lesson
+
+    school = factories.make_school()
+    cohort = factories.make_class(school)
+    teacher, pupils = factories.make_teacher(school, cohort), factories.make_pupils(school, cohort, 2)
+    account = db.session.get_one(Account, teacher.account_id)
+    fixed_clock.at = at(date(2026, 11, 24), 3)
+    assert grades_of(school.id) == "本学期还没有开课记录"
+    for day, more in ((date(2026, 11, 10), {}), (date(2026, 11, 17), {"manual": True})):
+        fixed_clock.at = at(day, 3)
+        usage.record_lesson(closed_lesson(cohort, teacher, pupils, day, **more), account)
+    fixed_clock.at = at(date(2026, 11, 24), 3)
+    assert grades_of(school.id) == "证据等级 A 0 课次、B 1 课次、C 1 课次"  # the first was not anchored outside within a day
+    assert grades_of(account.id) == ""
+
+
 def outline_of(data: bytes) -> list[str]:
     """Titles of the bookmarks in the order of the file; objects may lie in compressed streams."""
     texts = [data]

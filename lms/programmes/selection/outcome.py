@@ -58,7 +58,7 @@ def ranking_book(row: Panel, lines: Sequence[service.Line], names: Mapping[uuid.
     table = []
     for one in lines:
         totals = [_sum(row, review) for review in one.reviews]
-        told = "、".join(filter(None, ("并列" if one.place.tied else "", "差异大，待第三专家" if one.wide else "")))
+        told = "、".join(filter(None, ("并列" if one.place.tied else "", "差异大，待第三专家" if one.wide else "", "代填" if one.found.filled_by_id else "")))
         place = "" if one.place.number is None else one.place.number
         score = "" if one.place.score is None else float(one.place.score)
         table.append(
