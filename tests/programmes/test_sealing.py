@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -79,10 +80,12 @@ def jpeg(picture: Any) -> bytes:
     return bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 70])[1])
 
 
-def read(folder: Path, **files: bytes) -> list[dict[str, Any]]:
+def read(folder: Path, drawing: bool = True, **files: bytes) -> list[dict[str, Any]]:
     for name, data in files.items():
         (folder / f"in-{name[1]}.{name[3:]}").write_bytes(data)
-    subprocess.run([sys.executable, "-m", "lms.programmes.sealing.reading", str(folder)], check=True, timeout=120)
+    path = {} if drawing else {"PATH": ""}  # without pdftoppm
+    command = [sys.executable, "-m", "lms.programmes.sealing.reading", str(folder)]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, **path})
     found: list[dict[str, Any]] = json.loads((folder / "pages.json").read_text("utf-8"))
     return found
 
@@ -100,6 +103,13 @@ def test_degraded_scans_are_read_and_turned_upright(tmp_path: Path) -> None:
         assert page.shape[0] > page.shape[1]
         points = cv2.QRCodeDetectorAruco().detect(cv2.GaussianBlur(page, (5, 5), 0))[1]
         assert points.reshape(-1, 2)[:, 1].mean() > page.shape[0] / 2  # the code stands at the foot again
+
+
+def test_a_scanners_pdf_is_read_without_a_program_that_draws(tmp_path: Path) -> None:
+    pdf = pdfs.of_pictures([(jpeg(paper(MARK.text)), 1240, 1754)])
+    found = read(tmp_path, drawing=False, n1_pdf=pdf, n2_pdf=b"%PDF-1.4 nothing", n3_pdf=pdf + b"/Encrypt 1 0 R")
+    assert found[0]["text"] == MARK.text
+    assert ["请扫描成 JPG" in found[1]["error"], found[2]["error"]] == [True, "PDF 加了密码"]
 
 
 def test_pictures_of_a_scanners_pdf() -> None:
