@@ -73,7 +73,7 @@ def _places(units: Sequence[Unit], facts: Sequence[Fact]) -> list[list[Any]]:
     rows: list[list[Any]] = [
         [unit.group, unit.name, *(found[place].number for found, _rest in by_show)] for place, unit in enumerate(units)
     ]
-    return [*rows, ["", _("直属"), *(rest for _found, rest in by_show)]]
+    return [*rows, ["", _("本单位和直属"), *(rest for _found, rest in by_show)]]
 
 
 def _sheet(book: Workbook, name: str, title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
