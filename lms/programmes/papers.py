@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from lms.core import paper, word
 from lms.core.db import db
-from lms.core.errors import NotFound, Refused
+from lms.core.errors import NotFound
 from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.programmes import attachments, selfcheck
@@ -27,6 +27,7 @@ from lms.programmes.pack import Document, Pack, file_name
 from lms.programmes.sealing import printing
 from lms.programmes.sealing import service as sealing
 from lms.programmes.service import content_of, files_of
+from lms.programmes.sheets import as_xlsx
 
 _OUT = ("draft", "withdrawn", "refused")
 
@@ -236,50 +237,6 @@ def docx_of(made: Paper) -> Any:
         else:
             word.write_line(document, block.text, indented=block.kind in ("text", "cover"))
     return document
-
-
-def as_xlsx(made: Paper) -> bytes:
-    """A sheet for each table, named by its heading: title, head, columns verbatim, rows, foot; a cell never begins a formula."""
-    from openpyxl import Workbook
-    from openpyxl.styles import Alignment, Border, Font, Side
-
-    book = Workbook()
-    book.remove(book.active)  # type: ignore[arg-type]  # a new book has one
-    side = Side(style="thin")
-    marks = [one.text for one in made.blocks if one.kind in ("mark", "cover", "head")]
-    feet = [one.text for one in made.blocks if one.kind == "foot"]
-    for number, table in enumerate(made.tables, 1):
-        sheet = book.create_sheet((table.title or f"表{number}").translate(str.maketrans(":\\/?*[]", "_______"))[:31])
-        sheet.append([made.title])
-        sheet.merge_cells(start_row=1, start_column=1, end_row=1, end_column=len(table.columns))
-        sheet["A1"].font, sheet["A1"].alignment = Font(name="方正小标宋简体", size=18), Alignment(horizontal="center")
-        for text in marks:
-            sheet.append([text])
-        if len(made.tables) > 1:
-            sheet.append([table.title])
-        head = sheet.max_row + 1
-        sheet.append(list(table.columns))
-        for row in table.rows:
-            sheet.append(list(row))
-        for cells in sheet.iter_rows(min_row=head, max_row=sheet.max_row, max_col=len(table.columns)):
-            for cell in cells:
-                cell.border, cell.alignment, cell.number_format = (
-                    Border(side, side, side, side),
-                    Alignment(wrap_text=True, vertical="center"),
-                    "@",
-                )
-                cell.data_type = "s"  # a telephone stays text, "=…" never begins a formula
-                cell.font = Font(name="黑体" if cell.row == head else "仿宋_GB2312", size=10.5)
-        for place, width in enumerate(table.widths):
-            sheet.column_dimensions[sheet.cell(head, place + 1).column_letter].width = max(8, width / 1.9)
-        sheet.freeze_panes = sheet.cell(head + 1, 1)
-        for text in feet:
-            sheet.append([text])
-    if not made.tables:
-        raise Refused("no-table", _l("这份文件里没有表格。"))
-    stream = BytesIO()
-    book.save(stream)
-    return stream.getvalue()
 
 
 def as_pdf(made: Paper) -> bytes:

@@ -108,6 +108,24 @@ def test_the_same_tables_in_excel(tree: Tree) -> None:
     assert phone == "13800000000" and isinstance(phone, str)  # no scientific notation
 
 
+def test_a_sheet_prints_on_one_page_across_and_hides_no_text(tree: Tree) -> None:
+    province = make.person(tree["province"])
+    made = service.begin(province, "ncet-pilot", "province", "2026")
+    rows = [{"name": "张三", "unit": "甲省电化教育馆" * 8, "post": "主任"}]
+    service.save_part(province, made.id, "information.contact", rows, 0)
+    for sheet in load_workbook(BytesIO(papers.document_of(made, "information", "xlsx")[1])):
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
+            "landscape",
+            1,
+            0,
+        )
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    sheet = load_workbook(BytesIO(papers.document_of(made, "information", "xlsx")[1])).worksheets[0]
+    heads = [row[0].row for row in sheet.iter_rows() if row[0].value == "姓名"]
+    assert sheet.print_title_rows == f"${heads[0]}:${heads[0]}"
+    assert sheet.row_dimensions[heads[0] + 1].height > 4 * 15 > sheet.row_dimensions[heads[0]].height
+
+
 def test_a_cell_never_begins_a_formula(tree: Tree) -> None:
     province = make.person(tree["province"])
     made = service.begin(province, "ncet-pilot", "province", "2026")

@@ -16,8 +16,9 @@ from lms.core.paper import can_print
 from lms.programmes.layout import SIMULATED, Block, Paper, Table, in_chinese
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
-from lms.programmes.papers import as_docx, as_pdf, as_xlsx
+from lms.programmes.papers import as_docx, as_pdf
 from lms.programmes.selfcheck import check
+from lms.programmes.sheets import as_xlsx
 from lms.programmes.teaching import today
 from lms.programmes.years import norms
 from lms.programmes.years.figures import figures_of
