@@ -16,7 +16,7 @@ from sqlalchemy import select
 from lms.core import clock
 from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
-from lms.core.models import Account, AuditEntry, Organisation
+from lms.core.models import Account, AuditEntry, Organisation, RoleGrant
 from lms.core.paper import can_print
 from lms.notices.models import Notice
 from lms.programmes import service as programmes
@@ -230,6 +230,36 @@ def test_what_an_expert_may_and_may_not(tree: Tree) -> None:
         service.assign(scene.officer, scene.panel.id, scene.found[1].id, scene.experts[0].id)
     assert experts.declare(second, "乙市三小\n乙市三小、别的单位") == 2
     assert service.conflicts_of(scene.panel)[scene.found[2].id][scene.experts[1].id] == ["declared"]
+
+
+def test_an_account_that_is_more_than_an_expert_keeps_its_password(tree: Tree) -> None:
+    officer, colleague = make.person(tree["city"]), make.person(tree["city"], "sec_admin")
+    with write() as session:
+        session.add(RoleGrant(account_id=colleague.id, role="expert", organisation_id=tree["city"].id))
+    db.session.expire_all()
+    row = experts.save_expert(officer, {"name": "同事", "unit": "乙市教科院", "username": colleague.username})
+    assert row.account_id == colleague.id
+    with pytest.raises(Refused, match="account"):
+        experts.open_account(officer, row.id)
+    with pytest.raises(Invalid, match="username"):
+        experts.save_expert(officer, {"name": "别人", "unit": "x", "username": officer.username})  # no expert
+
+
+def test_experts_read_what_the_notice_asks_for_only(app: Flask, tree: Tree) -> None:
+    from lms.programmes import attachments
+
+    scene = Scene(tree)
+    service.assign(scene.officer, scene.panel.id, scene.found[1].id, scene.experts[0].id)
+    found = scene.found[1]
+    with write() as session:
+        file = attachments.ApplicationFile(
+            school_id=found.school_id, application_id=found.id, slot="original", name="原件.pdf", type="pdf", size=1, sha256="0" * 64
+        )
+        session.add(file)
+    client = door(app, scene.account(scene.experts[0]))
+    page = client.get(f"/programmes/selection/reviews/{scene.review(1, 0).id}")
+    assert "附件.pdf" in page.text and "原件.pdf" not in page.text
+    assert client.get(f"/programmes/selection/reviews/{scene.review(1, 0).id}/files/{file.id}").status_code == 404
 
 
 def test_another_office_sees_nothing(tree: Tree) -> None:

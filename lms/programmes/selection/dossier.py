@@ -82,8 +82,7 @@ def dossier_of(found: Application) -> Dossier:
         ]
         if claims:
             sections.append(Section(pack.form(name)["title"], tuple(claims)))
-    slots = {one["id"]: one["name"] for one in pack.attachments_of(found.kind)}
-    slots |= {f"scan:{one['id']}": "盖章页扫描件" for one in pack.documents_of(found.kind)}
+    slots = slots_of(pack, found)
     return Dossier(
         applicant=db.session.get_one(Organisation, found.school_id).name,
         notice=pack.title,
@@ -91,10 +90,16 @@ def dossier_of(found: Application) -> Dossier:
         stages="、".join(STAGE_NAMES[one] for one in found.stages if one in STAGE_NAMES),
         filled_by=behalf.filler_name(found),
         sections=tuple(sections),
-        files=tuple(files_of(found)),
+        files=tuple(one for one in files_of(found) if one.slot in slots),
         slots=slots,
         simulated=current_app.config["ZHIKE"].origin == "simulated",
     )
+
+
+def slots_of(pack: Pack, found: Application) -> dict[str, str]:
+    """Slots whose files an expert may read: what the notice asks for; not what was sent to the office, nor papers of offices."""
+    asked = {one["id"]: one["name"] for one in pack.attachments_of(found.kind)}
+    return asked | {f"scan:{one['id']}": "盖章页扫描件" for one in pack.documents_of(found.kind)}
 
 
 def _check(found: Application, lines: Sequence[selfcheck.Line]) -> list[Claim]:

@@ -7,16 +7,18 @@ from io import BytesIO
 
 from flask import Response, flash, jsonify, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.audit import access
 from lms.core.auth import current_account, require
 from lms.core.downloads import download
+from lms.core.errors import NotFound
 from lms.core.paper import can_print
 from lms.programmes import attachments, selfcheck
+from lms.programmes.notices import pack_of
 from lms.programmes.selection import dossier, experts, rules, scoring
 from lms.programmes.selection.blueprint import EXPERT, bp
-from lms.programmes.service import files_of
 
 
 @bp.get("/reviews")
@@ -50,8 +52,9 @@ def review(review_id: uuid.UUID) -> str:
     tasks = [other for other in scoring.tasks_of(account) if other.panel.id == one.panel.id]
     ids = sorted(other.review.id for other in tasks)
     place = ids.index(one.review.id)
+    made = dossier.dossier_of(one.found)
     return render_template(
-        "selection/review.html", one=one, made=dossier.dossier_of(one.found), files=files_of(one.found), can_print=can_print(),
+        "selection/review.html", one=one, made=made, files=made.files, can_print=can_print(),
         summary=selfcheck.summary, total=rules.total_of(one.panel.sheet, one.review.scores), most=rules.most_of(one.panel.sheet),
         before=ids[place - 1] if place else None, after=ids[place + 1] if place + 1 < len(ids) else None, place=place + 1, count=len(ids),
     )  # fmt: skip
@@ -105,6 +108,8 @@ def review_file(review_id: uuid.UUID, file_id: uuid.UUID) -> Response:
     account = current_account()
     one = scoring.task(account, review_id)
     row = attachments.file_of(one.found, file_id)
+    if row.slot not in dossier.slots_of(pack_of(one.found), one.found):
+        raise NotFound("file", _l("没有这个文件。"))
     access(account, "application-file", "application", one.found.id, slot=row.slot, review=str(review_id))
     return send_file(
         BytesIO(attachments.content(row)),

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.audit import audit
-from lms.core.auth import hash_password, may
+from lms.core.auth import hash_password, may, roles_of
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation, RoleGrant
@@ -96,8 +96,14 @@ def open_account(actor: Account, expert_id: uuid.UUID) -> tuple[str, str]:
     with write() as session:
         row = expert_here(actor, expert_id)
         account = session.get(Account, row.account_id) if row.account_id else None
-        if account is not None and account.organisation_id != row.school_id:
-            raise Refused("account", _l("这位专家用的是自己单位的账号，请他向本单位管理员要新密码。"))
+        if account is not None and (
+            account.organisation_id != row.school_id or {one.role for one in roles_of(account)} != {"expert"}
+        ):
+            raise Refused(
+                "account",
+                _l("这位专家用的不是在这里开通的账号，不能在这里重设密码。"),
+                remedy=_l("请他向所在单位的管理员要新密码。"),
+            )
         if account is None:
             account = Account(
                 id=new_id(),
