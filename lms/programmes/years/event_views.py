@@ -7,6 +7,7 @@ import uuid
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.auth import current_account, may, require
@@ -51,9 +52,16 @@ def index() -> str:
         ],
         packs={slug: packs[slug] for slug in slugs},
         kinds=events.KINDS,
-        schools=sorted({(row.school_id, name_of(row.school_id)) for row in below(account.organisation_id)}, key=lambda one: one[1]),
+        schools=_schools(account.organisation_id),
         writes=may(account, ADMIN) and bool(slugs),
     )  # fmt: skip
+
+
+def _schools(office_id: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
+    """Who may have come: those that went through the office, by name."""
+    ids = {row.school_id for row in below(office_id)}
+    query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(ids)).order_by(Organisation.name)
+    return [(row[0], row[1]) for row in db.session.execute(query)]
 
 
 @bp.post("")

@@ -33,7 +33,9 @@ def index() -> str:
     account = current_account()
     packs = {pack.slug: pack for pack in packs_for(account.organisation_id)}
     groups: dict[str, list[Any]] = {}
-    for row in service.below(account.organisation_id):
+    below = service.below(account.organisation_id)
+    _held = service.notices_of(below)
+    for row in below:
         if service.is_live(row):
             key = f"{row.slug}/{row.kind}"
             groups.setdefault(key, [pack_of(row), pack_of(row).kind(row.kind)["name"], 0])[2] += 1

@@ -37,6 +37,7 @@ from lms.programmes.years.service import (
     locked,
     need_office,
     need_writer,
+    notices_of,
     open_rectification,
     open_rectifications,
     tell,
@@ -57,7 +58,9 @@ _SEED = re.compile(r"[0-9A-Za-z .,:+/-]+")
 
 def candidates_of(office_id: uuid.UUID, slug: str, kind: str, strata: str = "") -> list[Candidate]:
     """Those whose status is in force under the notice and that went through the office."""
-    rows = [row for row in below(office_id) if row.slug == slug and row.kind == kind and is_live(row)]
+    granted = [row for row in below(office_id) if row.slug == slug and row.kind == kind]
+    _held = notices_of(granted)
+    rows = [row for row in granted if is_live(row)]
     return sorted(
         (Candidate(str(row.id), _name(row.school_id), _stratum(row, strata)) for row in rows), key=lambda one: one.id
     )
@@ -93,11 +96,13 @@ def owed_by_office(office_id: uuid.UUID) -> list[tuple[Application, Document]]:
         if row.cancelled_at is None and row.period == half_year(today())
     }
     found: dict[tuple[str, str], tuple[Application, Document]] = {}
-    for row in below(office_id):
-        key, stations = (row.slug, row.kind), stations_of(row)
-        if key not in known and key not in found and is_live(row) and stations[-1].office.id == office_id:
-            for line in inspections_of(pack_of(row).document, row.kind):
-                found[key] = (row, dict(line))
+    rows = below(office_id)
+    _held = notices_of(rows)
+    for row in rows:
+        key, lines = (row.slug, row.kind), inspections_of(pack_of(row).document, row.kind)
+        asked = bool(lines) and key not in known and key not in found and is_live(row)
+        if asked and stations_of(row)[-1].office.id == office_id:
+            found[key] = (row, dict(lines[0]))
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
 from lms.programmes.dates import ZONE
-from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.models import Application, ApplicationStep, NoticeVersion
 from lms.programmes.notices import pack_of, stations_of
 from lms.programmes.rules import station_at
 from lms.programmes.service import application, applications_of, manages
@@ -51,9 +51,14 @@ def granted_on(found: Application) -> date | None:
     return grants_of([found.id]).get(found.id)
 
 
+def notices_of(rows: Sequence[Application]) -> list[NoticeVersion]:
+    """Notices of the rows, read at once: while the list is held, :func:`pack_of` asks the database no more."""
+    return list(db.session.scalars(select(NoticeVersion).where(NoticeVersion.id.in_({one.notice_id for one in rows}))))
+
+
 def running(rows: Sequence[Application]) -> list[Application]:
     """Those that were granted and whose kind goes on after that (a summary table does not)."""
-    grants = grants_of([one.id for one in rows])
+    grants, _held = grants_of([one.id for one in rows]), notices_of(rows)
     return [one for one in rows if one.id in grants and pack_of(one).kind(one.kind).get("ladder")]
 
 
@@ -144,7 +149,7 @@ def owed_by(found: Application, on: date | None = None) -> list[Owed]:
 
 def owed_of(rows: Sequence[Application], on: date | None = None) -> dict[uuid.UUID, list[Owed]]:
     """As :func:`owed_by` for many, by id, with as few questions to the database."""
-    ids = [one.id for one in rows]
+    ids, _held = [one.id for one in rows], notices_of(rows)
     grants, handed = grants_of(ids), _handed_in(ids)
     days: dict[tuple[uuid.UUID, str], list[date]] = {}
     submitted = select(LessonCase.application_id, LessonCase.report, LessonCase.submitted_at).where(
@@ -182,6 +187,7 @@ def _handed_in(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[tuple[str, st
 
 def late_of(rows: Sequence[Application]) -> dict[uuid.UUID, list[Owed]]:
     """What is past its day, by application; those that are over owe nothing."""
+    _held = notices_of(rows)
     owed_now = owed_of([one for one in rows if is_live(one)])
     return {id_: [one for one in owed if one.state == "late"] for id_, owed in owed_now.items()}
 

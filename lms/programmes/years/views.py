@@ -82,6 +82,9 @@ def local(at: datetime) -> str:
 
 def lines_of(rows: Sequence[Application]) -> list[dict[str, Any]]:
     """Granted applications as lists show them."""
+    _held = service.notices_of(rows)
+    places = select(Organisation.id, Organisation.name).where(Organisation.id.in_({one.school_id for one in rows}))
+    names = {row[0]: row[1] for row in db.session.execute(places)}
     grants, late, orders = (
         service.grants_of([one.id for one in rows]),
         service.late_of(rows),
@@ -92,7 +95,7 @@ def lines_of(rows: Sequence[Application]) -> list[dict[str, Any]]:
             "row": found,
             "pack": (pack := pack_of(found)),
             "kind": pack.kind(found.kind)["name"],
-            "name": name_of(found.school_id),
+            "name": names[found.school_id],
             "status": pack.status_name(found.status),
             "colour": MEANING_COLOURS.get(pack.status_is(found.status), "secondary"),
             "granted": grants[found.id],

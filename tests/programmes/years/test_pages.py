@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from openpyxl import load_workbook
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from lms.core import clock
 from lms.core.db import db, new_id, write
 from lms.core.models import AuditEntry, Organisation
+from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.years import cases, events, files, inspections, norms, service
 from lms.programmes.years.models import Inspection, InspectionVisit, Rectification
 from lms.roster.models import Person, School
@@ -49,7 +50,7 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree, f
     case = cases.save_case(admin, hunan.id, CASE)
     file = files.add(admin, school.id, case.id, "设计.pdf", make.PDF)
     seed = service.name_seed(admin, hunan.id, person.id, "数学", "", date(2026, 11, 20))
-    event = events.add_event(
+    meeting = events.add_event(
         admin, events.EventGiven("hunan-baixiao", "展示会", "校内展示会", date(2026, 11, 20), "本校", 30, [], "")
     )
     row = inspections.announce(officer, "henan-experiment", "school", 1, "", "当日双色球开奖号码", date(2026, 11, 25))
@@ -64,7 +65,7 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree, f
         ("POST", f"{Y}/seeds/{seed.id}", {"status": "withdrawn"}), ("GET", f"{Y}/files/{file.id}", {}), ("POST", f"{Y}/files/{file.id}/remove", {}),
         ("GET", f"{Y}/cases/new/{hunan.id}", {}), ("POST", f"{Y}/cases/new/{hunan.id}", {}), ("GET", f"{Y}/cases/{case.id}", {}),
         ("POST", f"{Y}/cases/{case.id}", {}), ("POST", f"{Y}/cases/{case.id}/step", {"action": "submit"}),
-        ("POST", f"{Y}/events/{event.id}/files", {}), ("POST", f"{Y}/events/{event.id}/remove", {}),
+        ("POST", f"{Y}/events/{meeting.id}/files", {}), ("POST", f"{Y}/events/{meeting.id}/remove", {}),
         ("GET", f"{Y}/norm/classes/{cohort.id}", {}), ("POST", f"{Y}/norm/classes/{cohort.id}", {"on": "2026-11-20"}),
         ("POST", f"{Y}/norm/risks/{risk.id}/remove", {}), ("POST", f"{Y}/inspections/rectifications/{order.id}", {"action": "report", "report": "实验室已经恢复开放，课表已经排好，每班每两周一节。"}),
         ("GET", f"{Y}/inspections/{row.id}", {}), ("GET", f"{Y}/inspections/{row.id}/list.txt", {}),
@@ -249,3 +250,42 @@ def test_a_report_and_a_case_through_the_pages(app: Flask, tree: Tree, fixed_clo
         "数学",
         "小学",
     ]
+
+
+def test_lists_ask_the_database_once_for_all(app: Flask, tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    first = granted(tree, make.person(tree["school"]), "henan-experiment")
+    with write() as session:
+        for number in range(40):
+            place = Organisation(
+                id=new_id(),
+                parent_id=tree["county"].id,
+                level="school",
+                name=f"第{number}小学",
+                code=f"4{number:09d}",
+                path="",
+            )
+            place.path = f"{tree['county'].path}{place.id.hex}/"
+            session.add(place)
+            session.flush()
+            row = Application(
+                id=new_id(), school_id=place.id, notice_id=first.notice_id, slug=first.slug, kind=first.kind, batch=first.batch,
+                stages=["primary"], status=first.status,
+            )  # fmt: skip
+            session.add(row)
+            session.flush()
+            for step, action in enumerate(("submit", "grant"), 1):
+                session.add(
+                    ApplicationStep(
+                        id=new_id(), school_id=place.id, application_id=row.id, number=step, action=action, from_status="", to_status=row.status,
+                        to_office_id=tree["province"].id if action == "submit" else None,
+                    )
+                )  # fmt: skip
+    fixed_clock.at = datetime(2028, 7, 1, tzinfo=UTC)
+    office = door(app, make.person(tree["province"]))
+    asked: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    for path in (f"{Y}/", f"{Y}/inspections", f"{Y}/events"):
+        asked.clear()
+        page = office.get(path)
+        assert page.status_code == 200 and len(asked) < 50, (path, len(asked))  # 41 schools: not one question each
+    assert "第39小学" in page.text
