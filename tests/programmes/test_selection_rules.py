@@ -144,3 +144,10 @@ def test_a_form_is_read_back_from_its_pieces() -> None:
         "team": [{"name": "李四", "post": "主任"}], "theme": ["教学"],
     }  # fmt: skip
     assert readback.ticked_of("□教学 ☑ 教学研究", ["教学", "教学研究"]) == ["教学研究"]
+
+
+def test_a_table_ends_at_its_note_or_foot() -> None:
+    part = {"id": "team", "heading": "团队", "type": "table", "columns": [{"id": "name", "label": "姓名"}, {"id": "post", "label": "职务"}]}
+    rows = (("团队", ""), ("姓名", "职务"), ("李四", ""), ("", ""), ("王五", "主任"), ("注：3名左右", ""), ("填表人：赵六", ""))
+    found = readback.read_form({"title": "表", "parts": [part]}, [Piece("团队", rows)], {}, {}, {})
+    assert [one["name"] for one in found["team"]] == ["李四", "王五"]

@@ -146,6 +146,8 @@ def _table(part: Mapping[str, Any], pieces: Sequence[Piece]) -> list[dict[str, s
             if [_bare(one) for one in row[: len(labels)]] == labels and not any(row[len(labels) :]):
                 rows = []
                 for cells in piece.rows[number + 1 :]:
+                    if len(labels) > 1 and "：" in cells[0] and not any(cells[1:]):
+                        break  # 注：…, or a line of the foot
                     filled = {
                         one["id"]: cells[place].strip() if place < len(cells) else ""
                         for place, one in enumerate(part["columns"])
