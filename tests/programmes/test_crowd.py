@@ -1,6 +1,6 @@
 """Over HTTP, on a server of several processes: many schools in the last minute, officers and the last place of a quota; nothing lost, nothing over.
 
-Fifty schools with ZHIKE_TEST_ALL, else a dozen.
+Fifty schools in ``make test-all``, a third of them in ``make test``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from lms.core.db import db
 from lms.core.models import Account, AuditEntry
 from lms.programmes import service, workflow
 from lms.programmes.models import Application, ApplicationStep
+from tests.effort import PATIENCE_S, examples
 from tests.factories import PASSWORD
 from tests.programmes import places as make
 from tests.programmes.crowd_server import WORKERS
 
-SCHOOLS = 50 if os.environ.get("ZHIKE_TEST_ALL") else 12
+SCHOOLS = examples(50)
 LAST_MINUTE = datetime(2026, 12, 20, 15, 59, 30, tzinfo=UTC)  # 23:59:30 in Shanghai
 TOO_LATE = datetime(2026, 12, 20, 16, 0, 0, tzinfo=UTC)
 
@@ -52,7 +53,7 @@ class Caller:
 
     def ask(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
         """One request on a connection of its own; the token of the page is kept for the next form."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2 * PATIENCE_S)
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         body = None
         if form is not None:
@@ -89,7 +90,7 @@ def port(app: Flask, settings: Settings, fixed_clock: clock.FixedClock) -> Itera
     )
     yield int(listener.getsockname()[1])
     server.terminate()
-    assert server.wait(40) == 0
+    assert server.wait(PATIENCE_S) == 0
     listener.close()
 
 
@@ -106,14 +107,14 @@ def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
     found: dict[int, Any] = {}
 
     def run(number: int, work: Callable[[], Any]) -> None:
-        gate.wait(120)
+        gate.wait(2 * PATIENCE_S)
         found[number] = work()
 
     threads = [threading.Thread(target=run, args=each) for each in enumerate(works)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(300)
+        thread.join(5 * PATIENCE_S)
     assert len(found) == len(works)  # every call was answered
     return [found[number] for number in range(len(works))]
 
