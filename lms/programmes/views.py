@@ -43,6 +43,7 @@ from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
+from lms.programmes.sealing import service as sealing
 from lms.programmes.sealing.views import bp as sealing_pages
 from lms.programmes.selection import behalf
 from lms.programmes.selection.pages import bp as selection
@@ -200,6 +201,7 @@ def show(application_id: uuid.UUID) -> str:
             {**one, "rows": [row for row in service.files_of(found) if row.slot == one["id"]]}
             for one in _slots(found, pack)
         ],
+        scanned=Counter(row.document for row in sealing.pages_of(found)),
         documents=pack.documents_of(found.kind),
         bundles=pack.bundles_of(found.kind),
         steps=[

@@ -157,6 +157,7 @@ def test_pages_in_any_order_others_pages_and_by_hand(app: Flask, tree: Tree) -> 
     client.post(f"{page}/{unread}", data={"csrf_token": csrf, "document": "application", "page": "1"})
     client.post(f"{page}/{foreign}", data={"csrf_token": csrf, "action": "remove"})
     assert "盖章页齐了" in client.get(page).text and "认不出的页" not in client.get(page).text
+    assert "已归位的扫描页 1 张" in client.get(f"/programmes/{found.id}").text
     assert client.get(f"{page}/{unread}.jpg").mimetype == "image/jpeg"
     assert client.get(f"{page}/{foreign}.jpg").status_code == 404
     assert papers.bundle_of(found, "school")[2] == []
@@ -204,4 +205,5 @@ def test_who_may(app: Flask, tree: Tree) -> None:
     with pytest.raises(NotAllowed):
         sealing.assign(admin, found.id, row.id, "application", 1)
     officer = make.person(tree["county"])
-    assert "上传并识读" not in door(app, officer).get(base).text
+    office = door(app, officer)
+    assert "上传并识读" not in office.get(base).text and "查看盖章页" in office.get(f"/programmes/{found.id}").text
