@@ -40,7 +40,7 @@ def drive_until_moving(desk: Desk) -> None:
 
 def test_a_pc_without_seat_bridges_nothing_until_it_is_bound(desk: Desk) -> None:
     desk.start()
-    desk.office.wait(PATIENCE_S)
+    desk.office.wait(2)
     asked = desk.office.asked[-1]
     assert asked["kits"] == ["car"]
     assert asked["run"] == desk.office.asked[0]["run"]
@@ -114,7 +114,7 @@ def test_another_terminal_without_the_wheel_moves_nothing(desk: Desk) -> None:
     desk.lease()
     for _ in range(3):
         desk.drive(terminal="t-lab1-09")
-    desk.office.wait(PATIENCE_S)
+    desk.office.wait(2)
     assert desk.kit.standing()
 
 
