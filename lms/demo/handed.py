@@ -24,7 +24,7 @@ from lms.region.models import RegionResult, Subordinate
 from lms.region.results import judged, payload_of
 from lms.roster import service as roster
 from lms.usage import service as usage
-from lms.usage.facts import ClassFact, Facts, SchoolFact, TaughtLesson
+from lms.usage.judging.facts import ClassFact, Facts, SchoolFact, TaughtLesson
 from lms.usage.rulebook.service import rules_for
 
 COURSE = "demo-ncet"

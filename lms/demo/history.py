@@ -17,7 +17,7 @@ from lms.roster import service as roster
 from lms.roster.calendar import Calendar, is_school_day
 from lms.roster.models import Person, Room, School, SchoolClass
 from lms.usage import service as usage
-from lms.usage.lesson_facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
+from lms.usage.evidence.lesson_facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
 
 FIRST_BELL = time(10, 0)
 

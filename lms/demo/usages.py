@@ -18,8 +18,8 @@ from lms.roster import rules as roster_rules
 from lms.roster import service as roster
 from lms.roster.models import Person, School, SchoolClass
 from lms.usage import service as usage
-from lms.usage.lesson_facts import LessonFacts
-from lms.usage.standings import standings
+from lms.usage.evidence.lesson_facts import LessonFacts
+from lms.usage.judging.standings import standings
 
 COURSE = "demo-ncet"
 UNITS = 8

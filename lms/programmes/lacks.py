@@ -25,10 +25,11 @@ from lms.programmes.service import content_of, files_of
 from lms.programmes.teaching import admitted, today
 from lms.roster import service as roster
 from lms.roster.models import SchoolStage
-from lms.usage import forecast, policies
+from lms.usage import policies
+from lms.usage.judging import forecast
+from lms.usage.judging.verdicts import SchoolResult, judge_stage
 from lms.usage.planned import plan_facts, planned_lessons
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import SchoolResult, judge_stage
 
 REACH_NAMES: Mapping[str, str] = {
     "done": "已符合",

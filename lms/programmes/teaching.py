@@ -17,7 +17,7 @@ from lms.programmes.dates import ZONE
 from lms.programmes.measures import Teacher
 from lms.roster import service as roster
 from lms.roster.models import Person, School, SchoolStage, TimetableSlot
-from lms.usage.gathering import term_for
+from lms.usage.judging.gathering import term_for
 from lms.usage.models import UsageRecord
 from lms.usage.planned import SUBJECT
 from lms.usage.rulebook import service as rulebook

@@ -115,7 +115,7 @@ def synthesize(schools: int) -> None:
 
         from lms.core import clock
         from lms.region import service, synthetic
-        from lms.usage.calendar import monday_of
+        from lms.usage.judging.calendar import monday_of
 
         today = clock.now().date()
         plan = synthetic.Plan(schools=schools, monday=monday_of(today) - timedelta(weeks=synthetic.Plan.weeks))

@@ -10,8 +10,8 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
 from lms.region.questions import Asked, SchoolLine, Table
-from lms.usage.packs import Policy
-from lms.usage.verdicts import VERDICT_NAMES
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.verdicts import VERDICT_NAMES
 
 WIDTHS = (30, 16, 14, 8, 8, 10, 10, 10, 10, 12, 12, 14)
 

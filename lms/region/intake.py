@@ -31,10 +31,10 @@ from lms.region.judging import held_of, judge, keep_records, keep_results
 from lms.region.models import HandedBatch, HandedRecord, Subordinate
 from lms.region.office import need_office, own_fingerprint, place
 from lms.region.trust import INNER, refuse_foreign_origin, refuse_key, sender, vouched
-from lms.usage.facts import Facts
-from lms.usage.ledger import this_key
+from lms.usage.evidence.ledger import this_key
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.rulebook import handing
-from lms.usage.verdicts import SchoolResult
 from lms.usage.verifier import verify
 
 TRIES = 3

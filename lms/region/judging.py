@@ -19,11 +19,11 @@ from lms.region.models import HandedRecord, RegionResult, Subordinate
 from lms.region.office import need_office
 from lms.region.results import judged, payload_of
 from lms.roster.calendar import national_days_between
-from lms.usage.facts import Facts
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.reading import from_json
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.models import VOID
-from lms.usage.reading import from_json
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import SchoolResult
 
 
 def judge(

@@ -24,7 +24,7 @@ from lms.core.models import Account, InstanceState, Organisation, RoleGrant
 from lms.region.batches import Signed, check_fingerprint, fingerprint, read_document, secret_of, sign_document
 from lms.region.models import Subordinate
 from lms.region.rules import late_entries
-from lms.usage.ledger import this_key
+from lms.usage.evidence.ledger import this_key
 
 LEVELS = ("county", "city", "province", "nation")
 LEVEL_NAMES = {

@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any
 
 from lms.usage import policies
-from lms.usage.calendar import monday_of
-from lms.usage.facts import Facts
-from lms.usage.packs import Policy
-from lms.usage.verdicts import ClassResult, SchoolResult, exists_on
+from lms.usage.judging.calendar import monday_of
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.verdicts import ClassResult, SchoolResult, exists_on
 
 
 def judged(facts: Facts, rules: Sequence[Policy]) -> list[SchoolResult]:

@@ -13,7 +13,7 @@ from lms.usage.verifier import verify
 
 if TYPE_CHECKING:
     from lms.roster.calendar import NationalDay
-    from lms.usage.facts import Facts
+    from lms.usage.judging.facts import Facts
 
 STALE_DAYS = 35
 CLOSURE_ENTRY = timedelta(days=3)

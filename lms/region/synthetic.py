@@ -19,7 +19,7 @@ from lms.core.origin import kept_origin
 from lms.region.counting import BUCKETS, CLASSES_A_SCHOOL, GRADES_A_STAGE, connect, write_parquet, write_schools
 from lms.region.models import Subordinate
 from lms.region.office import need_office
-from lms.usage.facts import ClassFact, Facts, SchoolFact, TaughtLesson
+from lms.usage.judging.facts import ClassFact, Facts, SchoolFact, TaughtLesson
 
 if TYPE_CHECKING:
     import duckdb

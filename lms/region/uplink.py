@@ -32,10 +32,11 @@ from lms.region.batches import (
 from lms.region.models import HandUpReceipt, Uplink
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, FlaggedWeek, School, SchoolStage, Term
-from lms.usage import anchors, policies
+from lms.usage import policies
 from lms.usage import service as usage
-from lms.usage.facts import Facts, to_json
-from lms.usage.ledger import roots_of, this_key
+from lms.usage.evidence import anchors
+from lms.usage.evidence.ledger import roots_of, this_key
+from lms.usage.judging.facts import Facts, to_json
 from lms.usage.models import ChainHead, EvidenceEvent
 from lms.usage.rulebook import handing
 from lms.usage.rulebook.service import rules_for

@@ -39,9 +39,9 @@ from lms.region import rules as rules_of_hand_up
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, Subordinate
 from lms.usage import policies
-from lms.usage.calendar import monday_of
+from lms.usage.judging.calendar import monday_of
+from lms.usage.judging.verdicts import VERDICT_NAMES
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("region", __name__, template_folder="templates")
 OFFICER = ("officer",)

@@ -28,7 +28,7 @@ from lms.teaching.models import LessonSession
 from lms.teaching.publishing import room_of
 from lms.teaching.register import entries_of, entry_of
 from lms.usage import service as usage
-from lms.usage.lessons import JudgedLesson
+from lms.usage.judging.lessons import JudgedLesson
 from lms.usage.models import UsageRecord
 
 STAFF = ("teacher", "school_admin")

@@ -25,8 +25,8 @@ from lms.teaching.kinds import pupils_by_class
 from lms.teaching.models import LessonEvent, LessonSession
 from lms.teaching.publishing import publish, room_of
 from lms.teaching.register import end_browser_sessions, entries_of, sign_out_pupils
-from lms.usage import lesson_facts as usage_facts
 from lms.usage import service as usage
+from lms.usage.evidence import lesson_facts as usage_facts
 
 NOBODY: Account | None = None
 

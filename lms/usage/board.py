@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from lms.core.stages import STAGE_NAMES
-from lms.usage.calendar import Week, monday_of
-from lms.usage.facts import DayFact, Facts
-from lms.usage.lessons import JudgedLesson
+from lms.usage.judging.calendar import Week, monday_of
+from lms.usage.judging.facts import DayFact, Facts
+from lms.usage.judging.lessons import JudgedLesson
+from lms.usage.judging.verdicts import ClassResult, SchoolResult, StageResult, Verdict
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import ClassResult, SchoolResult, StageResult, Verdict
 
 WEEKDAY_NAMES = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))
 ONE_DAY = timedelta(days=1)

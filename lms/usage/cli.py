@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from lms.core.errors import ZhikeError
+from lms.usage.judging.reading import facts_schema, from_json
+from lms.usage.judging.verdicts import VERDICT_NAMES, ClassResult, SchoolResult, UnitResult
 from lms.usage.policies import Policy, evaluate, policy, rules
-from lms.usage.reading import facts_schema, from_json
-from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult, UnitResult
 from lms.usage.verifier.cli import COMMANDS
 
 

@@ -20,11 +20,11 @@ from lms.notices.models import Notice
 from lms.notices.service import Matter, holders, send_out, tell
 from lms.roster.models import School
 from lms.usage import board, policies
-from lms.usage.gathering import facts_of
+from lms.usage.judging.gathering import facts_of
+from lms.usage.judging.verdicts import VERDICT_NAMES, SchoolResult
 from lms.usage.ownclasses import own_classes
 from lms.usage.rulebook.service import rules_for
 from lms.usage.speech import say
-from lms.usage.verdicts import VERDICT_NAMES, SchoolResult
 
 log = logging.getLogger("lms.usage")
 SENT_FROM = time(7, 0)

@@ -13,10 +13,10 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from lms.core.stages import STAGE_NAMES
 from lms.usage.board import advice
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.judging.lessons import KIND_NAMES
+from lms.usage.judging.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 from lms.usage.policies import policy
 from lms.usage.reasons import Reason
-from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
 Say = Callable[[Reason], str]
 _LINE = Side(style="thin", color="999999")

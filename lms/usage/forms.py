@@ -11,7 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import Invalid
 from lms.courses import service as courses
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.models import UsageRecord
 
 NUMBERS = {"minutes": 300, "present": 500, "on_leave": 500}

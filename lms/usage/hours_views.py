@@ -12,8 +12,8 @@ from lms.core.db import db
 from lms.roster import service as roster
 from lms.roster.models import TeachingAssignment
 from lms.usage import policies
+from lms.usage.judging.verdicts import VERDICT_NAMES
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("hours", __name__, url_prefix="/compliance/hours")
 ADMIN = ("school_admin",)

@@ -9,9 +9,9 @@ from datetime import date, timedelta
 
 from lms.core import clock
 from lms.roster import service as roster
-from lms.usage.facts import Facts, TaughtLesson
-from lms.usage.forecast import with_plan
-from lms.usage.gathering import facts_of, term_for
+from lms.usage.judging.facts import Facts, TaughtLesson
+from lms.usage.judging.forecast import with_plan
+from lms.usage.judging.gathering import facts_of, term_for
 
 SUBJECT = "人工智能"
 PLAN_UNIT = "计划"

@@ -22,11 +22,10 @@ from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
-from lms.usage.anchors import Standing, accept, countersign, file_sheet, request_of, sheet_of, stamp_due
-from lms.usage.continuity import keep_marks
-from lms.usage.evidence import LATE, Sealed, evidence_grade, independent_witnesses, open_part, sealed_part
-from lms.usage.gathering import course_of, facts_of, set_course
-from lms.usage.ledger import (
+from lms.usage.evidence.anchors import Standing, accept, countersign, file_sheet, request_of, sheet_of, stamp_due
+from lms.usage.evidence.continuity import keep_marks
+from lms.usage.evidence.grades import LATE, Sealed, evidence_grade, independent_witnesses, open_part, sealed_part
+from lms.usage.evidence.ledger import (
     append_event,
     check_link_of,
     erase_person,
@@ -37,14 +36,15 @@ from lms.usage.ledger import (
     this_key,
     verify_chain,
 )
-from lms.usage.lesson_facts import LessonFacts
-from lms.usage.lessons import KIND_NAMES, JudgedLesson
+from lms.usage.evidence.lesson_facts import LessonFacts
+from lms.usage.evidence.plans import plan_of
+from lms.usage.evidence.plausibility import lesson_flags
+from lms.usage.evidence.suspicion import kept, teacher_left
+from lms.usage.judging.gathering import course_of, facts_of, set_course
+from lms.usage.judging.lessons import KIND_NAMES, JudgedLesson
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.models import UsageRecord
-from lms.usage.plans import plan_of
-from lms.usage.plausibility import lesson_flags
 from lms.usage.rulebook import service as rulebook
-from lms.usage.suspicion import kept, teacher_left
-from lms.usage.verdicts import SchoolResult
 
 __all__ = [
     "Standing",

@@ -34,14 +34,17 @@ from lms.roster.models import Person, Room, SchoolClass
 from lms.usage import board, digest, policies, service
 from lms.usage.ahead.service import repairs_for
 from lms.usage.ahead.views import bp as ahead
-from lms.usage.anchors import Standing
 from lms.usage.corrections import service as corrected
 from lms.usage.corrections.views import KINDS as RECORD_KINDS
 from lms.usage.corrections.views import bp as corrections
-from lms.usage.evidence import WITNESS_NAMES
-from lms.usage.evidence_views import bp as evidence
+from lms.usage.evidence.anchors import Standing
+from lms.usage.evidence.grades import WITNESS_NAMES
+from lms.usage.evidence.suspicion import flags_of
+from lms.usage.evidence.views import bp as evidence
 from lms.usage.hours_views import bp as hours
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.judging.lessons import KIND_NAMES
+from lms.usage.judging.standings import standings
+from lms.usage.judging.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 from lms.usage.models import ChainHead, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.ownclasses import own_classes
 from lms.usage.papers.views import bp as papers
@@ -50,9 +53,6 @@ from lms.usage.reasons import Reason
 from lms.usage.rulebook.views import bp as rulebook
 from lms.usage.schoolyear.views import bp as schoolyear
 from lms.usage.speech import say
-from lms.usage.standings import standings
-from lms.usage.suspicion import flags_of
-from lms.usage.verdicts import VERDICT_NAMES, ClassResult, SchoolResult
 
 JOBS = (digest.digest_due,)  # declared when these pages are loaded
 bp = Blueprint("usage", __name__, template_folder="templates")

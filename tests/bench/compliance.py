@@ -26,8 +26,8 @@ from lms.core.db import db, new_id, write
 from lms.roster.models import Person, School, SchoolClass, Term
 from lms.roster.school import apply_national_days
 from lms.usage import service
+from lms.usage.judging.standings import standings
 from lms.usage.models import UsageRecord
-from lms.usage.standings import standings
 from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher, sign_in
 from tests.usage.makers import closed_lesson
 

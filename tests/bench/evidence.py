@@ -25,9 +25,9 @@ from lms.app import create_app
 from lms.config import Settings
 from lms.core import schema
 from lms.core.db import db, write
-from lms.usage.chain import GENESIS, Root, body_of, commitment, link_hash, merkle_root, root_statement, stamp
-from lms.usage.keys import NodeKey
-from lms.usage.ledger import proof_hash
+from lms.usage.evidence.chain import GENESIS, Root, body_of, commitment, link_hash, merkle_root, root_statement, stamp
+from lms.usage.evidence.keys import NodeKey
+from lms.usage.evidence.ledger import proof_hash
 from lms.usage.verifier import verify
 
 SCHOOL = str(uuid.UUID(int=7))

@@ -22,8 +22,8 @@ from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.selection.outcome import plaques_of
 from lms.programmes.years.models import Rectification
 from lms.region.models import Subordinate
+from lms.usage.judging.standings import standings
 from lms.usage.service import verify_chain
-from lms.usage.standings import standings
 from tests import factories as make
 
 

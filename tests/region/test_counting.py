@@ -11,7 +11,7 @@ from lms.region import questions, synthetic
 from lms.region.counting import Results, connect, write_schools
 from lms.region.results import payload_of
 from lms.usage import policies
-from lms.usage.facts import ClassFact, DayFact, FlagFact
+from lms.usage.judging.facts import ClassFact, DayFact, FlagFact
 from tests.bench import regional
 from tests.usage import samples
 

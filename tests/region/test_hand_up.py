@@ -26,9 +26,9 @@ from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordin
 from lms.roster.models import FlaggedWeek, Person
 from lms.usage import policies
 from lms.usage import service as usage
-from lms.usage.chain import stamp
 from lms.usage.corrections import service as corrections
-from lms.usage.ledger import append_event, this_key
+from lms.usage.evidence.chain import stamp
+from lms.usage.evidence.ledger import append_event, this_key
 from lms.usage.models import VOID, EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.rulebook import handing
 from lms.usage.rulebook import service as rulebook

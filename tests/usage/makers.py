@@ -9,7 +9,7 @@ from typing import Any
 
 from lms.core.db import new_id
 from lms.roster.models import Person, SchoolClass
-from lms.usage.facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
+from lms.usage.judging.facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
 
 
 def at(day: date, hour: int = 2, minute: int = 0) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, SchoolFact, TaughtLesson
+from lms.usage.judging.facts import ClassFact, DayFact, Facts, FlagFact, SchoolFact, TaughtLesson
 
 TERM_START = date(2026, 9, 1)
 TERM_END = date(2027, 1, 22)

@@ -21,8 +21,9 @@ from lms.config import get_settings, to_environ
 from lms.core import clock
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, Refused
-from lms.usage import anchors, service
-from lms.usage.keys import node_key
+from lms.usage import service
+from lms.usage.evidence import anchors
+from lms.usage.evidence.keys import node_key
 from tests.factories import make_school
 from tests.usage.tampering.conftest import FIRST, Victim
 

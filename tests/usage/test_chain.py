@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lms.usage.chain import (
+from lms.usage.evidence.chain import (
     GENESIS,
     Link,
     Root,
@@ -23,7 +23,7 @@ from lms.usage.chain import (
     merkle_root,
     root_statement,
 )
-from lms.usage.keys import NodeKey, node_key
+from lms.usage.evidence.keys import NodeKey, node_key
 
 AT = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from lms.core.db import db
 from lms.core.models import AuditEntry
 from lms.usage import service
-from lms.usage.anchors import anchors_of
+from lms.usage.evidence.anchors import anchors_of
 from lms.usage.models import EvidenceEvent
 from lms.usage.verifier import sample
 from tests.factories import PASSWORD, sign_in, token

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lms.usage.lesson_facts import ArtefactFact, LessonFacts, SeatFact, WitnessFact
-from lms.usage.plausibility import Entry, lesson_flags, school_flags
+from lms.usage.evidence.lesson_facts import ArtefactFact, LessonFacts, SeatFact, WitnessFact
+from lms.usage.evidence.plausibility import Entry, lesson_flags, school_flags
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 END = START + timedelta(minutes=40)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lms.core.errors import Invalid
 from lms.usage.cli import register
-from lms.usage.reading import from_json
+from lms.usage.judging.reading import from_json
 from tests.usage.rules.made_up import GOOD
 
 FACTS: dict[str, Any] = {

@@ -21,7 +21,7 @@ from lms.core.errors import NotAllowed
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, FlaggedWeek, Person, School, Term
-from lms.usage.calendar import grade_calendar
+from lms.usage.judging.calendar import grade_calendar
 from lms.usage.models import EvidenceEvent
 from lms.usage.schoolyear import rules, service
 from lms.usage.schoolyear.book import read_book, template

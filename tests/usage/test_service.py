@@ -21,8 +21,8 @@ from lms.core.errors import Invalid, NotAllowed, Refused
 from lms.core.models import Account
 from lms.roster.models import CalendarDay, FlaggedWeek, Person, School, SchoolClass
 from lms.usage import service
-from lms.usage.evidence import Sealed
-from lms.usage.keys import rotate
+from lms.usage.evidence.grades import Sealed
+from lms.usage.evidence.keys import rotate
 from lms.usage.models import DailyRoot, EvidenceEvent, EvidenceSalt, UsageRecord
 from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher
 from tests.usage.makers import at, closed_lesson, witnesses

@@ -15,10 +15,10 @@ from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, SchoolClass, SchoolStage
 from lms.usage import policies, service
-from lms.usage.gathering import facts_of, set_course
+from lms.usage.judging.gathering import facts_of, set_course
+from lms.usage.judging.standings import standings
 from lms.usage.models import UsageRecord
 from lms.usage.rulebook.service import rules_for
-from lms.usage.standings import standings
 from tests.factories import make_class, make_pupils
 from tests.usage.makers import at, closed_lesson
 from tests.usage.test_views import Campus

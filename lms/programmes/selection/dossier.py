@@ -23,8 +23,8 @@ from lms.programmes.selection import behalf
 from lms.programmes.service import content_of, files_of
 from lms.programmes.teaching import today
 from lms.roster.models import School
-from lms.usage.anchors import Standing
-from lms.usage.gathering import term_for
+from lms.usage.evidence.anchors import Standing
+from lms.usage.judging.gathering import term_for
 from lms.usage.models import VOID, UsageRecord
 
 SYSTEM, OWN = "系统数据", "学校自述"

@@ -19,9 +19,9 @@ from lms.programmes.years import norms
 from lms.programmes.years.models import InspectionVisit, LessonCase, Rectification, SeedTeacher
 from lms.programmes.years.rules import CASE_STATES, risk_level
 from lms.register import service as register
+from lms.usage.judging.verdicts import VERDICT_NAMES, WORST_LAST
 from lms.usage.models import VOID, UsageRecord
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import VERDICT_NAMES, WORST_LAST
 
 VERDICTS = {name: VERDICT_NAMES[name] for name in WORST_LAST}
 

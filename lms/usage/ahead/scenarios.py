@@ -9,9 +9,9 @@ from datetime import date
 from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import Invalid
-from lms.usage import forecast
-from lms.usage.calendar import monday_of
-from lms.usage.facts import ClassFact, Facts
+from lms.usage.judging import forecast
+from lms.usage.judging.calendar import monday_of
+from lms.usage.judging.facts import ClassFact, Facts
 
 KINDS = {
     "close": _l("停课一周"),

@@ -19,10 +19,10 @@ from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.calendar import followed_weekday
 from lms.roster.models import School, SchoolClass, SlotMove, TimetableSlot
-from lms.usage.facts import Facts
-from lms.usage.forecast import FreeSlot, Repair, repairing
-from lms.usage.gathering import term_for
-from lms.usage.packs import Policy
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.forecast import FreeSlot, Repair, repairing
+from lms.usage.judging.gathering import term_for
+from lms.usage.judging.packs import Policy
 
 HORIZON = timedelta(days=42)
 SHOWN = 8

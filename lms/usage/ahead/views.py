@@ -16,10 +16,10 @@ from lms.roster import service as roster
 from lms.usage import board, policies, service
 from lms.usage.ahead import scenarios
 from lms.usage.ahead import service as ahead
-from lms.usage.forecast import what_if
+from lms.usage.judging.forecast import what_if
+from lms.usage.judging.verdicts import VERDICT_NAMES
 from lms.usage.planned import foreseen_facts
 from lms.usage.rulebook import service as rulebook
-from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("ahead", __name__, template_folder="templates", url_prefix="/compliance")
 ADMIN = ("school_admin",)

@@ -14,7 +14,7 @@ from lms.roster import service as roster
 from lms.usage import service as usage
 from lms.usage.corrections import service
 from lms.usage.forms import changes_of
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.models import VOID
 from lms.usage.reasons import N_
 

@@ -22,9 +22,9 @@ from lms.core.db import db
 from lms.courses.models import CatalogueUnit
 from lms.roster.models import Room, School, Term
 from lms.usage import policies
+from lms.usage.evidence.packing import write_pack
 from lms.usage.export import workbook_of
-from lms.usage.gathering import facts_of, term_for
-from lms.usage.packing import write_pack
+from lms.usage.judging.gathering import facts_of, term_for
 from lms.usage.papers import files
 from lms.usage.papers.sheets import TITLES, Kind, months, sheet
 from lms.usage.rulebook.service import rules_for

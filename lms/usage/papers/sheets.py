@@ -20,8 +20,8 @@ from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, School, SchoolClass
 from lms.usage.board import WEEKDAY_NAMES
-from lms.usage.gathering import course_of
-from lms.usage.lessons import KIND_NAMES, JudgedLesson
+from lms.usage.judging.gathering import course_of
+from lms.usage.judging.lessons import KIND_NAMES, JudgedLesson
 from lms.usage.models import VOID, DailyRoot, EvidenceEvent, UsageRecord
 from lms.usage.reasons import Reason
 from lms.usage.service import judge

@@ -24,8 +24,8 @@ from lms.roster.models import PersonAlias, School, SchoolClass
 from lms.roster.rules import ClassNameError, parse_class_name, squeeze
 from lms.usage import service as usage
 from lms.usage.corrections import service as corrections
-from lms.usage.lesson_facts import LessonFacts
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.evidence.lesson_facts import LessonFacts
+from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.models import VOID, UsageRecord
 from lms.usage.ownclasses import own_classes
 from lms.usage.past.models import PastImport

@@ -18,7 +18,7 @@ from lms.courses import service as courses
 from lms.roster import service as roster
 from lms.usage import service as usage
 from lms.usage.corrections.service import names_of
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.ownclasses import own_classes
 from lms.usage.past import service
 from lms.usage.past.planned import COLUMNS, DIVISIONS, Judged, Row

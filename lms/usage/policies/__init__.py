@@ -9,9 +9,9 @@ from functools import lru_cache
 from importlib import import_module, resources
 
 from lms.core.errors import NotFound
-from lms.usage.facts import Facts
-from lms.usage.packs import Policy, read_pack
-from lms.usage.verdicts import SchoolResult
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.packs import Policy, read_pack
+from lms.usage.judging.verdicts import SchoolResult
 
 __all__ = ["Policy", "evaluate", "policy", "read_policy", "rules"]
 

@@ -20,11 +20,11 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, InstanceState, Organisation
 from lms.roster.models import School, Term
 from lms.usage import policies
-from lms.usage.facts import Facts
-from lms.usage.gathering import facts_of, term_for
-from lms.usage.packs import Policy, Values, problems
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.gathering import facts_of, term_for
+from lms.usage.judging.packs import Policy, Values, problems
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.rulebook.models import RuleVersion
-from lms.usage.verdicts import SchoolResult
 
 ZONE = "Asia/Shanghai"
 TRIED_SCHOOLS = 200

@@ -19,9 +19,9 @@ from lms.core.errors import Invalid, Refused
 from lms.core.menu import Entry, offer
 from lms.core.models import Account
 from lms.usage import policies
-from lms.usage.packs import Policy, Values, sections
+from lms.usage.judging.packs import Policy, Values, sections
+from lms.usage.judging.verdicts import VERDICT_NAMES
 from lms.usage.rulebook import service
-from lms.usage.verdicts import VERDICT_NAMES
 
 bp = Blueprint("rulebook", __name__, template_folder="templates", url_prefix="/rules")
 OFFICER = ("officer",)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from lms.roster.rules import grade_name
-from lms.usage.calendar import CalendarParameters, GradeCalendar, closure_refused, grade_calendar, monday_of
-from lms.usage.facts import DayFact, Facts, FlagFact
+from lms.usage.judging.calendar import CalendarParameters, GradeCalendar, closure_refused, grade_calendar, monday_of
+from lms.usage.judging.facts import DayFact, Facts, FlagFact
 from lms.usage.reasons import Reason
 
 WEEK = timedelta(days=7)

@@ -1,4 +1,4 @@
-"""Verbs on the school year: withdraw, countersign, import (校历登记与会签). Every change enters the evidence chain, see :mod:`lms.usage.plans`."""
+"""Verbs on the school year: withdraw, countersign, import (校历登记与会签). Every change enters the evidence chain, see :mod:`lms.usage.evidence.plans`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lms.core.models import Account, Organisation
 from lms.core.stages import first_grade, last_grade
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, FlaggedWeek, School, Term
-from lms.usage.calendar import CalendarParameters
-from lms.usage.evidence import Sealed
-from lms.usage.facts import Facts, SchoolFact
-from lms.usage.gathering import day_facts, flag_facts
-from lms.usage.ledger import append_event
+from lms.usage.evidence.grades import Sealed
+from lms.usage.evidence.ledger import append_event
+from lms.usage.judging.calendar import CalendarParameters
+from lms.usage.judging.facts import Facts, SchoolFact
+from lms.usage.judging.gathering import day_facts, flag_facts
 from lms.usage.reasons import Reason
 from lms.usage.rulebook import service as rulebook
 from lms.usage.schoolyear import rules

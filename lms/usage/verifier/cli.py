@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from lms.usage.chain import ChainReport
+    from lms.usage.evidence.chain import ChainReport
 
 
 @click.command()
@@ -84,7 +84,7 @@ def pack(school: str | None, term: str, target: Path) -> None:
     """Write the inspector's pack of a term: chain, roots, anchors, figures, verifier, instructions; no names."""
     from lms.core import clock
     from lms.core.cli import in_app, the_school
-    from lms.usage.packing import term_of, write_pack
+    from lms.usage.evidence.packing import term_of, write_pack
 
     with in_app():
         school_id, name = the_school(school)
@@ -97,7 +97,7 @@ def pack(school: str | None, term: str, target: Path) -> None:
 def rotate_key() -> None:
     """Put a new signing key in force; the old one hands over on each chain."""
     from lms.config import get_settings
-    from lms.usage.keys import rotate
+    from lms.usage.evidence.keys import rotate
 
     old, new = rotate(get_settings().data_dir)
     click.echo(f"旧密钥 {old.key_id} → 新密钥 {new.key_id}；下一次登记时写入各链。请随即做一次备份。")
@@ -114,7 +114,7 @@ def anchor() -> None:
 def ask(school: str | None, target: Path) -> None:
     """Write the newest root as a small file for the region or a peer school to countersign."""
     from lms.core.cli import in_app, the_school
-    from lms.usage import anchors
+    from lms.usage.evidence import anchors
 
     with in_app():
         school_id, name = the_school(school)
@@ -131,8 +131,8 @@ def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
     """Countersign another school's file with the key of this installation."""
     from lms.core import clock
     from lms.core.cli import in_app
-    from lms.usage import anchors
-    from lms.usage.ledger import this_key
+    from lms.usage.evidence import anchors
+    from lms.usage.evidence.ledger import this_key
 
     with in_app():
         answer = anchors.countersign(_document(source), kind, issuer, this_key(), clock.now())
@@ -147,7 +147,7 @@ def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
 def accept(source: Path, school: str | None, new_key: bool) -> None:
     """Enter a countersignature that came back."""
     from lms.core.cli import in_app, the_school
-    from lms.usage import anchors
+    from lms.usage.evidence import anchors
 
     with in_app():
         school_id, _ = the_school(school)

@@ -17,9 +17,9 @@ from lms.core.models import Account, AuditEntry, Organisation, RoleGrant
 from lms.roster.models import Person, School, Term
 from lms.roster.school import apply_national_days
 from lms.usage import policies, service
-from lms.usage.facts import to_json
-from lms.usage.packs import Policy
-from lms.usage.reading import from_json
+from lms.usage.judging.facts import to_json
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.reading import from_json
 from lms.usage.rulebook import service as rulebook
 from lms.usage.rulebook.models import RuleVersion
 from tests.factories import PASSWORD, make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token

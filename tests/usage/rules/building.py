@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from lms.usage.facts import WEEKDAYS, Facts
-from lms.usage.packs import Policy
+from lms.usage.judging.facts import WEEKDAYS, Facts
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.reading import from_json
 from lms.usage.policies import rules
-from lms.usage.reading import from_json
 from tests.usage.samples import YEAR_END, day, national
 
 ENDS = {"fortnightly": YEAR_END, "twice-a-month": date(2027, 1, 22)}

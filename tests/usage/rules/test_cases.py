@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from lms.core.errors import NotFound
-from lms.usage.calendar import grade_calendar
-from lms.usage.facts import to_json
-from lms.usage.packs import Policy
+from lms.usage.judging.calendar import grade_calendar
+from lms.usage.judging.facts import to_json
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.reading import from_json
+from lms.usage.judging.verdicts import SchoolResult, class_json
 from lms.usage.policies import evaluate, policy, read_policy, rules
-from lms.usage.reading import from_json
-from lms.usage.verdicts import SchoolResult, class_json
 from tests.usage.rules.building import cases, facts_of, policy_of
 
 ALL = [pytest.param(rule, case, id=f"{rule.name}:{case['name']}") for rule, case in cases()]
@@ -104,7 +104,7 @@ def test_every_rule_reads_the_facts_that_its_schema_describes() -> None:
     """The schemas name their shared definitions and refuse what they do not know."""
     import jsonschema
 
-    from lms.usage.reading import facts_schema
+    from lms.usage.judging.reading import facts_schema
 
     for rule in rules():
         schema = facts_schema(rule.facts)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lms.core.errors import Invalid
+from lms.usage.judging.reading import facts_schema, from_json
 from lms.usage.policies import rules
-from lms.usage.reading import facts_schema, from_json
 from tests.usage.rules.building import cases, document_of
 from tests.usage.test_reading import FACTS, run
 

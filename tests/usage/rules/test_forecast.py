@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lms.usage import forecast
-from lms.usage.facts import Facts, FlagFact
-from lms.usage.forecast import FreeSlot
+from lms.usage.judging import forecast
+from lms.usage.judging.facts import Facts, FlagFact
+from lms.usage.judging.forecast import FreeSlot
 from lms.usage.policies import evaluate, policy
 from tests.effort import examples
 from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lms.usage.facts import DayFact, Facts, FlagFact
+from lms.usage.judging.facts import DayFact, Facts, FlagFact
+from lms.usage.judging.verdicts import WORST_LAST, ClassResult
 from lms.usage.policies import evaluate, policy
-from lms.usage.verdicts import WORST_LAST, ClassResult
 from tests.effort import examples
 from tests.usage.samples import YEAR_END, cohort, day, lesson, school_facts, weekly
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lms.usage.facts import to_json
+from lms.usage.judging.facts import to_json
+from lms.usage.judging.reading import from_json
 from lms.usage.policies import evaluate, policy
-from lms.usage.reading import from_json
 from tests.effort import examples
 from tests.usage.rules import naive
 from tests.usage.rules.made_up import documents

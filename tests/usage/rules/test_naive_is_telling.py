@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lms.usage.packs import Policy
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.reading import from_json
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.policies import evaluate, policy
-from lms.usage.reading import from_json
-from lms.usage.verdicts import SchoolResult
 from tests.usage.rules import naive
 from tests.usage.rules.made_up import collected
 

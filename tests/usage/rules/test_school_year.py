@@ -8,8 +8,8 @@ from datetime import date, timedelta
 import pytest
 
 from lms.roster.calendar import national_days_between
-from lms.usage.calendar import grade_calendar
-from lms.usage.facts import DayFact, Facts, FlagFact, TaughtLesson
+from lms.usage.judging.calendar import grade_calendar
+from lms.usage.judging.facts import DayFact, Facts, FlagFact, TaughtLesson
 from lms.usage.policies import evaluate, policy
 from tests.usage.samples import cohort, lesson, school_facts
 

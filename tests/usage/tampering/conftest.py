@@ -21,8 +21,9 @@ from lms.core.db import db
 from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.models import Person, School, SchoolClass, Term, TimetableSlot
-from lms.usage import anchors, packing, service
-from lms.usage.keys import node_key
+from lms.usage import service
+from lms.usage.evidence import anchors, packing
+from lms.usage.evidence.keys import node_key
 from lms.usage.models import UsageRecord
 from lms.usage.verifier import verify
 from tests.factories import make_admin, make_class, make_pupils, make_school, make_teacher

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lms.cli import main as lms
 from lms.usage import service
-from lms.usage.keys import NodeKey, node_key
+from lms.usage.evidence.keys import NodeKey, node_key
 from lms.usage.verifier.verify import canonical, digest, merkle_root, root_statement
 from tests.usage.tampering.conftest import FIRST, Tamper, Victim
 

@@ -19,8 +19,8 @@ from lms.core.db import db, new_id
 from lms.roster import service as roster
 from lms.roster.models import FlaggedWeek
 from lms.usage import service
-from lms.usage.continuity import keep_marks
-from lms.usage.keys import rotate
+from lms.usage.evidence.continuity import keep_marks
+from lms.usage.evidence.keys import rotate
 from lms.usage.models import EvidenceEvent
 from tests.factories import make_class
 from tests.usage.makers import closed_lesson

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from lms.usage.facts import ClassFact, Facts, TaughtLesson
-from lms.usage.hours import classes_standing, cumulative, distinct_hours
-from lms.usage.lessons import Asks, JudgedLesson, LessonParameters, judge_lessons
-from lms.usage.packs import Policy, choice, switch, whole
+from lms.usage.judging.facts import ClassFact, Facts, TaughtLesson
+from lms.usage.judging.hours import classes_standing, cumulative, distinct_hours
+from lms.usage.judging.lessons import Asks, JudgedLesson, LessonParameters, judge_lessons
+from lms.usage.judging.packs import Policy, choice, switch, whole
+from lms.usage.judging.verdicts import SchoolResult, UnitResult, worst
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import SchoolResult, UnitResult, worst
 
 EVIDENCE = {"A": N_("A 级"), "B": N_("B 级及以上"), "C": N_("不限")}
 

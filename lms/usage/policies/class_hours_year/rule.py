@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core.stages import STAGE_NAMES
-from lms.usage.facts import ClassFact, Facts, TaughtLesson
-from lms.usage.hours import classes_standing, cumulative, days_in_terms
-from lms.usage.lessons import Asks, LessonParameters, course_missing, judge_lessons
-from lms.usage.packs import Policy, whole
+from lms.usage.judging.facts import ClassFact, Facts, TaughtLesson
+from lms.usage.judging.hours import classes_standing, cumulative, days_in_terms
+from lms.usage.judging.lessons import Asks, LessonParameters, course_missing, judge_lessons
+from lms.usage.judging.packs import Policy, whole
+from lms.usage.judging.verdicts import SchoolResult, StageResult, UnitResult, Verdict, worst
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import SchoolResult, StageResult, UnitResult, Verdict, worst
 
 TITLE = N_("每班每学年课时")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lms.usage.facts import Facts
-from lms.usage.lessons import JudgedLesson, LessonParameters, judge_lessons
-from lms.usage.packs import Policy, whole
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.lessons import JudgedLesson, LessonParameters, judge_lessons
+from lms.usage.judging.packs import Policy, whole
+from lms.usage.judging.verdicts import SchoolResult, UnitResult, Verdict
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import SchoolResult, UnitResult, Verdict
 
 TITLE = N_("A、B 级证据占比")
 

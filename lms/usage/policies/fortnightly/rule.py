@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from lms.usage.calendar import CalendarParameters, Week, monday_of
-from lms.usage.facts import Facts
-from lms.usage.lessons import JudgedLesson, LessonParameters
-from lms.usage.packs import Policy, whole
+from lms.usage.judging.calendar import CalendarParameters, Week, monday_of
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.lessons import JudgedLesson, LessonParameters
+from lms.usage.judging.packs import Policy, whole
+from lms.usage.judging.schoolwide import judge_school
+from lms.usage.judging.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
+from lms.usage.judging.windows import Window, free_days, latest_days
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.schoolwide import judge_school
-from lms.usage.verdicts import ClassResult, Outlook, SchoolResult, Span, SpreadParameters, Verdict
-from lms.usage.windows import Window, free_days, latest_days
 
 TITLE = N_("平均每两周左右1次")
 

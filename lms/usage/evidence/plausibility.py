@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from lms.usage.lesson_facts import LessonFacts
+from lms.usage.evidence.lesson_facts import LessonFacts
 from lms.usage.reasons import N_, Reason, reason
 
 SEATS = 5

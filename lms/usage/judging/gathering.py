@@ -18,10 +18,10 @@ from lms.core.models import Account, InstanceState
 from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, Person, School, SchoolClass, SchoolStage, Term
-from lms.usage.anchors import Standing
-from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
+from lms.usage.evidence.anchors import Standing
+from lms.usage.evidence.plans import closures_entered
+from lms.usage.judging.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 from lms.usage.models import VOID, UsageRecord
-from lms.usage.plans import closures_entered
 
 WEEK = timedelta(days=7)
 

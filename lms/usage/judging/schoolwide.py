@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from lms.usage.calendar import GradeCalendar, grade_calendar
-from lms.usage.facts import Facts
-from lms.usage.lessons import is_class
-from lms.usage.packs import Policy
-from lms.usage.verdicts import ClassResult, SchoolResult, StageResult, exists_on, judge_stage, school_verdict
-from lms.usage.windows import Window, window_of
+from lms.usage.judging.calendar import GradeCalendar, grade_calendar
+from lms.usage.judging.facts import Facts
+from lms.usage.judging.lessons import is_class
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.verdicts import ClassResult, SchoolResult, StageResult, exists_on, judge_stage, school_verdict
+from lms.usage.judging.windows import Window, window_of
 
 JudgeClass = Callable[[Window, Any], ClassResult]
 

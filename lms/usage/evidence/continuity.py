@@ -19,8 +19,8 @@ from sqlalchemy import select
 
 from lms.core.backup import Restored, on_restore
 from lms.core.db import db, write
-from lms.usage.chain import stamp
-from lms.usage.ledger import append_event
+from lms.usage.evidence.chain import stamp
+from lms.usage.evidence.ledger import append_event
 from lms.usage.models import ChainHead, EvidenceEvent
 
 Marks = dict[str, dict[str, Any]]

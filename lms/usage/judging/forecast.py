@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 
-from lms.usage.calendar import monday_of
-from lms.usage.facts import ClassFact, DayFact, Facts, FlagFact, TaughtLesson
-from lms.usage.packs import Policy
-from lms.usage.verdicts import ClassResult, SchoolResult, Verdict
+from lms.usage.judging.calendar import monday_of
+from lms.usage.judging.facts import ClassFact, DayFact, Facts, FlagFact, TaughtLesson
+from lms.usage.judging.packs import Policy
+from lms.usage.judging.verdicts import ClassResult, SchoolResult, Verdict
 
 ONE_DAY = timedelta(days=1)
 

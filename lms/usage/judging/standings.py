@@ -21,11 +21,11 @@ from lms.core.db import db, new_id
 from lms.core.models import InstanceState, Organisation
 from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Person, School, SchoolClass, SchoolStage, Term
 from lms.usage import policies
-from lms.usage.gathering import facts_of
+from lms.usage.judging.gathering import facts_of
+from lms.usage.judging.verdicts import SchoolResult
 from lms.usage.models import EvidenceAnchor, UsageRecord
 from lms.usage.rulebook.models import RuleVersion
 from lms.usage.rulebook.service import rules_for
-from lms.usage.verdicts import SchoolResult
 
 # Tables with a school, and those that every school's verdict may rest on.
 OF_A_SCHOOL = (UsageRecord, CalendarDay, FlaggedWeek, SchoolClass, SchoolStage, Term, Enrollment, Person, EvidenceAnchor)

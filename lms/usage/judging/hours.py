@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from lms.usage.facts import ClassFact, Facts
-from lms.usage.lessons import JudgedLesson, LessonParameters, is_class
+from lms.usage.judging.facts import ClassFact, Facts
+from lms.usage.judging.lessons import JudgedLesson, LessonParameters, is_class
+from lms.usage.judging.verdicts import Verdict, exists_on
 from lms.usage.reasons import N_, Reason, reason
-from lms.usage.verdicts import Verdict, exists_on
 
 ONE_DAY = timedelta(days=1)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
-from lms.usage.calendar import GradeCalendar, Week, monday_of
-from lms.usage.facts import ClassFact, Facts
-from lms.usage.lessons import JudgedLesson, LessonParameters, judge_lessons
+from lms.usage.judging.calendar import GradeCalendar, Week, monday_of
+from lms.usage.judging.facts import ClassFact, Facts
+from lms.usage.judging.lessons import JudgedLesson, LessonParameters, judge_lessons
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,15 @@ from lms.core.models import Account
 from lms.core.qr import drawn
 from lms.roster import service as roster
 from lms.roster.models import SchoolClass, Term
-from lms.usage import anchors
-from lms.usage.anchors import Standing
-from lms.usage.gathering import term_for
-from lms.usage.ledger import roots_of
-from lms.usage.lessons import KIND_NAMES
+from lms.usage.evidence import anchors
+from lms.usage.evidence.anchors import Standing
+from lms.usage.evidence.ledger import roots_of
+from lms.usage.evidence.packing import write_pack
+from lms.usage.evidence.spotcheck import draw_sample
+from lms.usage.evidence.suspicion import found_in
+from lms.usage.judging.gathering import term_for
+from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.models import VOID, UsageRecord
-from lms.usage.packing import write_pack
-from lms.usage.spotcheck import draw_sample
-from lms.usage.suspicion import found_in
 
 bp = Blueprint("evidence", __name__, template_folder="templates", url_prefix="/usage/evidence")
 ADMIN = ("school_admin",)

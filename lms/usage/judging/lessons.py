@@ -9,8 +9,8 @@ from datetime import date
 from fractions import Fraction
 from typing import ClassVar
 
-from lms.usage.facts import ClassFact, Facts, TaughtLesson
-from lms.usage.packs import whole
+from lms.usage.judging.facts import ClassFact, Facts, TaughtLesson
+from lms.usage.judging.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 COUNTING_KINDS = ("regular", "makeup", "combined", "substitute", "online")

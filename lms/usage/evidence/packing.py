@@ -24,8 +24,8 @@ from lms.core import clock
 from lms.core.db import db
 from lms.roster import service as roster
 from lms.roster.models import SchoolClass, Term
-from lms.usage.chain import stamp
-from lms.usage.ledger import roots_of, this_key
+from lms.usage.evidence.chain import stamp
+from lms.usage.evidence.ledger import roots_of, this_key
 from lms.usage.models import EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.verifier.verify import digest, root_statement, short_code
 
@@ -40,7 +40,7 @@ def write_pack(school_id: uuid.UUID, term: Term, target: Path, now: datetime) ->
     roots = [root.plain() for root in roots_of(school_id)]
     anchors = list(db.session.scalars(select(EvidenceAnchor).where(EvidenceAnchor.school_id == school_id).order_by(EvidenceAnchor.event_seq)))
     records = _records(school_id, term)
-    from lms.usage.suspicion import flags_of_term
+    from lms.usage.evidence.suspicion import flags_of_term
 
     files: dict[str, bytes] = {
         "chain.jsonl": "".join(link + "\n" for link in links).encode(),
@@ -147,7 +147,7 @@ def _readme(manifest: dict[str, Any], roots: Iterable[dict[str, Any]]) -> str:
 
 def term_of(school_id: uuid.UUID, text: str, today: datetime) -> Term:
     """The term written as ``2026-1`` (school year, 1 autumn or 2 spring); empty: the one of today. Raises Refused (``no-term``)."""
-    from lms.usage.gathering import term_for
+    from lms.usage.judging.gathering import term_for
 
     if text:
         year, _, ordinal = text.partition("-")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lms.core.stages import CLASS_HOUR_MINUTES
-from lms.usage.lesson_facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
+from lms.usage.evidence.lesson_facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
 
 __all__ = [
     "ArtefactFact",

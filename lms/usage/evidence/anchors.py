@@ -32,15 +32,15 @@ from lms.core.auth import may
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, Refused, ZhikeError
 from lms.core.models import Account
-from lms.usage.chain import Root, stamp
-from lms.usage.evidence import standing_grade
-from lms.usage.keys import NodeKey, retired_key
-from lms.usage.ledger import append_event, proof_hash, roots_of, this_key
+from lms.usage.evidence.chain import Root, stamp
+from lms.usage.evidence.grades import standing_grade
+from lms.usage.evidence.keys import NodeKey, retired_key
+from lms.usage.evidence.ledger import append_event, proof_hash, roots_of, this_key
 from lms.usage.models import DailyRoot, EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.reasons import Reason
 from lms.usage.verifier.verify import countersigned, moment, root_statement, short_code, signed_by
 
-log = logging.getLogger("lms.usage.anchors")
+log = logging.getLogger("lms.usage.evidence.anchors")
 KIND_NAMES = {"region": _l("区县会签"), "peer": _l("友校互签"), "rfc3161": _l("可信时间戳"), "sheet": _l("纸质签字表")}
 REQUEST, ANSWER = "anchor-request", "anchor-answer"
 TSA_WAIT_S = 20
@@ -242,7 +242,7 @@ def stamp_due(now: datetime) -> int:
 
 
 class Standing:
-    """Evidence grades of a school as they stand now, see :func:`lms.usage.evidence.standing_grade`; one query for all records."""
+    """Evidence grades of a school as they stand now, see :func:`lms.usage.evidence.grades.standing_grade`; one query for all records."""
 
     def __init__(self, school_id: uuid.UUID, now: datetime) -> None:
         self._now = now

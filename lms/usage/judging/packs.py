@@ -16,8 +16,8 @@ import yaml
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from lms.usage.facts import Facts
-    from lms.usage.verdicts import SchoolResult
+    from lms.usage.judging.facts import Facts
+    from lms.usage.judging.verdicts import SchoolResult
 
 Values = Mapping[str, Mapping[str, Any]]
 COUNTS = ("lessons", "class-hours", "evidence")

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import ClassVar
 
-from lms.usage.facts import DayFact, Facts, FlagFact
-from lms.usage.packs import whole
+from lms.usage.judging.facts import DayFact, Facts, FlagFact
+from lms.usage.judging.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 WEEK = timedelta(days=7)

@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any, ClassVar, Literal
 
 from lms.core.stages import STAGE_NAMES
-from lms.usage.calendar import Week
-from lms.usage.facts import ClassFact, Facts
-from lms.usage.lessons import JudgedLesson
-from lms.usage.packs import whole
+from lms.usage.judging.calendar import Week
+from lms.usage.judging.facts import ClassFact, Facts
+from lms.usage.judging.lessons import JudgedLesson
+from lms.usage.judging.packs import whole
 from lms.usage.reasons import N_, Reason, reason
 
 Verdict = Literal["met", "met-approximately", "not-assessable", "not-met", "structurally-impossible"]

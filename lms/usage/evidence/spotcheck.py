@@ -17,8 +17,8 @@ from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed
 from lms.core.models import Account
 from lms.roster.models import Person, Term
-from lms.usage.chain import commitment
-from lms.usage.ledger import append_event
+from lms.usage.evidence.chain import commitment
+from lms.usage.evidence.ledger import append_event
 from lms.usage.models import ChainHead, EvidenceEvent, EvidenceSalt, UsageRecord
 from lms.usage.verifier.sample import draw
 from lms.usage.verifier.verify import moment

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lms.usage.chain import stamp
-from lms.usage.facts import LessonFacts
-from lms.usage.lesson_facts import WITNESS_KINDS
+from lms.usage.evidence.chain import stamp
+from lms.usage.evidence.lesson_facts import WITNESS_KINDS
+from lms.usage.judging.facts import LessonFacts
 from lms.usage.reasons import N_, Reason, reason
 
 LATE = timedelta(hours=72)

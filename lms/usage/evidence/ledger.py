@@ -20,7 +20,7 @@ from lms.core.db import Base, db, new_id, write
 from lms.core.models import Account
 from lms.core.origin import claim_origin, kept_origin
 from lms.roster.models import School
-from lms.usage.chain import (
+from lms.usage.evidence.chain import (
     GENESIS,
     Break,
     ChainReport,
@@ -36,8 +36,8 @@ from lms.usage.chain import (
     merkle_root,
     root_statement,
 )
-from lms.usage.evidence import Sealed
-from lms.usage.keys import NodeKey, node_key, retired_key
+from lms.usage.evidence.grades import Sealed
+from lms.usage.evidence.keys import NodeKey, node_key, retired_key
 from lms.usage.models import ChainHead, DailyRoot, EvidenceAnchor, EvidenceEvent, EvidenceSalt, UsageRecord
 from lms.usage.reasons import N_
 from lms.usage.verifier.verify import handover_statement

@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from lms.core.errors import Invalid
 from lms.core.stages import first_grade, last_grade
-from lms.usage.facts import WEEKDAYS, ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
+from lms.usage.judging.facts import WEEKDAYS, ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 
 
 @lru_cache(maxsize=16)

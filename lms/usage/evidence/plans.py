@@ -22,10 +22,10 @@ from lms.core import clock
 from lms.core.db import db
 from lms.roster import service as roster
 from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Period, School, SlotMove, Term, TimetableSlot
-from lms.usage.chain import canonical, stamp
-from lms.usage.evidence import Sealed
-from lms.usage.ledger import append_event
-from lms.usage.lesson_facts import LessonFacts
+from lms.usage.evidence.chain import canonical, stamp
+from lms.usage.evidence.grades import Sealed
+from lms.usage.evidence.ledger import append_event
+from lms.usage.evidence.lesson_facts import LessonFacts
 from lms.usage.models import EvidenceEvent
 from lms.usage.verifier.verify import digest
 

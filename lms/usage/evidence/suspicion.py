@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from lms.core.db import db
 from lms.roster.models import Person, Term
-from lms.usage.ledger import this_key
-from lms.usage.lesson_facts import LessonFacts
+from lms.usage.evidence.ledger import this_key
+from lms.usage.evidence.lesson_facts import LessonFacts
+from lms.usage.evidence.plausibility import Entry, Flag, school_flags
 from lms.usage.models import VOID, UsageRecord
-from lms.usage.plausibility import Entry, Flag, school_flags
 from lms.usage.reasons import Reason
 
 
