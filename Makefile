@@ -29,7 +29,7 @@ SLOW := tests/wheel tests/labkit/agent tests/labs/test_agent.py tests/labkit/too
   tests/house/test_wheel.py tests/labkit/ownkit/test_how_to.py \
   $(filter-out %/test_console_browser.py %/test_terminal_browser.py,$(shell find tests -name 'test_*_browser.py'))
 # What `make test-all` does more of: with both brokers, with more made-up cases.
-MORE = tests/labkit/foreign $(shell grep -lrE --include='test_*.py' 'SERVING|=examples\(' tests | grep -vE '^tests/(e2e|chaos|labkit/foreign)/')
+MORE = tests/labkit/foreign $(shell grep -lrE --include='test_*.py' 'SERVING|= ?examples\(' tests | grep -vE '^tests/(e2e|chaos|labkit/foreign)/')
 
 SOURCES := $(shell find lms labkit -path $(VENDOR) -prune -o \( -name '*.py' -o -name '*.html' -o -name '*.js' \) -print 2>/dev/null)
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard lms/translations/*/LC_MESSAGES/*.po))
@@ -167,7 +167,8 @@ test-sqlite: install assets
 test-all: test  ## the slow ones too, with both brokers and more made-up cases, every test of the database on PostgreSQL, all conformance
 	ZHIKE_TEST_ALL=1 $(BIN)/pytest $(PARALLEL) $(SLOW) $(MORE)
 	ZHIKE_TEST_ALL=1 $(BIN)/pytest tests/chaos tests/e2e
-	$(MAKE) test-postgres ON_POSTGRES="tests/core tests/roster tests/usage tests/region tests/labs tests/activities tests/teaching tests/programmes"
+	ZHIKE_TEST_ALL=1 $(MAKE) test-postgres ON_POSTGRES="$(addprefix tests/,core roster usage region labs activities teaching register programmes demo)"
+	$(BIN)/python -m tests.postgres $(BIN)/pytest tests/programmes/test_four_packs_browser.py
 	$(MAKE) conformance
 
 .PHONY: test-processes

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from lms.usage.verifier import sample, verify
 
-PURE = "board calendar chain evidence facts forecast hours keys lesson_facts lessons packs plausibility policies reading reasons schoolwide verdicts windows"
+EVIDENCE = "chain grades keys lesson_facts plausibility"
+JUDGING = "calendar facts forecast hours lessons packs reading schoolwide verdicts windows"
+PURE = ["board", "policies", "reasons", *(f"evidence.{one}" for one in EVIDENCE.split()), *(f"judging.{one}" for one in JUDGING.split())]
 
 
 def test_rules_chain_and_command_load_without_flask_and_sqlalchemy() -> None:
     code = (
-        f"import sys, importlib\nfor name in {PURE.split()}: importlib.import_module('lms.usage.' + name)\n"
+        f"import sys, importlib\nfor name in {PURE}: importlib.import_module('lms.usage.' + name)\n"
         "import lms.usage.cli\nfrom lms.usage.policies import rules\nrules()\n"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('flask', 'sqlalchemy', 'flask_babel')))"
     )
