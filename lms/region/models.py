@@ -147,7 +147,7 @@ class RegionResult(SchoolRow, Base):
     )
     number: Mapped[int]
     rule: Mapped[str] = mapped_column(String(40))
-    version: Mapped[str] = mapped_column(String(20))
+    version: Mapped[str] = mapped_column(String(80))
     term_start: Mapped[date]
     as_of: Mapped[date]
     verdict: Mapped[str] = mapped_column(String(24))

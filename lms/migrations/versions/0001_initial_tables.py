@@ -314,7 +314,7 @@ def upgrade() -> None:
         "region_result",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("rule", sa.String(length=40), nullable=False),
-        sa.Column("version", sa.String(length=20), nullable=False),
+        sa.Column("version", sa.String(length=80), nullable=False),
         sa.Column("term_start", sa.Date(), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
         sa.Column("verdict", sa.String(length=24), nullable=False),
