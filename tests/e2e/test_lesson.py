@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
-import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
