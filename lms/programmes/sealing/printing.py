@@ -18,7 +18,7 @@ from lms.programmes.sealing.pdfs import page_count
 from lms.programmes.sealing.rules import ANY, Mark
 from lms.programmes.sealing.service import code_of, mark_of
 
-SIZE_MM = 22
+SIZE_MM = 26
 STYLES = "css/programmes-paper.css"
 
 

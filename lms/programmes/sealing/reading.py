@@ -21,6 +21,7 @@ LARGEST_SIDE = 2200
 MOST_PAGES = 60
 DPI = 150
 DRAW_S = 100
+TURNS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
 
 
 class Unreadable(ValueError):
@@ -109,7 +110,10 @@ def read_page(picture: Any) -> tuple[Any, str]:
 
 
 def _views(picture: Any) -> Iterator[tuple[Any, float]]:
-    """The page as it is, smoother, in black and white, larger and smaller: one of them is read."""
+    """The page as it is, smoother, in black and white, larger and smaller, turned a little: one of them is read.
+
+    Yields each view with its scale; the corners found on a turned one are near enough to see which way up the page is.
+    """
     import cv2
 
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
@@ -119,7 +123,14 @@ def _views(picture: Any) -> Iterator[tuple[Any, float]]:
     yield cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1], 1.0
     yield cv2.adaptiveThreshold(smooth, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, 51, 10), 1.0
     yield cv2.resize(smooth, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA), 0.6
-    yield cv2.resize(smooth, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC), 1.6
+    for scale in (1.6, 2.0):
+        yield cv2.resize(smooth, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), scale
+    height, width = grey.shape
+    for degrees in TURNS:
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+        turned = cv2.warpAffine(smooth, turn, (width, height), flags=cv2.INTER_CUBIC, borderValue=255)
+        yield turned, 1.0
+        yield cv2.resize(turned, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC), 1.6
 
 
 def _upright(picture: Any, corners: Any) -> Any:
