@@ -128,7 +128,7 @@ def _views(picture: Any) -> Iterator[tuple[Any, float]]:
     height, width = grey.shape
     for degrees in TURNS:
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-        turned = cv2.warpAffine(smooth, turn, (width, height), flags=cv2.INTER_CUBIC, borderValue=255)
+        turned = cv2.warpAffine(smooth, turn, (width, height), flags=cv2.INTER_CUBIC, borderValue=(255,))
         yield turned, 1.0
         yield cv2.resize(turned, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC), 1.6
 
