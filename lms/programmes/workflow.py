@@ -292,10 +292,15 @@ def _locked(actor: Account, application_id: uuid.UUID) -> Application:
     return found
 
 
-def _lock_office(actor: Account) -> None:
-    """One decision of an office after another: its quota is counted under this lock."""
+def need_officer(actor: Account) -> None:
+    """Raise NotAllowed for everybody but officers (经办人) of the office itself."""
     if not may(actor, ("officer",)):
         raise NotAllowed("officer", _l("只有主管部门的经办人可以办理。"))
+
+
+def _lock_office(actor: Account) -> None:
+    """One decision of an office after another: its quota is counted under this lock."""
+    need_officer(actor)
     lock(actor.organisation_id)
 
 

@@ -18,7 +18,7 @@ from lms.core import blobs, clock
 from lms.core.audit import audit
 from lms.core.auth import may
 from lms.core.db import db, new_id, write
-from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.core.stages import SCHOOL_TYPES
 from lms.programmes import attachments, papers, service, values, workflow
@@ -98,7 +98,7 @@ def filled_by(office_id: uuid.UUID) -> list[Application]:
 
 def add_organisation(actor: Account, form: Mapping[str, str]) -> Organisation:
     """Enter an organisation that the system does not know yet; raises Invalid naming the field, Refused where its name is there already."""
-    _need_officer(actor)
+    workflow.need_officer(actor)
     office = db.session.get_one(Organisation, actor.organisation_id)
     level, name = form.get("level", ""), form.get("name", "").strip()
     try:
@@ -137,7 +137,7 @@ def add_organisation(actor: Account, form: Mapping[str, str]) -> Organisation:
 
 def begin(actor: Account, organisation_id: uuid.UUID, slug: str, kind: str, batch: str) -> Application:
     """Begin an application for an organisation below that has no account; Refused where it has one."""
-    _need_officer(actor)
+    workflow.need_officer(actor)
     office, ward = (
         db.session.get_one(Organisation, actor.organisation_id),
         db.session.get(Organisation, organisation_id),
@@ -169,7 +169,7 @@ def hand_over(actor: Account, application_id: uuid.UUID) -> Application:
 
 def ward_application(actor: Account, application_id: uuid.UUID) -> Application:
     """An application that the actor's office fills in; NotFound for every other."""
-    _need_officer(actor)
+    workflow.need_officer(actor)
     found = db.session.get(Application, application_id)
     if found is None or found.filled_by_id != actor.organisation_id:
         raise NotFound("application", _l("没有这份申报。"))
@@ -418,8 +418,3 @@ def facts_of(account: Account, found: Application) -> dict[str, Any]:
 def editable(found: Application) -> bool:
     """Whether the application may still be filled in."""
     return pack_of(found).status_is(found.status) in EDITABLE
-
-
-def _need_officer(actor: Account) -> None:
-    if not may(actor, ("officer",)):
-        raise NotAllowed("officer", _l("只有主管部门的经办人可以办理。"))

@@ -23,7 +23,13 @@ from lms.programmes.selection.views import chosen, office, sent_file
 from lms.roster.school import LOCALITIES
 
 MANAGER = ("school_admin", "officer")
-LEVEL_NAMES = {"nation": _l("中央"), "province": _l("省"), "city": _l("市州"), "county": _l("县区"), "school": _l("学校")}
+LEVEL_NAMES = {
+    "nation": _l("中央"),
+    "province": _l("省"),
+    "city": _l("市州"),
+    "county": _l("县区"),
+    "school": _l("学校"),
+}
 
 
 @bp.get("/behalf")

@@ -166,9 +166,7 @@ def _claims(pack: Pack, found: Application, key: str, value: Any, answers: Mappi
     if kind == "choices":
         return [Claim(title, OWN, "", "、".join(value))] if value else []
     if kind == "fields":
-        pairs = tuple(
-            (str(one["label"]), _shown(one, value)) for one in part["fields"] if (value or {}).get(one["id"])
-        )
+        pairs = tuple((str(one["label"]), _shown(one, value)) for one in part["fields"] if (value or {}).get(one["id"]))
         return [Claim(title, OWN, "", "", ("项目", "内容"), pairs)] if pairs else []
     rows = tuple(tuple(_shown(one, row) for one in part["columns"]) for row in value or ())
     if not rows:

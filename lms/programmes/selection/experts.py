@@ -15,8 +15,9 @@ from lms.core.auth import hash_password, may, roles_of
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation, RoleGrant
+from lms.programmes import workflow
 from lms.programmes.selection.models import Expert, PanelExpert, Review
-from lms.programmes.selection.service import LIVE, need_officer
+from lms.programmes.selection.service import LIVE
 from lms.roster.people import new_password
 
 EXPERT = ("expert",)
@@ -24,7 +25,7 @@ EXPERT = ("expert",)
 
 def expert_here(actor: Account, expert_id: uuid.UUID) -> Expert:
     """One of the office's own experts; NotFound."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     row = db.session.get(Expert, expert_id)
     if row is None or row.school_id != actor.organisation_id or row.removed_at is not None:
         raise NotFound("expert", _l("没有这位专家。"))
@@ -33,7 +34,7 @@ def expert_here(actor: Account, expert_id: uuid.UUID) -> Expert:
 
 def save_expert(actor: Account, form: Mapping[str, str], expert_id: uuid.UUID | None = None) -> Expert:
     """Enter an expert or change what is known of him; ``username`` links an account that holds the role, "" none."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     name = form.get("name", "").strip()
     if not name or len(name) > 40:
         raise Invalid("name", _l("请填写专家姓名（不超过 40 字）。"), where="name")

@@ -16,13 +16,13 @@ from lms.core.db import db, write
 from lms.core.errors import Invalid, NotFound
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
+from lms.programmes import workflow
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import above, due_of, pack_named, pack_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.rules import EDITABLE, way
 from lms.programmes.selection import behalf
-from lms.programmes.selection.service import need_officer
 from lms.programmes.selection.tables import Workbook
 
 STATES = {
@@ -64,7 +64,7 @@ class Overview:
 
 def overview(actor: Account, slug: str, kind: str, batch: str) -> Overview:
     """Organisations below the office that may apply, against what they handed in. What stands in a draft is not told, nor that there is one."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     office = db.session.get_one(Organisation, actor.organisation_id)
     pack = pack_named(office.id, slug)
     try:

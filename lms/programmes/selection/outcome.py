@@ -17,6 +17,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.core.stages import STAGE_NAMES
+from lms.programmes import workflow
 from lms.programmes.layout import SIMULATED, in_chinese
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import lock, pack_of
@@ -58,7 +59,16 @@ def ranking_book(row: Panel, lines: Sequence[service.Line], names: Mapping[uuid.
     table = []
     for one in lines:
         totals = [_sum(row, review) for review in one.reviews]
-        told = "、".join(filter(None, ("并列" if one.place.tied else "", "差异大，待第三专家" if one.wide else "", "代填" if one.found.filled_by_id else "")))
+        told = "、".join(
+            filter(
+                None,
+                (
+                    "并列" if one.place.tied else "",
+                    "差异大，待第三专家" if one.wide else "",
+                    "代填" if one.found.filled_by_id else "",
+                ),
+            )
+        )
         place = "" if one.place.number is None else one.place.number
         score = "" if one.place.score is None else float(one.place.score)
         table.append(
@@ -191,7 +201,7 @@ def publications_of(row: Panel) -> list[Publication]:
 
 def publication(actor: Account, publication_id: uuid.UUID) -> Publication:
     """One of the office's own; NotFound."""
-    service.need_officer(actor)
+    workflow.need_officer(actor)
     found = db.session.get(Publication, publication_id)
     if found is None or found.school_id != actor.organisation_id:
         raise NotFound("publication", _l("没有这份公示。"))
@@ -288,7 +298,7 @@ def without_plaque(office_id: uuid.UUID) -> list[tuple[Application, str]]:
 
 def give_plaque(actor: Account, application_id: uuid.UUID, number: str, day: date, letter: str) -> Plaque:
     """Enter a plaque; Refused for a number that is taken, or a status without one."""
-    service.need_officer(actor)
+    workflow.need_officer(actor)
     if not number.strip() or len(number) > 60:
         raise Invalid("number", _l("请填写牌号，例如 HN-AI-2026-001。"), where="number")
     with write() as session:
@@ -310,7 +320,7 @@ def give_plaque(actor: Account, application_id: uuid.UUID, number: str, day: dat
 
 def plaque(actor: Account, plaque_id: uuid.UUID) -> Plaque:
     """One of the office's own; NotFound."""
-    service.need_officer(actor)
+    workflow.need_officer(actor)
     found = db.session.get(Plaque, plaque_id)
     if found is None or found.school_id != actor.organisation_id:
         raise NotFound("plaque", _l("没有这块牌。"))

@@ -13,9 +13,8 @@ from sqlalchemy import delete, func, select
 
 from lms.core import clock
 from lms.core.audit import audit
-from lms.core.auth import may
 from lms.core.db import db, new_id, write
-from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
 from lms.programmes import workflow
@@ -66,7 +65,7 @@ def fields_of(office: Organisation) -> list[Field]:
 
 def open_panel(actor: Account, slug: str, kind: str, batch: str) -> Panel:
     """Begin a review, or go on with the one that was begun; its sheet is the notice's, or a proposal that the office may change."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     office = db.session.get_one(Organisation, actor.organisation_id)
     pack = pack_named(office.id, slug)
     if all((kind, batch) != (one.kind["id"], one.batch["id"]) for one in fields_of(office) if one.pack.slug == slug):
@@ -91,7 +90,7 @@ def open_panel(actor: Account, slug: str, kind: str, batch: str) -> Panel:
 
 def panel(actor: Account, panel_id: uuid.UUID) -> Panel:
     """One of the office's own; NotFound for others, as if there were none."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     row = db.session.get(Panel, panel_id)
     if row is None or row.school_id != actor.organisation_id:
         raise NotFound("panel", _l("没有这个评审。"))
@@ -367,7 +366,7 @@ def undo_draw(actor: Account, panel_id: uuid.UUID) -> int:
 
 def review_here(actor: Account, review_id: uuid.UUID) -> Review:
     """A review of the officer's own office; NotFound."""
-    need_officer(actor)
+    workflow.need_officer(actor)
     review = db.session.get(Review, review_id)
     if review is None or review.school_id != actor.organisation_id:
         raise NotFound("review", _l("没有这项评审。"))
@@ -465,12 +464,6 @@ def quotas_of(row: Panel) -> list[workflow.Quota]:
         and row.kind in one["kinds"]
         and ("batches" not in one or row.batch in one["batches"])
     ]
-
-
-def need_officer(actor: Account) -> None:
-    """Raise NotAllowed for everybody but officers of the office itself."""
-    if not may(actor, OFFICER):
-        raise NotAllowed("officer", _l("只有主管部门的经办人可以办理。"))
 
 
 def _locked(actor: Account, panel_id: uuid.UUID) -> Panel:
