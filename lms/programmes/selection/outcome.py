@@ -40,79 +40,46 @@ def day_in(text: str, where: str) -> date:
 def ranking_book(row: Panel, lines: Sequence[service.Line], names: Mapping[uuid.UUID, str]) -> bytes:
     """The ranking for the committee: place, score, every expert's sum; and a sheet of all items and words."""
     book = Workbook()
-    most = max((len(one.reviews) for one in lines), default=0)
     notes = [
         f"内部材料，仅供评审委员会使用，不得外传　{clock.local(clock.now(), current_app.config['ZHIKE'].timezone):%Y-%m-%d %H:%M}",
         f"排序规则：各专家合计分的{RULE_NAMES[row.rule]}（保留两位小数），同分并列；满分 {rules.most_of(row.sheet)}，{'本级自定评分表' if row.own else '通知规定的评分表'}；"
         f"两位专家相差超过满分的 {row.threshold}% 的，请第三位专家评审后三个分数一起计算",
     ]
-    head = [
-        "名次",
-        "申报单位",
-        "学段",
-        "城乡",
-        RULE_NAMES[row.rule],
-        *[f"专家{number}" for number in range(1, most + 1)],
-        "说明",
-        "状态",
-    ]
-    table = []
-    for one in lines:
-        totals = [_sum(row, review) for review in one.reviews]
-        told = "、".join(
-            filter(
-                None,
-                (
-                    "并列" if one.place.tied else "",
-                    "差异大，待第三专家" if one.wide else "",
-                    "代填" if one.found.filled_by_id else "",
-                ),
-            )
-        )
-        place = "" if one.place.number is None else one.place.number
-        score = "" if one.place.score is None else float(one.place.score)
-        table.append(
-            [
-                place,
-                one.name,
-                _stages(one.found),
-                one.locality,
-                score,
-                *totals,
-                *[""] * (most - len(totals)),
-                told,
-                _status(one.found),
-            ]
-        )
-    book.sheet("排序", "评审排序", notes, head, table, [8, 30, 14, 8, 10, *[10] * most, 22, 16])
-    details = []
-    for one in lines:
-        for review in one.reviews:
-            points = (
-                ["" if review.scores.get(item["id"]) is None else review.scores[item["id"]] for item in row.sheet]
-                if review.state == "handed"
-                else [""] * len(row.sheet)
-            )
-            details.append(
-                [
-                    one.name,
-                    names.get(review.expert_id, ""),
-                    "第三专家" if review.third else "",
-                    *points,
-                    _sum(row, review),
-                    review.comment,
-                ]
-            )
+    most = max((len(one.reviews) for one in lines), default=0)
+    experts = [f"专家{number}" for number in range(1, most + 1)]
+    head = ["名次", "申报单位", "学段", "城乡", RULE_NAMES[row.rule], *experts, "说明", "状态"]
+    ranked = [_ranked(row, one, most) for one in lines]
+    book.sheet("排序", "评审排序", notes, head, ranked, [8, 30, 14, 8, 10, *[10] * most, 22, 16])
     items = [f"{item['name']}（{item['most']}）" for item in row.sheet]
-    book.sheet(
-        "明细",
-        "评分明细",
-        notes[:1],
-        ["申报单位", "专家", "", *items, "合计", "评语"],
-        details,
-        [30, 12, 10, *[12] * len(items), 10, 60],
-    )
+    head = ["申报单位", "专家", "", *items, "合计", "评语"]
+    scored = [_scored(row, one, review, names) for one in lines for review in one.reviews]
+    book.sheet("明细", "评分明细", notes[:1], head, scored, [30, 12, 10, *[12] * len(items), 10, 60])
     return book.saved()
+
+
+def _ranked(row: Panel, one: service.Line, most: int) -> list[Any]:
+    """A school's row of the ranking, with the sums of ``most`` experts side by side."""
+    totals = [_sum(row, review) for review in one.reviews]
+    told = {"并列": one.place.tied, "差异大，待第三专家": one.wide, "代填": one.found.filled_by_id}
+    return [
+        "" if one.place.number is None else one.place.number,
+        one.name,
+        _stages(one.found),
+        one.locality,
+        "" if one.place.score is None else float(one.place.score),
+        *totals,
+        *[""] * (most - len(totals)),
+        "、".join(word for word, holds in told.items() if holds),
+        _status(one.found),
+    ]
+
+
+def _scored(row: Panel, one: service.Line, review: Any, names: Mapping[uuid.UUID, str]) -> list[Any]:
+    """An expert's row of the details: points of each item, empty where not handed in."""
+    given = review.scores if review.state == "handed" else {}
+    points = ["" if given.get(item["id"]) is None else given[item["id"]] for item in row.sheet]
+    third = "第三专家" if review.third else ""
+    return [one.name, names.get(review.expert_id, ""), third, *points, _sum(row, review), review.comment]
 
 
 def _sum(row: Panel, review: Any) -> Any:
