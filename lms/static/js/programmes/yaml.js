@@ -1,5 +1,5 @@
 // The text of a notice in the editor: Ctrl+S saves and checks, errors are listed by line, a click goes there.
-import { EditorState, EditorView, basicSetup, indentUnit, indentWithTab, keymap } from "/static/vendor/codemirror/codemirror.js";
+import { EditorState, EditorView, basicSetup, indentUnit, indentWithTab, keymap, yaml } from "/static/vendor/codemirror/codemirror.js";
 
 const form = document.querySelector("#text-form");
 const area = form.elements.text;
@@ -8,7 +8,7 @@ const problems = document.querySelector("#problems");
 const told = form.dataset;
 
 const onSave = { key: "Mod-s", preventDefault: true, run: () => { save(); return true; } };
-const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions: [basicSetup, indentUnit.of("  "), keymap.of([onSave, indentWithTab]), EditorView.lineWrapping, EditorView.editorAttributes.of({ class: "yaml-editor" }), EditorView.contentAttributes.of({ "aria-label": form.elements.file.value })] }) });
+const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions: [basicSetup, yaml(), indentUnit.of("  "), keymap.of([onSave, indentWithTab]), EditorView.lineWrapping, EditorView.editorAttributes.of({ class: "yaml-editor" }), EditorView.contentAttributes.of({ "aria-label": form.elements.file.value })] }) });
 area.hidden = true;
 area.after(view.dom);
 
