@@ -97,7 +97,7 @@ def _robot() -> dict[str, str]:
         "sensor-range": _("前方(厘米)"),
         "sensor-line": _("巡线"),
         "sensor-light": _("光照"),
-        "sensor-battery": _("电量%%"),
+        "sensor-battery": _("电量(%)"),
         "stop-sending": _("正在停车…"),
         "stop-stands": _("%(n)s 号小车停住了。"),
         "stop-lift": _("请拿起 %(n)s 号小车！"),

@@ -208,11 +208,12 @@ def monotonic(browser_ms: float) -> float:
 
 @contextmanager
 def pictures(folder: Path, *people: Person) -> Iterator[None]:
-    """Screenshots of every window where the block fails."""
+    """Screenshots of every window where the block fails, and what the scripts of each complained about."""
     try:
         yield
     except BaseException:
         for person in people:
+            print(f"{person.name}: {person.page.url} {person.wrong}")
             for number, page in enumerate(person.context.pages):
                 page.screenshot(path=folder / f"{person.name}-{number}.png")
         raise

@@ -26,3 +26,16 @@ def test_english_catalogue_is_complete(tmp_path: Path) -> None:
     uneven = [text for text in wanted if sorted(PLACEHOLDER.findall(text)) != sorted(PLACEHOLDER.findall(english[text]))]
     assert not uneven, uneven[:5]
     assert not [key for key in english if key not in wanted], "texts that nobody says any more"
+
+
+def test_a_percent_sign_is_doubled_only_where_values_are_filled_in() -> None:
+    """``_("电量%%")`` without values shows both signs: gettext halves them only when it fills in."""
+    alone = re.compile(r"""\b_l?\(\s*(["'])(?:(?!\1).)*%%(?:(?!\1).)*\1\s*\)""")
+    shown = [
+        f"{path.relative_to(ROOT)}: {found.group()}"
+        for suffix in ("*.py", "*.html")
+        for path in sorted((ROOT / "lms").rglob(suffix))
+        if "vendor" not in path.parts
+        for found in alone.finditer(path.read_text("utf-8"))
+    ]
+    assert shown == []
