@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from lms.activities import service as activities
@@ -325,3 +325,20 @@ def test_a_quiz_works_without_javascript(chromium: Browser, served: Served, taug
     page.get_by_role("button", name="交上去").click()
     expect(page.locator("#reply")).to_contain_text("全对了")
     page.context.close()
+
+
+@pytest.mark.parametrize("module", ["kinds/robot.js", "kinds/drivers.js"])
+def test_a_part_of_the_page_that_did_not_arrive_is_fetched_again(page: Page, taught: Taught, module: str) -> None:
+    lost: list[str] = []
+
+    def lose_once(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.request.url)
+            route.abort()
+
+    page.route(f"**/{module}", lose_once)
+    taught.push("stop")
+    ready(page)
+    assert lost

@@ -7,9 +7,22 @@ import { setTexts, t } from "./texts.js";
 import { Terminal } from "../terminal.js";
 
 const POLL_MS = 3000;
+const AGAIN_MS = 1500;
+const SCRIPT_TRIES = 40; // a minute of bad Wi-Fi
 const KINDS = ["reading", "quiz", "text", "camera", "robot"];
 const json = (id) => JSON.parse(document.getElementById(id)?.textContent || "null");
 const $ = (selector) => document.querySelector(selector);
+
+/** The script of a kind of activity; what did not arrive is asked for again. */
+async function script(kind, tries = SCRIPT_TRIES) {
+  try {
+    return await import(`../kinds/${kind}.js`);
+  } catch (error) {
+    if (tries <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    return script(kind, tries - 1);
+  }
+}
 
 class LessonPage {
   constructor(state) {
@@ -107,7 +120,7 @@ class LessonPage {
     } catch (error) {
       if (error.status === 401) return this.thanks();
       this.changeAgain = true;
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     } finally {
       this.changing = false;
     }
@@ -131,7 +144,7 @@ class LessonPage {
     draft.addEventListener("saved", () => note && (note.textContent = t("draft-saved")));
     draft.addEventListener("trouble", () => note && (note.textContent = t("draft-local")));
     draft.addEventListener("conflict", ({ detail }) => this.conflict(draft, detail));
-    const kind = await import(`../kinds/${data.activity.kind}.js`);
+    const kind = await script(data.activity.kind);
     if (this.data !== data) return; // the teacher went on meanwhile
     this.activity = kind.mount(form, {
       activity: data.activity,
