@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 STALE_DAYS = 35
 CLOSURE_ENTRY = timedelta(days=3)
 FREE_FLAGS = 4
-RECORD_FIELDS = ("class", "lesson_on", "minutes", "class_hours", "kind", "present", "on_leave")
 
 
 @dataclass(frozen=True)
@@ -277,26 +276,43 @@ def unsupported(
 ) -> tuple[str, str, str] | None:
     """The first claimed lesson that the chain does not bear out: (record id, day, what differs); ``held``: records in force by id.
 
-    The evidence grade may only be worse than recorded.
+    The evidence grade may only be worse than recorded, the units may only be fewer.
     """
     for lesson in lessons:
         record = held.get(lesson["id"])
         if record is None:
             return lesson["id"], lesson["date"], "missing"
-        said: tuple[Any, ...] = (
-            lesson["class"],
-            lesson["date"],
-            lesson["minutes"],
-            lesson.get("class_hours", 1),
-            lesson.get("kind", "regular"),
-        )
-        said += (lesson["present"], lesson.get("leave", 0))
-        for name, value in zip(RECORD_FIELDS, said, strict=True):
-            if record[name] != value:
+        for name, value in _claimed(lesson).items():
+            if (_part(record[name]) if name == "part_of" else record[name]) != value:
                 return lesson["id"], lesson["date"], name
+        unit = lesson.get("unit") or []
+        units = {f"{lesson.get('course')}:{one}" for one in (unit if isinstance(unit, list) else [unit])}
+        if not units <= set(record["units"]) or (lesson.get("course") and not units):
+            return lesson["id"], lesson["date"], "units"
         if (lesson.get("evidence") or "C") < record["evidence"]:
             return lesson["id"], lesson["date"], "evidence"
     return None
+
+
+def _claimed(lesson: Mapping[str, Any]) -> dict[str, Any]:
+    """What a claimed lesson says that its record on the chain must say as well, by the record's names."""
+    return {
+        "class": lesson["class"],
+        "lesson_on": lesson["date"],
+        "minutes": lesson["minutes"],
+        "class_hours": lesson.get("class_hours", 1),
+        "kind": lesson.get("kind", "regular"),
+        "roster": lesson.get("roster"),
+        "present": lesson["present"],
+        "on_leave": lesson.get("leave", 0),
+        "subject": lesson.get("subject", ""),
+        "makeup_of": lesson.get("makeup_of"),
+        "part_of": _part(lesson.get("part_of")),
+    }
+
+
+def _part(told: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    return (told["lesson"], told["kind"], told["parts"]) if told else None
 
 
 @dataclass(frozen=True)

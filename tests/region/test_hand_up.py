@@ -299,10 +299,24 @@ def test_a_claimed_lesson_must_stand_on_the_chain(here: Place, below: Place, fix
     def better(results: dict[str, Any]) -> None:
         results["terms"][0]["facts"]["lessons"][0]["minutes"] = 45
 
-    for change, named in ((invent, "00000000-0000-7000-8000-000000000001"), (better, "minutes")):
+    def said(**other: Any) -> Callable[[dict[str, Any]], None]:
+        return lambda results: results["terms"][0]["facts"]["lessons"][0].update(other)
+
+    for change, named in (
+        (invent, "00000000-0000-7000-8000-000000000001"),
+        (better, "minutes"),
+        (said(course="ncet", unit="五上-99"), "units"),
+        (said(course="ncet", unit=None), "units"),
+        (said(roster=1), "roster"),
+        (said(roster=None), "roster"),
+        (said(subject="别的学科"), "subject"),
+        (said(makeup_of="2026-09-07/1"), "makeup_of"),
+        (said(part_of={"lesson": "x", "kind": "halves", "parts": 2}), "part_of"),
+    ):
         with pytest.raises(Refused, match="unsupported") as refused:
             bring(here, resigned(below, file_of(below), change))
         assert named in str(refused.value.message)
+        assert str(refused.value.where) in str(refused.value.message)
 
     def praise(results: dict[str, Any]) -> None:
         results["terms"][0]["verdicts"][0]["verdict"] = "met"
