@@ -21,6 +21,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Refused, ZhikeError
 from lms.core.models import Account
 from lms.region import batches, office, questions, rules, service, uplink
+from lms.region.archive import batch_path
 from lms.region.counting import connect
 from lms.region.models import HandedBatch, HandedRecord, HandUpReceipt, Subordinate, Uplink
 from lms.roster.models import FlaggedWeek, Person
@@ -33,6 +34,7 @@ from lms.usage.models import VOID, EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.rulebook import handing
 from lms.usage.rulebook import service as rulebook
 from lms.usage.rulebook.models import RuleVersion
+from tests.factories import make_school
 from tests.region.places import Place, bring, enrol_by_key, file_of, give_back, served, teach
 
 AUTUMN = date(2026, 8, 31)
@@ -401,6 +403,50 @@ def test_an_office_forwards_to_the_office_above(
         found = db.session.scalars(select(Subordinate).where(Subordinate.level == "school")).one()
         assert (found.name, found.via_id is not None) == ("东风小学", True)
     city.close()
+
+
+def test_a_school_that_is_refused_above_holds_up_nobody_else(
+    here: Place, monkeypatch: pytest.MonkeyPatch, fixed_clock: clock.FixedClock
+) -> None:
+    forwarding = service.forwarding
+    with here.inside():
+        own = office.need_office().id
+        with write() as session:
+            session.add(Uplink(organisation_id=own, url="https://city.test", name="示范市教育局", fingerprint="X"))
+            bad, good = (make_school(name).id for name in ("西风小学", "东风小学"))
+            for number, school_id in enumerate((bad, good, bad, good)):
+                row = HandedBatch(
+                    school_id=school_id, name=f"b{number}", first_seq=number + 1, last_seq=number + 1, size=1
+                )
+                row.first_day = row.last_day = AUTUMN
+                row.state, row.received_at, row.receipt = "applied", clock.now() + timedelta(minutes=number), {}
+                session.add(row)
+                batch_path(school_id, row.name).parent.mkdir(parents=True, exist_ok=True)
+                batch_path(school_id, row.name).write_bytes(str(school_id).encode())
+        asked: list[str] = []
+
+        def post(url: str, path: str, ca: str, data: bytes, kind: str) -> dict[str, Any]:
+            asked.append(members(data)["batch.zip"].decode())
+            if asked[-1] == str(bad):
+                raise Refused("forked", "证据链不同。")
+            return {}
+
+        monkeypatch.setattr(forwarding.line, "post", post)
+        assert forwarding.forward_due() == 2
+        assert asked == [str(bad), str(good), str(good)]
+        trouble = db.session.get_one(Uplink, own).trouble
+        assert "西风小学" in trouble and "证据链不同" in trouble and "东风小学" not in trouble
+        assert [row.school_id for row in forwarding.open_batches(9)] == [bad, bad]
+
+        def cut(*told: Any) -> dict[str, Any]:
+            raise forwarding.line.NoLine("no-line", "暂时连不上。")
+
+        monkeypatch.setattr(forwarding.line, "post", cut)
+        assert forwarding.forward_due() == 0
+        assert db.session.get_one(Uplink, own).trouble.startswith("暂时连不上")
+        monkeypatch.setattr(forwarding.line, "post", lambda *told: {})
+        assert forwarding.forward_due() == 2
+        assert db.session.get_one(Uplink, own).trouble == ""
 
 
 def test_the_zip_opens_everywhere(below: Place, here: Place, fixed_clock: clock.FixedClock) -> None:
