@@ -244,6 +244,10 @@ def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[st
             )
             continue
         yield from _url_faults(document, where, item, profile)
+        for name in item.get("parameters", {}).keys() - profile.parameters.keys():
+            names = "、".join(profile.parameters) or "没有"
+            zh = f"{profile.id} 没有参数 {name}；它的参数：{names}"
+            yield document.fault((*where, "parameters", name), zh, f"{profile.id} has no parameter {name}")
     for index, error in boards.lab_faults(data["devices"], known):
         yield document.fault(("devices", index, "url"), error.zh, error.en)
 

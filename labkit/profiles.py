@@ -247,6 +247,7 @@ def _faults(document: yamlfile.Document, profile: Profile, data: dict[str, objec
     yield from _property_faults(document, profile)
     yield from _form_faults(document, profile)
     yield from _reference_faults(document, profile)
+    yield from _drive_faults(document, profile)
     yield from _safety_faults(document, profile)
     yield from _flight_faults(document, profile)
     yield from _pose_faults(document, profile)
@@ -322,6 +323,29 @@ def _reference_faults(document: yamlfile.Document, profile: Profile) -> Iterator
         if name not in profile.properties:
             yield document.fault(where, f"没有名为 {name} 的属性", f"there is no property {name}")
     yield from _pattern_faults(document, profile)
+
+
+def _drive_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:
+    """A drive's properties must be writable and hold everything that the drive model makes (`labkit.gateway.drive`)."""
+    drive = profile.drive
+    if drive is None:
+        return
+    needs: dict[str, tuple[str, float]]
+    if drive.model == "differential":
+        needs = {drive.left: ("max_pwm", drive.max_pwm), drive.right: ("max_pwm", drive.max_pwm)}
+    else:
+        needs = {drive.linear: ("max_mps", drive.max_mps), drive.angular: ("max_radps", drive.max_radps)}
+    for name, (key, most) in needs.items():
+        item = profile.properties.get(name)
+        if item is None:
+            continue  # named by _reference_faults
+        if item.read_only or item.form("writeproperty") is None or item.type not in ("integer", "number"):
+            zh = f"{name} 用来驱动，应是能写的数：加一个 op 为 writeproperty 的 form，去掉 readOnly"
+            yield document.fault(("properties", name), zh, f"{name} drives: it should be a number that can be written")
+        if (item.maximum is not None and item.maximum < most) or (item.minimum is not None and item.minimum > -most):
+            zh = f"{name} 的 minimum、maximum 容不下 {key} 的 ±{most:g}：在 drive 里写对 {key}，或改 {name} 的范围"
+            en = f"the limits of {name} do not hold ±{most:g} of {key}: mend {key} in drive, or the limits"
+            yield document.fault(("x-lab", "drive", key), zh, en)
 
 
 def _pattern_faults(document: yamlfile.Document, profile: Profile) -> Iterator[Fault]:

@@ -108,8 +108,13 @@ class ArmKit(SerialKit):
         for joint, target in list(self._targets.items()):
             angle = self._angles[joint]
             angle = self._within(joint, angle + min(max(target - angle, -reach), reach))
+            try:
+                data += self._codec.write(self._joints[joint], round(angle))
+            except Malformed as error:
+                del self._targets[joint]
+                self.unwritable(error)
+                continue
             self._angles[joint] = angle
-            data += self._codec.write(self._joints[joint], round(angle))
             self.publish(joint, round(angle), PUBLISH_GAP_S)
             if angle == self._within(joint, target):
                 del self._targets[joint]

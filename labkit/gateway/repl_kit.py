@@ -56,9 +56,10 @@ class ReplKit(SerialKit):
             return False
         values = drive.wheels(self.drive_model, order.linear_x, order.angular_z)
         named = {self.device.profile.properties[p]: v for p, v in values.items()}
+        data = self._codec.write_all(named)
         self._armed = False
         self._drove_at = self._sent_at = time.monotonic()
-        return self._port.drive(min(order.ms, self.safety.lease_ms), self._codec.write_all(named))
+        return self._port.drive(min(order.ms, self.safety.lease_ms), data)
 
     def send_stop(self, number: int) -> bool:
         """Whatever waits is dropped."""

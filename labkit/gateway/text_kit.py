@@ -75,11 +75,7 @@ class TextKit(BehindGuard, Robot):
         """Both speeds in one command; the guard stops the kit when no other follows in time."""
         if self._port is None:
             return False
-        try:
-            data = self._codec.drive(order.linear_x, order.angular_z)
-        except Malformed as error:
-            self.noise(error.en)
-            return False
+        data = self._codec.drive(order.linear_x, order.angular_z)
         self._armed = False
         self._land_at = None
         self._drove_at = time.monotonic()

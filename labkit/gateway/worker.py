@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from labkit import health, homie
 from labkit.errors import Malformed
@@ -88,10 +89,22 @@ class Worker(threading.Thread):
                 if isinstance(item, EndOrder):
                     self.end()
                     self._ended = True
-                elif item is not None:
-                    self.handle(item)
-                self.tick(time.monotonic())
+                else:
+                    self._turn(item)
                 self._flush(time.monotonic())
+
+    def _turn(self, item: Item | None) -> None:
+        """One item and what is due; what a codec cannot write is refused here, for one kit's value must not end the gateway."""
+        for act in (partial(self.handle, item) if item is not None else None, lambda: self.tick(time.monotonic())):
+            try:
+                if act:
+                    act()
+            except Malformed as error:
+                self.unwritable(error)
+
+    def unwritable(self, error: Malformed) -> None:
+        """Something could not be said to the kit."""
+        self.noise(error.en)
 
     def begin(self) -> None:
         """Called once in the worker's thread."""
@@ -199,7 +212,7 @@ class Robot(Worker):
     # What a kind of robot does by itself.
 
     def send_drive(self, order: DriveOrder) -> bool:
-        """Put a drive on the wire; False when the link did not take it."""
+        """Put a drive on the wire; False when the link did not take it; raises Malformed before anything is sent."""
         raise NotImplementedError
 
     def send_stop(self, number: int) -> bool:
@@ -321,7 +334,12 @@ class Robot(Worker):
             return
         fastest = max((rate.max_hz for rate in self.device.profile.rates.values()), default=0.0) or 25.0
         self._next_drive_at = now + 1 / fastest
-        if not self.send_drive(order):
+        try:
+            taken = self.send_drive(order)
+        except Malformed as error:
+            self.unwritable(error, order.by, order.seq)
+            return
+        if not taken:
             self.refuse(order.by, order.seq, "lost")
             return
         self._driven = True
@@ -365,6 +383,11 @@ class Robot(Worker):
         if obstacle:
             self.refuse(by, seq, obstacle)
         return bool(obstacle)
+
+    def unwritable(self, error: Malformed, by: str = "", seq: int = 0) -> None:
+        """Refused with what the codec says; a profile or lab file whose numbers do not fit its kit is the usual cause."""
+        why = Title(f"这个值发不到设备上：{error.zh}。请老师查设备档案", f"it cannot be said to the kit: {error.en}")
+        self.refuse(by, seq, "malformed", why)
 
     def refuse(self, by: str, seq: int, code: str, text: Title | None = None) -> None:
         """Tell the terminal and the log why nothing is done."""

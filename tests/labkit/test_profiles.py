@@ -77,6 +77,9 @@ MISTAKES = [
     ("rates: {left", "rates: &a {left", ""),
     ("wheel_base_m: 0.115", "wheel_base_m: -1", "太小"),
     ("confirm: {by: codec", "confirm: {by: property, property: nothing", "没有名为 nothing"),
+    ("max_pwm: 255", "max_pwm: 300", "容不下 max_pwm 的 ±300"),
+    ("minimum: -255, maximum: 255", "minimum: -100, maximum: 100", "容不下 max_pwm 的 ±255"),
+    ("minimum: -255, maximum: 255, writeOnly: true", "minimum: -255, maximum: 255, readOnly: true", "能写的数"),
 ]
 
 
@@ -183,6 +186,7 @@ def test_a_lab_file(tmp_path: Path) -> None:
         ("fps: 4", "fps: fast", 6, "应为数"),
         ("seed: 1", "seeds: 1", 4, "不认识的键 seeds"),
         ("id: cam-1", "id: gw-lab1", 6, "同名"),
+        ("simulate:", "parameters: {range_port: 4}, simulate:", 4, "没有参数 range_port"),
     ],
 )
 def test_a_wrong_lab_file(tmp_path: Path, old: str, new: str, line: int, cause: str) -> None:
