@@ -277,8 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def guard(settings: Settings, orders: IO[bytes], out: IO[bytes]) -> int:
     """Guard one port; ``orders`` closing means that the gateway has gone."""
     keeper = Guard(settings, out)
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, lambda *_: keeper.take(b"Q", b""))
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: keeper.take(b"Q", b""))
     closed = threading.Event()
 
     def listen() -> None:

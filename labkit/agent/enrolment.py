@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,6 +79,13 @@ def read_enrolment(path: Path) -> Enrolment:
             f"这台电脑还没有登记（没有 {path}）：请运行 labkit agent enrol --server … --secret …",
             f"not enrolled (no {path}): run labkit agent enrol --server … --secret …",
         ) from None
+    except PermissionError:
+        user = getpass.getuser()
+        raise LabkitError(
+            "enrolment_not_readable",
+            f"{path} 不让用户 {user} 读：请用管理员身份重新登记，加上 --owner {user}（labkit agent enrol --owner {user} …）",
+            f"{path} may not be read by {user}: enrol again as administrator with --owner {user}",
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabkitError(
             "bad_enrolment",
@@ -86,15 +95,24 @@ def read_enrolment(path: Path) -> Enrolment:
     return check(enrolment)
 
 
-def write_enrolment(path: Path, enrolment: Enrolment) -> None:
-    """Write it for the owner's eyes only; raises LabkitError."""
+def write_enrolment(path: Path, enrolment: Enrolment, owner: str = "") -> None:
+    """Write it for the owner's eyes only; ``owner``: the desktop's user who runs the agent ("" = who writes). Raises LabkitError."""
     check(enrolment)
     draft = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(asdict(enrolment), file, indent=1)
+        if owner:
+            shutil.chown(draft, owner)
         draft.replace(path)
+    except LookupError as error:
+        draft.unlink(missing_ok=True)
+        raise LabkitError(
+            "no_such_user",
+            f"这台电脑上没有用户 {owner}：--owner 写登录桌面的用户名",
+            f"there is no user {owner} on this PC",
+        ) from error
     except OSError as error:
         raise LabkitError(
             "enrolment_not_written",

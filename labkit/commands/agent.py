@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +19,7 @@ from labkit.agent.enrolment import default_path, default_run_dir
 from labkit.agent.kiosk import Kiosk
 from labkit.agent.office import Office
 from labkit.agent.service import QUIT
-from labkit.commands.console import Voice, as_path, pass_voice
+from labkit.commands.console import Speaking, Voice, as_path, pass_voice
 from labkit.errors import LabkitError, LinkDown
 from labkit.lab import load_lab
 
@@ -29,6 +31,7 @@ config_option = click.option("--config", type=as_path, default=default_path(), s
 
 @click.group(
     "agent",
+    cls=Speaking,
     invoke_without_command=True,
     help="学生电脑代理：认座位、接入插在这台电脑上的设备、打开上课页面。先用 labkit agent enrol 登记一次。",
 )
@@ -57,7 +60,7 @@ def command(
     try:
         enrolment = read_enrolment(config)
         lab = load_lab(lab_file) if lab_file else None
-        shown = Kiosk(find_browser(browser), run_dir, flags) if kiosk else None
+        shown = Kiosk(find_browser(browser), run_dir, flags) if kiosk and _no_root(flags) else None
     except LabkitError as error:
         context.ensure_object(Voice).fail(error)
         return
@@ -72,17 +75,29 @@ def command(
     Agent(Office(enrolment, hardware.marks, hardware.host_name(), kits), lab, run_dir, shown).run(told)
 
 
+def _no_root(flags: Sequence[str]) -> bool:
+    """A browser refuses to run as root, for its sandbox would not hold; a flag that switches that off is nobody's default."""
+    if "--no-sandbox" not in flags and getattr(os, "geteuid", lambda: 1)() == 0:
+        raise LabkitError(
+            "kiosk_as_root",
+            "不能用 root 身份全屏打开网页（浏览器会拒绝）：请让登录桌面的用户自启动它，登记时用 --owner 写这个用户",
+            "no kiosk as root, browsers refuse: let the desktop's user start it, and enrol with --owner",
+        )
+    return True
+
+
 @command.command(help="登记一次（在母盘里）：写下服务器和教室口令，并试着报到。")
 @click.option("--server", required=True, help="https://zhike.school:8443")
 @click.option("--secret", required=True, help="“教室 → 电脑”页上的教室口令")
 @click.option("--ca", default="", help="学校 CA 证书文件（浏览器也要装它）")
+@click.option("--owner", default="", help="登录桌面、运行代理的用户：登记文件归他（Linux，用管理员身份登记时）")
 @config_option
 @pass_voice
-def enrol(voice: Voice, server: str, secret: str, ca: str, config: Path) -> None:
+def enrol(voice: Voice, server: str, secret: str, ca: str, owner: str, config: Path) -> None:
     """Write the enrolment, and say hello with it."""
     enrolment = Enrolment(server.strip().rstrip("/"), secret.strip(), str(Path(ca).absolute()) if ca else "")
     try:
-        write_enrolment(config, enrolment)
+        write_enrolment(config, enrolment, owner)
         standing = Office(enrolment, hardware.marks, hardware.host_name()).hello()
     except LinkDown as error:
         voice.say(

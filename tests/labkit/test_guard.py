@@ -10,6 +10,7 @@ import queue
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 import tty
@@ -244,3 +245,11 @@ def test_it_is_light() -> None:
     ).stdout.split()  # fmt: skip
     assert not {"yaml", "jsonschema", "paho", "click", "numpy", "labkit.profiles", "asyncio"} & set(listing)
     assert len(listing) < 160
+
+
+def test_a_system_without_sighup_is_guarded_too(tmp_path: Path) -> None:
+    """Windows: the name is not there at all."""
+    code = "import signal; del signal.SIGHUP; import sys; from labkit import guard; sys.exit(guard.main())"
+    words = [sys.executable, "-c", code, "--port", str(tmp_path / "none"), "--baud", "115200"]
+    run = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert run.returncode == guard.EXIT_NOT_OPENED, run.stderr

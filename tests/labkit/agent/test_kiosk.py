@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner, Result
 
 from labkit.agent import kiosk
 from labkit.agent.browser import Browser, check_browser, find_browser
+from labkit.agent.enrolment import read_enrolment
 from labkit.agent.hardware import marks
 from labkit.agent.kiosk import Kiosk
+from labkit.cli import main
 from labkit.errors import LabkitError
 from tests.effort import PATIENCE_S
 from tests.labkit.agent.desk import SECRET, Office
@@ -142,7 +146,8 @@ def test_the_technician_ends_the_agent_on_the_pc(tmp_path: Path) -> None:
     config.write_text(json.dumps({"server": office.url, "secret": SECRET}), "utf-8")
     browser = fake(tmp_path, "exec tail -f /dev/null").program
     argv = [sys.executable, "-m", "labkit.cli", "agent", "--config", str(config), "--run-dir", str(run_dir)]
-    agent = subprocess.Popen([*argv, "--kiosk", "--browser", browser], stderr=subprocess.DEVNULL)
+    as_root = ["--browser-flag=--no-sandbox"] if os.geteuid() == 0 else []
+    agent = subprocess.Popen([*argv, "--kiosk", "--browser", browser, *as_root], stderr=subprocess.DEVNULL)
     until(lambda: pages(tmp_path) == ["about:blank"])
     done = subprocess.run(
         [sys.executable, "-m", "labkit.cli", "agent", "quit", "--run-dir", str(run_dir)],
@@ -181,7 +186,7 @@ def test_a_pc_without_browser_is_told_what_to_install(monkeypatch: pytest.Monkey
     config = tmp_path / "agent.json"
     config.write_text(json.dumps({"server": "http://127.0.0.1:9", "secret": SECRET}), "utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "labkit.cli", "agent", "--kiosk", "--config", str(config), "--run-dir", str(tmp_path)],
+        [sys.executable, "-m", "labkit.cli", "agent", "--kiosk", "--browser-flag=--no-sandbox", "--config", str(config), "--run-dir", str(tmp_path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 1
@@ -263,3 +268,48 @@ def test_a_browser_that_has_just_ended_is_no_error() -> None:
     gone = threading.Event()
     gone.set()
     kiosk._end(process, gone)
+
+
+def labkit(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_no_kiosk_as_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = tmp_path / "agent.json"
+    config.write_text(json.dumps({"server": "http://127.0.0.1:9", "secret": SECRET}), "utf-8")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    run = labkit("agent", "--kiosk", "--config", str(config), "--run-dir", str(tmp_path), "--browser", sys.executable)
+    assert run.exit_code == 1
+    assert "不能用 root" in run.output and "--owner" in run.output
+    assert "--no-sandbox" not in run.output
+
+
+def test_the_desktops_user_owns_the_enrolment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    office, config = Office(), tmp_path / "agent.json"
+    given: list[tuple[str, str]] = []
+    monkeypatch.setattr(shutil, "chown", lambda path, user: given.append((Path(path).parent.name, user)))
+    enrol = ["agent", "enrol", "--server", office.url, "--secret", SECRET, "--config", str(config), "--json"]
+    told = json.loads(labkit(*enrol, "--owner", "pupil").output)
+    assert (told["checked"], told["code"], given) == (True, "K7P3", [(tmp_path.name, "pupil")])
+    monkeypatch.undo()
+    config.unlink()
+    run = labkit(*enrol, "--owner", "no-such-user-here")
+    assert run.exit_code == 1 and json.loads(run.output.splitlines()[0])["error"] == "no_such_user"
+    assert not list(tmp_path.iterdir())
+    office.close()
+
+
+def test_an_enrolment_of_another_user_says_how_to_mend_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def locked(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", locked)
+    with pytest.raises(LabkitError, match="--owner") as caught:
+        read_enrolment(tmp_path / "agent.json")
+    assert caught.value.code == "enrolment_not_readable"
+
+
+def test_quit_speaks_json(tmp_path: Path) -> None:
+    assert json.loads(labkit("agent", "quit", "--run-dir", str(tmp_path), "--json").output) == {"told": True}
+    none = labkit("agent", "quit", "--run-dir", str(tmp_path / "none"), "--json")
+    assert (none.exit_code, json.loads(none.output.splitlines()[0])["error"]) == (1, "no_agent")
