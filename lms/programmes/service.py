@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -24,6 +25,8 @@ from lms.programmes.rules import EDITABLE, Lack, WordCount, count_words, lacks_o
 from lms.roster.models import SchoolStage
 
 MANAGERS = ("school_admin", "officer")
+SITTING = timedelta(minutes=10)  # saves of one person no further apart are one line of the history
+SITTINGS_SHOWN = 20
 Content = dict[str, Any]
 
 
@@ -267,17 +270,38 @@ def set_owner(actor: Account, application_id: uuid.UUID, key: str, owner_id: uui
 
 
 def history_of(account: Account, application_id: uuid.UUID, key: str) -> list[tuple[ApplicationEdit, str]]:
-    """Saved states of a part with who saved them, newest first."""
+    """Saved states of a part with who saved them, newest first: of what one person saved in one go (``SITTING``) the last, at most 20."""
     found = application(account, application_id)
     if not speaks_for(account, found):
         raise NotFound("application", _l("没有这份申报。"))
+    mine = (ApplicationEdit.application_id == found.id, ApplicationEdit.key == key)
+    saves = select(ApplicationEdit.id, ApplicationEdit.saved_by, ApplicationEdit.created_at).where(*mine)
+    kept: list[uuid.UUID] = []
+    later: tuple[uuid.UUID | None, datetime] | None = None
+    for edit_id, by, at in db.session.execute(saves.order_by(ApplicationEdit.edition.desc())):
+        if later is None or by != later[0] or later[1] - at > SITTING:
+            kept.append(edit_id)
+        later = (by, at)
     query = select(ApplicationEdit, Account.display_name).outerjoin(Account, Account.id == ApplicationEdit.saved_by)
     rows = db.session.execute(
-        query.where(ApplicationEdit.application_id == found.id, ApplicationEdit.key == key)
-        .order_by(ApplicationEdit.edition.desc())
-        .limit(100)
+        query.where(ApplicationEdit.id.in_(kept[:SITTINGS_SHOWN])).order_by(ApplicationEdit.edition.desc())
     )
     return [(edit, name or "") for edit, name in rows]
+
+
+def restore_part(actor: Account, application_id: uuid.UUID, key: str, wanted: int, base: int) -> Saved:
+    """A part as it stood in an earlier edition, saved as a new one; raises what :func:`save_part` raises."""
+    found = application(actor, application_id)
+    if not speaks_for(actor, found):
+        raise NotFound("application", _l("没有这份申报。"))
+    edit = db.session.scalar(
+        select(ApplicationEdit).where(
+            ApplicationEdit.application_id == found.id, ApplicationEdit.key == key, ApplicationEdit.edition == wanted
+        )
+    )
+    if edit is None:
+        raise NotFound("part", _l("没有这一版。"))
+    return save_part(actor, application_id, key, edit.value["value"], base)
 
 
 def words_of(found: Application, key: str, content: Mapping[str, Any] | None = None) -> WordCount:

@@ -304,7 +304,7 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
         before=keys[place - 1] if place else None,
         after=keys[place + 1] if place + 1 < len(keys) else None,
         remarks=comments.remarks_of(account, found).get(key, []),
-        history=service.history_of(account, application_id, key)[:20],
+        history=service.history_of(account, application_id, key),
         local=lambda at: clock.local(at, current_app.config["ZHIKE"].timezone).strftime("%m-%d %H:%M"),
     )
 
@@ -334,6 +334,16 @@ def save_part(application_id: uuid.UUID, key: str) -> BaseResponse | tuple[str, 
             raise
         return _part_page(application_id, key, raw, refusal), refusal.status
     flash(_("已保存。"))
+    return redirect(url_for("programmes.part", application_id=application_id, key=key))
+
+
+@bp.post("/<uuid:application_id>/parts/<key>/restore")
+@require(*STAFF)
+def restore_part(application_id: uuid.UUID, key: str) -> BaseResponse:
+    """An earlier state of a part comes back; what stands now stays in the history (恢复成这一版)."""
+    wanted, base = request.form.get("wanted", 0, type=int), request.form.get("edition", 0, type=int)
+    service.restore_part(current_account(), application_id, key, wanted, base)
+    flash(_("已恢复；之前的内容留在修改记录里。"))
     return redirect(url_for("programmes.part", application_id=application_id, key=key))
 
 

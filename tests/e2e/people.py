@@ -185,7 +185,9 @@ class Pupil(Person):
 
     def grip(self) -> None:
         """Hold the forward button down."""
-        self.page.locator('[data-move="forward"]').hover()
+        forward = self.page.locator('[data-move="forward"]')
+        expect(forward).to_be_enabled()  # the wheel is this pupil's
+        forward.hover()
         self.page.mouse.down()
 
     def let_go(self) -> None:

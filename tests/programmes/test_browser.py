@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from lms.core import clock
 from lms.core.db import db
@@ -59,6 +59,38 @@ def test_count_autosave_and_conflict(app: Flask, address: str, page: Page, fixed
         "别人写的",
         "我写的",
     ]
+    service.save_part(other, found.id, key, "别人再写", 3)
+    page.fill("#value", "我再写")
+    expect(page.locator("#clash")).to_contain_text("别人再写")
+    page.click("[data-merge]")
+    expect(page.locator(".theirs")).to_contain_text("别人再写")
+    expect(page.locator("#value")).to_have_value("我再写")
+    page.fill("#value", "别人再写，我再写")
+    expect(page.locator("#saved")).to_have_text("已自动保存")
+    db.session.rollback()
+    assert service.history_of(admin, found.id, key)[0][0].value["value"] == "别人再写，我再写"
+
+
+def test_what_is_typed_while_a_slow_save_is_under_way_is_saved_after_it(
+    app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock
+) -> None:
+    tree = make.tree()
+    admin = make.person(tree["school"])
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    enter(page, address, admin)
+    part = f"{address}/programmes/{found.id}/parts/application.conditions"
+    page.goto(part)
+    held: list[Route] = []
+    page.route(part, lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request(part):
+        page.fill("#value", "先写的")
+    page.fill("#value", "先写的，后来又写")
+    page.wait_for_timeout(2000)  # the second save is due, the first one not back
+    with page.expect_response(lambda answer: "后来又写" in (answer.request.post_data or "")):
+        held[0].continue_()
+    expect(page.locator("#saved")).to_have_text("已自动保存")
+    db.session.rollback()
+    assert service.content_of(found)["application.conditions"] == "先写的，后来又写"
 
 
 def test_rows_are_added_and_saved(app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 import zipfile
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
@@ -93,6 +94,29 @@ def test_autosave_tells_the_count_and_shows_a_conflict(app: Flask, tree: Tree) -
     assert edition and edition[1] == "1"
     assert one.post(part, json={"value": 3, "edition": 1}, headers={"X-CSRFToken": token(one, part)}).status_code == 422
     assert one.post(part, json=[], headers={"X-CSRFToken": token(one, part)}).status_code == 422
+
+
+def test_an_earlier_state_comes_back(app: Flask, tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    first, second = make.person(tree["school"], name="甲老师"), make.person(tree["school"], name="乙老师")
+    found = service.begin(first, "ncet-pilot", "school", "2026")
+    key = "school-statement.basics"
+    sittings = ((first, 0, ("甲写", "甲写了", "甲写了一段")), (second, 0, ("乙全改了",)), (second, 11, ("乙后来",)))
+    edition = 0
+    for person, minutes, texts in sittings:
+        fixed_clock.at += timedelta(minutes=minutes)
+        for text in texts:
+            edition = service.save_part(person, found.id, key, text, edition).edition
+    told = [(edit.value["value"], name) for edit, name in service.history_of(first, found.id, key)]
+    assert told == [("乙后来", "乙老师"), ("乙全改了", "乙老师"), ("甲写了一段", "甲老师")]  # one line a sitting
+    part = f"/programmes/{found.id}/parts/{key}"
+    client = door(app, first)
+    page = client.get(part).text
+    assert page.count("恢复成这一版") == 2  # not what stands already
+    client.post(f"{part}/restore", data={"csrf_token": token(client, part), "wanted": "3", "edition": str(edition)})
+    assert service.content_of(found)[key] == "甲写了一段"
+    assert service.history_of(first, found.id, key)[1][0].value["value"] == "乙后来"  # nothing is lost
+    late = client.post(f"{part}/restore", data={"csrf_token": token(client, part), "wanted": "3", "edition": "2"})
+    assert late.status_code in {302, 409}
 
 
 def test_tables_are_saved_without_a_script(app: Flask, tree: Tree) -> None:

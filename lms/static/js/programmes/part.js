@@ -67,11 +67,13 @@ async function save() {
     } else if (told.code === "conflict") {
       theirs = told;
       clash.querySelector("b").textContent = told.title;
-      clash.querySelector("span").textContent = typeof told.theirs === "string" ? told.theirs : JSON.stringify(told.theirs, null, 1);
+      clash.querySelector("span").textContent = typeof told.theirs === "string" ? told.theirs : "";
       clash.hidden = false;
       status.textContent = "";
+      dirty = true;
     } else {
-      status.textContent = told.title;
+      status.textContent = `${told.title} ${told.remedy ?? ""}`;
+      dirty = true; // typing on tries again; leaving is warned of
     }
   } catch {
     status.textContent = status.dataset.failed;
@@ -82,12 +84,15 @@ async function save() {
   }
 }
 
+/** What was typed is saved as soon as the typing rests; while a slow save is under way, after it. */
+function later() {
+  dirty = true;
+  clearTimeout(timer);
+  timer = setTimeout(() => (saving ? later() : save()), 1500);
+}
+
 if ("autosave" in form.dataset && status) {
-  form.addEventListener("input", () => {
-    dirty = true;
-    clearTimeout(timer);
-    timer = setTimeout(save, 1500);
-  });
+  form.addEventListener("input", later);
   form.addEventListener("submit", () => { dirty = false; clearTimeout(timer); });
   addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
   clash.querySelector("[data-keep-mine]").addEventListener("click", () => {
@@ -96,7 +101,13 @@ if ("autosave" in form.dataset && status) {
     clash.hidden = true;
     save();
   });
-  clash.querySelector("[data-take-theirs]").addEventListener("click", () => { dirty = false; location.reload(); });
+  clash.querySelector("[data-merge]").addEventListener("click", () => form.requestSubmit()); // the server shows both side by side
+  const take = clash.querySelector("[data-take-theirs]");
+  take.addEventListener("click", () => {
+    if (!confirm(take.dataset.sure)) return;
+    dirty = false;
+    location.reload();
+  });
   const add = form.querySelector("[data-add-row]");
   if (add) {
     const body = form.querySelector("tbody");
