@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import zlib
 from io import BytesIO
 
 import pytest
@@ -348,6 +347,7 @@ def addresses(scene: Scene, review: Review, publication: object, plaque: object)
         ("POST", f"{panel}/thirds", {}), ("POST", f"{panel}/decide", {"chosen": str(scene.found[1].id), "action": "recommend"}),
         ("POST", f"{panel}/recall", {"application": str(scene.found[1].id), "remark": "x"}), ("GET", f"{panel}/experts/{expert}/sheet.xlsx", {}),
         ("POST", f"{panel}/experts/{expert}/sheet", {}), ("POST", f"{panel}/experts/{expert}/sheet/confirm", {}), ("GET", f"{base}/experts", {}),
+        ("POST", f"{panel}/experts/{expert}/materials", {}), ("GET", f"{panel}/experts/{expert}/materials.zip", {}),
         ("POST", f"{base}/experts", {"name": "x", "unit": "y"}), ("POST", f"{base}/experts/{expert}", {"name": "x", "unit": "y"}), ("POST", f"{base}/experts/{expert}/account", {}),
         ("POST", f"{base}/experts/{expert}/remove", {}), ("GET", f"{panel}/publications", {}), ("POST", f"{panel}/publications", {}),
         ("GET", f"{base}/publications/{publication}.docx", {}), ("GET", f"{base}/plaques", {}), ("POST", f"{base}/plaques", {}), ("GET", f"{base}/plaques.xlsx", {}),
@@ -421,7 +421,7 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree) -
         wanted = {200, 302} if not path.endswith(".pdf") or can_print() else {409}
         assert _status(client, csrf, method, path, data) in wanted, path
     officer = door(app, scene.officer)
-    assert {officer.get(path).status_code for method, path, _data in offices if method == "GET"} <= {200, 404}
+    assert {officer.get(path).status_code for method, path, _data in offices if method == "GET"} <= {200, 404, 409}
     for page in ("/", f"/panels/{scene.panel.id}", f"/panels/{scene.panel.id}/sheet", f"/panels/{scene.panel.id}/ranking", "/experts", "/plaques", "/behalf"):
         assert officer.get(f"/programmes/selection{page}").status_code == 200
     seen = db.session.scalars(select(AuditEntry.action).where(AuditEntry.actor_id == expert.id)).all()
@@ -456,9 +456,8 @@ def test_the_pages_work_without_a_script(app: Flask, tree: Tree) -> None:
     assert "80.00" not in office.get(f"{base}/ranking?locality=乡村").text
 
 
-@pytest.mark.skipif(not can_print(), reason="needs the optional package for PDF")
-def test_the_dossier_has_bookmarks_and_marks(app: Flask, tree: Tree) -> None:
-    from lms.programmes.selection.dossier import OWN, SYSTEM, dossier_of, pdf_of
+def test_the_dossier_has_marks(app: Flask, tree: Tree) -> None:
+    from lms.programmes.selection.dossier import OWN, SYSTEM, dossier_of
 
     found = handed(make.person(tree["city-school"]))
     made = dossier_of(found)
@@ -469,9 +468,6 @@ def test_the_dossier_has_bookmarks_and_marks(app: Flask, tree: Tree) -> None:
     assert marks["实施方案"] == (OWN, "")
     shown = str([claim.rows for section in made.sections for claim in section.claims])
     assert "（略）" in shown and "13800000000" not in shown  # telephones are no business of experts
-    titles = outline_of(pdf_of(found))
-    assert titles[0] == "乙市实验小学" and "资格自查" in titles and "实施方案" in titles and titles[-1] == "附件清单"
-    assert any(one.startswith("HN-15") for one in titles)
 
 
 def test_lessons_are_told_with_their_grade_of_evidence(app: Flask, fixed_clock: clock.FixedClock) -> None:
@@ -494,22 +490,6 @@ def test_lessons_are_told_with_their_grade_of_evidence(app: Flask, fixed_clock: 
     fixed_clock.at = at(date(2026, 11, 24), 3)
     assert grades_of(school.id) == "证据等级 A 0 课次、B 1 课次、C 1 课次"  # the first was not anchored outside within a day
     assert grades_of(account.id) == ""
-
-
-def outline_of(data: bytes) -> list[str]:
-    """Titles of the bookmarks in the order of the file; objects may lie in compressed streams."""
-    texts = [data]
-    for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
-        try:
-            texts.append(zlib.decompress(found[1]))
-        except zlib.error:
-            continue
-    titles = []
-    for text in texts:
-        for one in re.finditer(rb"/Title\s*(<([0-9a-fA-F]+)>|\(((?:\\.|[^\\)])*)\))[^>]*/(?:A|Dest|Parent)|/(?:A|Dest|Parent)[^>]*/Title\s*<([0-9a-fA-F]+)>", text):
-            raw = bytes.fromhex((one[2] or one[4] or b"").decode()) if one[2] or one[4] else one[3]
-            titles.append(raw.decode("utf-16") if raw.startswith((b"\xfe\xff", b"\xff\xfe")) else raw.decode("latin-1"))
-    return titles
 
 
 def test_a_sheet_may_come_with_the_notice() -> None:

@@ -1546,6 +1546,33 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_selection_publication_panel_id"), ["panel_id"], unique=False)
 
     op.create_table(
+        "selection_review_parcel",
+        sa.Column("panel_id", sa.Uuid(), nullable=False),
+        sa.Column("expert_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("ready", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.String(length=400), nullable=False),
+        sa.Column("asked_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["asked_by"], ["account.id"], name=op.f("fk_selection_review_parcel_asked_by_account")),
+        sa.ForeignKeyConstraint(
+            ["expert_id"], ["selection_expert.id"], name=op.f("fk_selection_review_parcel_expert_id_selection_expert")
+        ),
+        sa.ForeignKeyConstraint(
+            ["panel_id"], ["selection_panel.id"], name=op.f("fk_selection_review_parcel_panel_id_selection_panel")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_selection_review_parcel_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selection_review_parcel")),
+    )
+    with op.batch_alter_table("selection_review_parcel", schema=None) as batch_op:
+        batch_op.create_index("ix_selection_review_parcel_panel", ["panel_id", "expert_id"], unique=False)
+
+    op.create_table(
         "teaching_assignment",
         sa.Column("teacher_id", sa.Uuid(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),

@@ -1,4 +1,4 @@
-"""What an expert reads of one applicant (评审材料): every claim marked 系统数据, with the evidence grade, or 学校自述; one PDF with bookmarks."""
+"""What an expert reads of one applicant (评审材料): every claim marked 系统数据, with the evidence grade, or 学校自述."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, render_template
+from flask import current_app
 from sqlalchemy import select
 
-from lms.core import clock, paper
+from lms.core import clock
 from lms.core.db import db
 from lms.core.errors import Refused
 from lms.core.models import Organisation
@@ -83,6 +83,7 @@ def dossier_of(found: Application) -> Dossier:
         if claims:
             sections.append(Section(pack.form(name)["title"], tuple(claims)))
     slots = slots_of(pack, found)
+    files = files_of(found)
     return Dossier(
         applicant=db.session.get_one(Organisation, found.school_id).name,
         notice=pack.title,
@@ -90,7 +91,7 @@ def dossier_of(found: Application) -> Dossier:
         stages="、".join(STAGE_NAMES[one] for one in found.stages if one in STAGE_NAMES),
         filled_by=behalf.filler_name(found),
         sections=tuple(sections),
-        files=tuple(one for one in files_of(found) if one.slot in slots),
+        files=tuple(one for slot in slots for one in files if one.slot == slot),
         slots=slots,
         simulated=current_app.config["ZHIKE"].origin == "simulated",
     )
@@ -193,8 +194,3 @@ def _origin(part: Mapping[str, Any], found: Application, value: Sequence[Mapping
     if same == len(value):
         return SYSTEM, f"来源：{draft.source}，未改动"
     return OWN, f"{same} / {len(value)} 行与系统记录（{draft.source}）一致"
-
-
-def pdf_of(found: Application) -> bytes:
-    """The PDF: a bookmark a section and a claim; raises Refused (``no-pdf``) where the server cannot print."""
-    return paper.pdf(render_template("selection/dossier.html", made=dossier_of(found)), "css/selection-paper.css")

@@ -17,7 +17,7 @@ from lms.core.errors import NotFound
 from lms.core.paper import can_print
 from lms.programmes import attachments, selfcheck
 from lms.programmes.notices import pack_of
-from lms.programmes.selection import dossier, experts, rules, scoring
+from lms.programmes.selection import bound, dossier, experts, rules, scoring
 from lms.programmes.selection.blueprint import EXPERT, bp
 
 
@@ -96,7 +96,7 @@ def review_pdf(review_id: uuid.UUID) -> Response:
     """One bookmarked PDF of the applicant."""
     account = current_account()
     one = scoring.task(account, review_id)
-    data = dossier.pdf_of(one.found)
+    data = bound.bound_of(one.found).pdf
     access(account, "review-pdf", "application", one.found.id, review=str(review_id))
     return download(data, f"评审材料（{one.name}）.pdf")
 

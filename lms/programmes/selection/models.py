@@ -88,6 +88,24 @@ class Review(SchoolRow, Base):
     handed_at: Mapped[datetime | None]
 
 
+class ReviewParcel(SchoolRow, Base):
+    """What an expert without an account is sent (评审材料包), made in the background. ``school_id``: the office.
+
+    ``state``: waiting | done | failed; ``ready`` of ``total`` applicants. The zip lies in the data folder. Personal data: as the papers of
+    the applicants hold, and who asked for it; a week.
+    """
+
+    __tablename__ = "selection_review_parcel"
+    __table_args__ = (Index("ix_selection_review_parcel_panel", "panel_id", "expert_id"),)
+    panel_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("selection_panel.id"))
+    expert_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("selection_expert.id"))
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    ready: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int]
+    problem: Mapped[str] = mapped_column(String(400), default="")
+    asked_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
+
+
 class Publication(SchoolRow, Base):
     """A publication of what the office proposes (公示); the list is kept as it was published. ``school_id``: the office; append-only.
 

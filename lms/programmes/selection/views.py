@@ -19,11 +19,12 @@ from lms.core.db import db
 from lms.core.downloads import download
 from lms.core.errors import Invalid, Refused, ZhikeError
 from lms.core.models import Account, Organisation
+from lms.core.paper import can_print
 from lms.core.stages import STAGE_NAMES
 from lms.programmes import workflow
 from lms.programmes.attachments import ROOM
 from lms.programmes.notices import pack_of
-from lms.programmes.selection import experts, rules, scoring, service
+from lms.programmes.selection import experts, parcels, rules, scoring, service
 from lms.programmes.selection.blueprint import OFFICER, bp
 from lms.programmes.selection.models import Expert, Panel
 from lms.programmes.selection.outcome import ranking_book
@@ -125,7 +126,7 @@ def show(panel_id: uuid.UUID) -> str:
         )
     return render_template(
         "selection/panel.html", **_head(row), lines=lines, experts=service.experts_of(row.school_id), engaged=engaged, names=names, load=load,
-        handed=handed, reasons=rules.REASONS,
+        handed=handed, reasons=rules.REASONS, parcels=parcels.parcels_of(row), can_print=can_print(),
     )  # fmt: skip
 
 
@@ -363,6 +364,28 @@ def take_sheet(panel_id: uuid.UUID, expert_id: uuid.UUID) -> BaseResponse:
     count = scoring.take_in(current_account(), panel_id, expert_id, data, name)
     flash(_("已导入 %(count)s 份评分。", count=count))
     return redirect(url_for("programmes.selection.show", panel_id=panel_id))
+
+
+# ---- what an expert without an account is sent
+
+
+@bp.post("/panels/<uuid:panel_id>/experts/<uuid:expert_id>/materials")
+@require(*OFFICER)
+def ask_parcel(panel_id: uuid.UUID, expert_id: uuid.UUID) -> BaseResponse:
+    """Have the papers of an expert's applicants put together in the background."""
+    made = parcels.ask(current_account(), panel_id, expert_id)
+    flash(_("正在准备 %(count)s 份评审材料，做好以后在这里下载。", count=made.total))
+    return redirect(url_for("programmes.selection.show", panel_id=panel_id))
+
+
+@bp.get("/panels/<uuid:panel_id>/experts/<uuid:expert_id>/materials.zip")
+@require(*OFFICER)
+def parcel(panel_id: uuid.UUID, expert_id: uuid.UUID) -> Response:
+    """The papers of an expert's applicants: a PDF each, and the score sheet."""
+    account = current_account()
+    name, data, count = parcels.parcel_file(account, panel_id, expert_id)
+    access(account, "review-parcel", "expert", expert_id, panel=str(panel_id), applications=count)
+    return download(data, name)
 
 
 # ---- experts
