@@ -2,11 +2,13 @@
 
 A robot drives only inside its ``with`` block and stands when the block is left, however that happens. While a drive goes on,
 this process repeats it; when the process dies the gateway ends the drive within the robot's lease (at most 0.5 s).
+An emergency stop of the room ends the drive and the program's turn: what comes next raises ``stopped``.
 See ``docs/how-to/python-api.md``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -19,13 +21,16 @@ from labkit import homie
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
 from labkit.homie import Part
+from labkit.lease import HANDS_OFF
 from labkit.links import Broker, BrokerAddress, Message
 from labkit.model import MAIN_NODE, Device, Property, State, Value
+from labkit.room_stops import TOPICS, RoomStops
 
 REPEAT_S = 0.2
 LONGEST_DRIVE_S = 10.0
 CONNECT_S = 5.0
 LOOK_S = 2.0
+LIST_S = 0.5
 STOP_S = 2.0
 READ_S = 3.0
 STATES = {
@@ -37,7 +42,11 @@ STATES = {
 
 
 class RobotError(LabkitError):
-    """What a robot cannot do now; ``code`` is no_robot, not_ready, not_in_block, too_fast, no_property, no_reading, wrong_value or not_stopped."""
+    """What a robot cannot do now.
+
+    ``code`` is no_robot, not_ready, not_in_block, too_fast, no_property, no_reading, wrong_value, not_stopped, stopped, held, held-by
+    or another word of the gateway for its refusal.
+    """
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,24 @@ class Reading:
     live: bool
 
 
+@dataclass(frozen=True)
+class Row:
+    """A device in a gateway's list; "" = unknown."""
+
+    sticker: str = ""
+    room: str = ""
+    gateway: str = ""
+
+
 class Robot:
     """One robot; made by `Lab.robot`. ``id`` is its Homie id, ``sticker`` the number on its roof ("" = none)."""
 
-    def __init__(self, lab: Lab, device: Device, sticker: str) -> None:
-        self.id, self.sticker, self.name = device.id, sticker, device.name
+    def __init__(self, lab: Lab, device: Device, row: Row) -> None:
+        self.id, self.sticker, self.name = device.id, row.sticker, device.name
+        self.room, self.gateway = row.room, row.gateway
         self._lab, self._device = lab, device
+        self._trouble: RobotError | None = None
+        self._stopped_at = float("-inf")
         self._motion: tuple[float, float] | None = None
         self._until = 0.0
         self._driver: threading.Thread | None = None
@@ -66,6 +87,10 @@ class Robot:
 
     def __enter__(self) -> Robot:
         self._lab.check_ready(self)
+        with self._change:
+            if time.monotonic() - self._stopped_at >= HANDS_OFF.total_seconds():
+                self._trouble = None
+        self._check_trouble()
         self._inside = True
         self._driver = threading.Thread(target=self._repeat, name=f"drive {self.id}", daemon=True)
         self._driver.start()
@@ -100,8 +125,9 @@ class Robot:
         """Drive at ``linear`` m/s and ``angular`` rad/s (left turn positive).
 
         With ``seconds`` (0–10) it waits and stops; without, it goes on until `stop`, the next `drive` or the end of the block,
-        at most 10 s. Raises RobotError: too_fast, not_ready, not_in_block.
+        at most 10 s. Raises RobotError: too_fast, not_ready, not_in_block, stopped, held, held-by.
         """
+        self._check_trouble()
         if not self._inside:
             raise RobotError(
                 "not_in_block",
@@ -122,8 +148,10 @@ class Robot:
             self.stop()
 
     def wait(self, seconds: float) -> None:
-        """Let the robot go on for a while."""
-        threading.Event().wait(seconds)
+        """Let the robot go on for a while; an emergency stop or the gateway's refusal ends it at once, as RobotError."""
+        with self._change:
+            self._change.wait_for(lambda: self._trouble is not None, seconds)
+        self._check_trouble()
         self._lab.check_ready(self)
 
     def stop(self) -> None:
@@ -138,6 +166,7 @@ class Robot:
 
     def read(self, name: str, timeout_s: float = READ_S) -> Value:
         """The newest reading of a property such as ``range`` (cm), waited for if none has come yet; raises RobotError."""
+        self._check_trouble()
         return self._lab.reading(self, self._item(name), timeout_s)
 
     def readings(self) -> dict[str, Value]:
@@ -147,6 +176,7 @@ class Robot:
 
     def set(self, name: str, value: Value) -> None:
         """Set one of the robot's own settable properties, such as a light; raises RobotError."""
+        self._check_trouble()
         item = self._item(name)
         if not item.settable or item.id in (face.LINEAR, face.ANGULAR, face.STOP):
             raise RobotError("wrong_value", f"{name} 不能这样设置", f"{name} cannot be set like this")
@@ -159,6 +189,31 @@ class Robot:
     def identify(self) -> None:
         """Blink or beep, to be found on the table."""
         self._lab.order(self.id, face.IDENTIFY, b"identify")
+
+    def halt(self) -> None:
+        """An emergency stop: drop the motion now and tell the program; called from the network's thread."""
+        name = self.sticker or self.id
+        self._stopped_at = time.monotonic()
+        self.refused(
+            RobotError(
+                "stopped",
+                f"老师按了急停，{name} 号已停：可以继续时，请重新运行程序",
+                f"emergency stop: {name} stands; run the program again when you may",
+            )
+        )
+
+    def refused(self, why: RobotError) -> None:
+        """What was asked is not done: drop the motion, tell the program at its next word."""
+        with self._change:
+            self._motion = None
+            if self._trouble is None or why.code == "stopped":
+                self._trouble = why
+            self._change.notify_all()
+
+    def _check_trouble(self) -> None:
+        trouble = self._trouble
+        if trouble is not None:
+            raise RobotError(trouble.code, trouble.zh, trouble.en)
 
     def _items(self) -> tuple[Property, ...]:
         node = self._device.node(MAIN_NODE)
@@ -196,19 +251,21 @@ class Robot:
                     self._motion = motion = None
                     self._lab.order(self.id, face.STOP, b"stop")
                 if motion:
-                    self._lab.order(self.id, face.LINEAR, repr(motion[0]).encode())
-                    self._lab.order(self.id, face.ANGULAR, repr(motion[1]).encode())
+                    self._lab.steer(self.id, self.gateway, *motion)
                 self._change.wait(REPEAT_S if motion else 1.0)
 
 
 class Lab:
-    """The devices on one broker; use it as ``with labkit.lab() as lab:``."""
+    """The devices on one broker; use it as ``with labkit.lab() as lab:``. ``seat`` is the terminal (``t-…``) whose group's robots it may drive in a lesson."""
 
-    def __init__(self, address: BrokerAddress) -> None:
+    def __init__(self, address: BrokerAddress, seat: str = "") -> None:
+        self.me = seat or f"labkit-{uuid.uuid4().hex[:12]}"
         self._news = threading.Condition()
         self._devices: dict[str, Device] = {}
         self._states: dict[str, State] = {}
-        self._stickers: dict[str, str] = {}
+        self._rows: dict[str, Row] = {}
+        self._alerts: dict[str, dict[str, str]] = {}
+        self._stops = RoomStops()
         self._readings: dict[str, dict[str, Reading]] = {}
         self._robots: list[Robot] = []
         self._broker = Broker(address, f"labkit-{uuid.uuid4().hex[:12]}", self._hear, lambda: None)
@@ -220,7 +277,7 @@ class Lab:
         except LabkitError:
             self._broker.stop()
             raise
-        for topic in ("homie/5/+/$description", "homie/5/+/$state", "zhike/gateway/+/devices"):
+        for topic in ("homie/5/+/$description", "homie/5/+/$state", "zhike/gateway/+/devices", *TOPICS):
             self._broker.subscribe(topic)
         # What the broker holds has arrived before this acknowledgement, or follows within the look below.
         self._broker.flush(CONNECT_S)
@@ -251,17 +308,36 @@ class Lab:
                 "no_robot", f"没有 {text} 号小车；有：{there}", f"there is no robot {text}; there are: {there}"
             )
         self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+")
+        self._broker.subscribe(f"homie/5/{device.id}/$alert/+")
+        self._wait(lambda: device.id in self._rows, LIST_S)
         with self._news:
-            return Robot(self, device, self._stickers.get(device.id, ""))
+            robot = Robot(self, device, self._rows.get(device.id, Row()))
+            self._robots.append(robot)
+            return robot
 
     # What robots ask for.
 
     def order(self, device: str, property_id: str, payload: bytes) -> None:
         """Publish to a device's ``/set``; raises RobotError not_ready while the broker is away."""
         if not self._broker.publish(homie.set_topic(device, property_id), payload, qos=1, retain=False):
-            raise RobotError(
-                "not_ready", "和代理的连接断了，小车会自己停下", "the broker is away: the robot stops by itself"
-            )
+            raise self._away()
+
+    def _away(self) -> RobotError:
+        return RobotError(
+            "not_ready", "和代理的连接断了，小车会自己停下", "the broker is away: the robot stops by itself"
+        )
+
+    def steer(self, device: str, gateway: str, linear: float, angular: float) -> None:
+        """Drive by the robot's gateway, which holds it after an emergency stop and minds leases; without one by ``/set``."""
+        if not gateway:
+            self.order(device, face.LINEAR, repr(linear).encode())
+            self.order(device, face.ANGULAR, repr(angular).encode())
+            return
+        wanted = {"linear_x": linear, "angular_z": angular, "by": self.me}
+        if not self._broker.publish(
+            face.steer_topic(gateway, device), json.dumps(wanted).encode(), qos=1, retain=False
+        ):
+            raise self._away()
 
     def state(self, device: Device) -> State:
         """The effective state: a child of a lost gateway is lost."""
@@ -273,10 +349,18 @@ class Lab:
         """Raise RobotError not_ready with what to do."""
         device = self._devices[robot.id]
         if not self._wait(lambda: self.state(device) is State.READY, LOOK_S):
-            why = STATES[self.state(device)]
+            raise self._not_ready(robot.sticker or robot.id, device)
+        if not self._wait(lambda: self._states.get(robot.gateway, State.READY) is State.READY, LOOK_S):
             raise RobotError(
-                "not_ready", f"{robot.sticker or robot.id} 号{why}", f"{robot.id} is {self.state(device).value}"
+                "not_ready",
+                f"{robot.sticker or robot.id} 号的网关 {robot.gateway} 没有运行：请老师启动它",
+                f"{robot.gateway}, the gateway of {robot.id}, is not running",
             )
+
+    def _not_ready(self, name: str, device: Device) -> RobotError:
+        state = self.state(device)
+        known = "；".join(text for text in self._alerts.get(device.id, {}).values() if text)
+        return RobotError("not_ready", f"{name} 号{known or STATES[state]}", f"{device.id} is {state.value}: {known}")
 
     def stop_and_prove(self, device: Device) -> bool:
         """Tell it to stop (again after a second) and wait for a proof that came afterwards."""
@@ -316,6 +400,14 @@ class Lab:
             return fresh(face.STOP_CONFIRMED, True)
         return fresh(face.MOVING, False) or (fresh(face.LINEAR, 0.0) and fresh(face.ANGULAR, 0.0))
 
+    def _refusal(self, device: str, message: Message) -> None:
+        said = homie.parse_json_object(message.payload)
+        if message.retained or said.get("terminal") != self.me:
+            return
+        why = RobotError(str(said.get("code")), str(said.get("zh")), str(said.get("en")))
+        for robot in [r for r in self._robots if r.id == device]:
+            robot.refused(why)
+
     def _wait(self, fits: Callable[[], bool], timeout_s: float) -> bool:
         with self._news:
             return self._news.wait_for(fits, timeout_s)
@@ -324,13 +416,18 @@ class Lab:
         return device.property(MAIN_NODE, face.STOP) is not None
 
     def _label(self, device: str) -> str:
-        return self._stickers.get(device) or device
+        return self._rows.get(device, Row()).sticker or device
 
     def _find(self, wanted: set[str]) -> Device | None:
         robots = [d for d in self._devices.values() if self._is_robot(d)]
-        return next((d for d in robots if d.id in wanted or self._stickers.get(d.id) in wanted), None)
+        return next((d for d in robots if d.id in wanted or self._rows.get(d.id, Row()).sticker in wanted), None)
 
     def _hear(self, message: Message) -> None:
+        stop = self._stops.take(message)
+        if stop:
+            for robot in [r for r in self._robots if stop.is_for(r.id, r.room)]:
+                robot.halt()
+            return
         with self._news:
             try:
                 self._take(message)
@@ -342,14 +439,20 @@ class Lab:
     def _take(self, message: Message) -> None:
         if message.topic.startswith("zhike/gateway/"):
             rows = homie.parse_json_object(b'{"rows":' + (message.payload or b"[]") + b"}")["rows"]
+            gateway = message.topic.split("/")[2]
             for row in rows if isinstance(rows, list) else ():
-                self._stickers[str(row.get("device"))] = str(row.get("sticker", ""))
+                one = Row(str(row.get("sticker", "")), str(row.get("room", "")), gateway)
+                self._rows[str(row.get("device"))] = one
             return
         address = homie.parse_topic(message.topic)
         if address.part is Part.DESCRIPTION and message.payload:
             self._devices[address.device] = homie.parse_description(address.device, message.payload)
         elif address.part is Part.STATE and message.payload:
             self._states[address.device] = homie.parse_state(message.payload)
+        elif address.part is Part.ALERT:
+            self._alerts.setdefault(address.device, {})[address.item] = message.payload.decode("utf-8", "replace")
+        elif (address.part, address.property) == (Part.VALUE, face.REFUSED):
+            self._refusal(address.device, message)
         elif address.part is Part.VALUE:
             device = self._devices.get(address.device)
             item = device.property(address.node, address.property) if device else None
@@ -359,12 +462,14 @@ class Lab:
                 known[item.id] = Reading(value, time.monotonic(), not message.retained)
 
 
-def lab(broker: str = "", username: str = "", password: str = "", ca: str = "") -> Lab:
-    """The lab at ``broker``; what is not given is read from ``LABKIT_BROKER``, ``LABKIT_USERNAME``, ``LABKIT_PASSWORD``, ``LABKIT_CA``.
+def lab(broker: str = "", username: str = "", password: str = "", ca: str = "", seat: str = "") -> Lab:
+    """The lab at ``broker``; what is not given is read from ``LABKIT_BROKER``, ``LABKIT_USERNAME``, ``LABKIT_PASSWORD``, ``LABKIT_CA``, ``LABKIT_SEAT``.
 
     Raises LabkitError link_down on entering when the broker cannot be reached.
     """
     known = os.environ
     url = broker or known.get("LABKIT_BROKER", "mqtt://127.0.0.1:1883")
     user, secret = username or known.get("LABKIT_USERNAME", ""), password or known.get("LABKIT_PASSWORD", "")
-    return Lab(BrokerAddress.parse(url, user, secret, ca or known.get("LABKIT_CA", "")))
+    return Lab(
+        BrokerAddress.parse(url, user, secret, ca or known.get("LABKIT_CA", "")), seat or known.get("LABKIT_SEAT", "")
+    )

@@ -291,10 +291,10 @@ def _url_faults(
 class _Door(ModuleType):
     """This module can be called: ``labkit.lab()`` is `labkit.api.lab`, as notebooks write it."""
 
-    def __call__(self, broker: str = "", username: str = "", password: str = "", ca: str = "") -> Session:
+    def __call__(self, broker: str = "", username: str = "", password: str = "", ca: str = "", seat: str = "") -> Session:
         from labkit.api import lab
 
-        return lab(broker, username, password, ca)
+        return lab(broker, username, password, ca, seat)
 
 
 sys.modules[__name__].__class__ = _Door

@@ -46,6 +46,15 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """What a trusted client wants of a robot (``/set``, a notebook): either speed or both (None = as before); ``by`` who it says it is."""
+
+    linear_x: float | None = None
+    angular_z: float | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class Caps:
     """The most that a robot's profile allows: m/s, rad/s, ms of one drive."""
 
@@ -91,6 +100,8 @@ class Wheel:
     """The steering wheel of one robot: its lease and what was last asked of it.
 
     ``held`` after an emergency stop: no drive until the pupil has let go for 0.6 s or a new lease came.
+    ``steered``: the two speeds that trusted clients asked for last (None = not told), ``steered_at`` when; ``steer_held``: the same
+    hold for them. It outlives the leases, which the lesson's end takes away.
     """
 
     device: str
@@ -99,6 +110,18 @@ class Wheel:
     last_seq: int = -1
     last_wish_at: datetime | None = None
     held: bool = False
+    steered: tuple[float | None, float | None] = (None, None)
+    steered_at: datetime | None = None
+    steer_held: bool = False
+
+
+def parse_steer(payload: bytes) -> Steer:
+    """``{"linear_x", "angular_z", "by"?}``; raises Malformed (no JSON, NaN, infinity, wrong types)."""
+    data = _object(payload)
+    by = data.get("by", "")
+    if not isinstance(by, str) or (by and not is_id(by)):
+        raise Malformed("by 不是设备号", "by is not an id")
+    return Steer(_number(data, "linear_x", 0.0), _number(data, "angular_z", 0.0), by)
 
 
 def parse_lease(device: str, payload: bytes) -> Lease | None:
@@ -166,8 +189,40 @@ def must_stop(before: Wheel, after: Wheel) -> bool:
 
 
 def hold(wheel: Wheel, now: datetime) -> Wheel:
-    """After an emergency stop: hands off first."""
-    return replace(wheel, held=True, last_wish_at=now)
+    """After an emergency stop: hands off first, pupils and trusted clients."""
+    return replace(let_go(wheel), held=True, last_wish_at=now, steer_held=True, steered_at=now)
+
+
+def let_go(wheel: Wheel) -> Wheel:
+    """After a stop nothing is left of the speeds that were asked for before."""
+    return replace(wheel, steered=(None, None))
+
+
+def steer(wheel: Wheel, wanted: Steer, now: datetime) -> tuple[Wheel, Decision]:
+    """What a trusted client's speeds lead to, and the wheel afterwards.
+
+    One speed alone leaves the other as it was told within the last 0.6 s. Two zeros are never refused.
+    """
+    rested = wheel.steered_at is None or now - wheel.steered_at >= HANDS_OFF
+    before = (None, None) if rested else wheel.steered
+    linear, angular = (
+        old if new is None else new for old, new in zip(before, (wanted.linear_x, wanted.angular_z), strict=True)
+    )
+    stands = (linear, angular) == (0.0, 0.0)
+    held = wheel.steer_held and not rested and not stands
+    after = replace(wheel, steered=(linear, angular), steered_at=now, steer_held=held)
+    if held:
+        return after, Refusal(
+            "held", "老师按了急停：先停下程序，再重新开始", "emergency stop: end the program first, then start again"
+        )
+    lease = wheel.lease if wheel.lease and now < wheel.lease.until else None
+    if lease and lease.holder != wanted.by and (linear or angular):
+        return replace(after, steered=(None, None)), Refusal(
+            "held-by",
+            f"这台设备分给了 {lease.holder}：请先收回，或由它驾驶",
+            f"this robot is assigned to {lease.holder}: take it back first",
+        )
+    return after, capped(Wish(0, linear or 0.0, angular or 0.0), lease, wheel.caps)
 
 
 def expired(wheel: Wheel, now: datetime) -> bool:

@@ -38,6 +38,11 @@ def kit_device(device: LabDevice, gateway: str, version: int) -> Device:
     )
 
 
+def steer_topic(gateway: str, device: str) -> str:
+    """Where a trusted client drives a robot by its gateway: ``{"linear_x": m/s, "angular_z": rad/s, "by": id}``, not retained."""
+    return f"zhike/gateway/{gateway}/steer/{device}"
+
+
 def motors(drive: Drive) -> set[str]:
     """The properties that move it: they are driven for a time that somebody watches, never set for good."""
     return {drive.left, drive.right} if drive.model == "differential" else {drive.linear, drive.angular}

@@ -16,6 +16,7 @@ from labkit.gateway.mailbox import AtOnce, DriveOrder, Heard, Item, SetOrder, St
 from labkit.gateway.worker import REASONS, Robot
 from labkit.homie import Address, Part
 from labkit.lab import LabDevice
+from labkit.lease import HANDS_OFF
 from labkit.model import Device, State, Title, Value
 
 _HREF = re.compile(r"homie:([a-z0-9-]+)/([a-z0-9-]+)(?:\?value=(.+))?")
@@ -33,6 +34,7 @@ class MqttKit(Robot):
         self._asked_at: float | None = None
         self._deadline: float | None = None
         self._moving: Value | None = None
+        self._held_at: float | None = None
         self._told = 0
         self._speeds = [self._write_topic(name) for name in (self.drive_model.linear, self.drive_model.angular)]
 
@@ -65,7 +67,7 @@ class MqttKit(Robot):
 
     def send_drive(self, order: DriveOrder) -> bool:
         """Both speeds; the gateway sends zeros when the time is over."""
-        self._asked_at = None
+        self._asked_at = self._held_at = None
         self._deadline = time.monotonic() + min(order.ms, self.safety.lease_ms) / 1000
         for topic, speed in zip(self._speeds, (order.linear_x, order.angular_z), strict=True):
             if topic:
@@ -95,6 +97,11 @@ class MqttKit(Robot):
     def set_property(self, order: SetOrder) -> None:
         """Not ours: trusted clients write to the board itself."""
         self.noise(f"{order.property}/set belongs to the board")
+
+    def hold(self) -> None:
+        """Whoever writes to the board itself does not ask the gateway: it is stopped again until it has stood for 0.6 s."""
+        with self.turn:
+            self._held_at = time.monotonic()
 
     def hear(self, item: Heard, address: Address) -> None:
         """The board's topics; orders come by the mailbox."""
@@ -153,6 +160,8 @@ class MqttKit(Robot):
         """Only a live message after the stop was asked for proves it."""
         if property_id == face.MOVING:
             self._moving = value
+        if self._held_at is not None and _tells_motion(property_id, value):
+            self._stop_again()
         if self._asked_at is None:
             return
         confirm = self.safety.confirm
@@ -162,6 +171,13 @@ class MqttKit(Robot):
         if stands or (property_id == face.MOVING and value is False):
             self._asked_at = None
             self.proved()
+
+    def _stop_again(self) -> None:
+        now, held_at = time.monotonic(), self._held_at or 0.0
+        self._held_at = now if now - held_at < HANDS_OFF.total_seconds() else None
+        if self._held_at is not None:
+            self.noise("it was driven past the gateway after an emergency stop")
+            self.halt(StopOrder("held"))
 
     def _act(self, href: str) -> None:
         match = _HREF.fullmatch(href)
@@ -174,3 +190,7 @@ class MqttKit(Robot):
         form = known.form("writeproperty") if known else None
         match = _HREF.fullmatch(form.href) if form else None
         return homie.set_topic(self.device.id, match[2], match[1]) if match else ""
+
+
+def _tells_motion(property_id: str, value: Value) -> bool:
+    return (property_id == face.MOVING and value is True) or (property_id in (face.LINEAR, face.ANGULAR) and value != 0)

@@ -43,7 +43,7 @@ from labkit.gateway.text_kit import TextKit
 from labkit.gateway.worker import Robot, Worker, to_json, utc_now
 from labkit.homie import Address, Part
 from labkit.lab import Lab, LabDevice
-from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel
+from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Steer, Wheel
 from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
 from labkit.links.text import Pushes
 from labkit.model import MAIN_NODE, Kind, State, Title
@@ -206,6 +206,7 @@ class Gateway:
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
         self._broker.subscribe(adopt_topic(self.lab.name))
+        self._broker.subscribe(face.steer_topic(self.lab.name, "+"), 0)
         for device in self.lab.devices:
             self._hear_device(device)
         self._ghosts.subscribe()
@@ -300,6 +301,8 @@ class Gateway:
             self._mirror.ask(message.payload)
         if message.topic == adopt_topic(self.lab.name) and not message.retained:
             self._adopting.take(message.payload)
+        if message.topic == face.steer_topic(self.lab.name, levels[-1]):
+            self._steer_both(levels[-1], message)
         if self._foreign.take(message) or levels[0] != homie.DOMAIN:
             return
         self._ghosts.hear(message)
@@ -396,6 +399,7 @@ class Gateway:
             )
             return
         if address.property == face.STOP:
+            self._wheels[address.device] = lease.let_go(self._wheels[address.device])
             worker.mailbox.put(StopOrder("told by a trusted client"))
         elif address.property == face.IDENTIFY:
             worker.mailbox.put(IdentifyOrder())
@@ -414,7 +418,19 @@ class Gateway:
             raise Malformed(f"{worker.device.id} 没有轮子", f"{worker.device.id} has no wheels")
         value = homie.decode(item, payload)
         assert isinstance(value, float)
-        worker.steer(property_id, value)
+        speed = Steer(linear_x=value) if property_id == face.LINEAR else Steer(angular_z=value)
+        self._steered(worker.device.id, speed)
+
+    def _steer_both(self, device_id: str, message: Message) -> None:
+        """A notebook's speeds, which go through the gateway for boards on the broker too."""
+        if message.retained:
+            raise Malformed("驾驶指令不能是保留消息", "an order to drive must not be retained")
+        if device_id in self._wheels and message.payload:
+            self._steered(device_id, lease.parse_steer(message.payload))
+
+    def _steered(self, device_id: str, wanted: Steer) -> None:
+        self._wheels[device_id], decision = lease.steer(self._wheels[device_id], wanted, self._now())
+        self._carry_out(device_id, wanted.by, 0, decision)
 
     def _room_stop(self, room: str, message: Message) -> None:
         if message.retained:
@@ -428,8 +444,10 @@ class Gateway:
         if stop.named and not stop.robots:
             return  # another gateway's devices: whoever answers is heard as theirs
         now = self._now()
-        for robot in (r for r in stop.robots if r.device.id in self._wheels):
-            self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
+        for robot in stop.robots:
+            if isinstance(robot, Robot):
+                self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
+                robot.hold()
         stop.carry_out(lambda report: self._stopped(room, report))
         self._board.event(f"homie/5/$broadcast/stop/{room}", stop.id.encode())
 

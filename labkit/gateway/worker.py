@@ -207,7 +207,6 @@ class Robot(Worker):
         self._blinks: list[tuple[float, Callable[[], None]]] = []
         self._driven = False
         self._halted_at = float("-inf")
-        self._steered = {face.LINEAR: 0.0, face.ANGULAR: 0.0}
 
     # What a kind of robot does by itself.
 
@@ -275,11 +274,8 @@ class Robot(Worker):
             due[1]()
         self._watch_stops(now)
 
-    def steer(self, property_id: str, value: float) -> None:
-        """Change one of the two speeds (a trusted client's ``/set``); the other one stays. Thread-safe."""
-        self._steered[property_id] = value
-        linear, angular = self._steered[face.LINEAR], self._steered[face.ANGULAR]
-        self.mailbox.put(DriveOrder(linear, angular, self.safety.lease_ms))
+    def hold(self) -> None:
+        """After an emergency stop: nothing to do where all that moves the kit goes through the gateway. Called by the router."""
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
         """Do something after a while unless a stop comes first."""
@@ -292,7 +288,6 @@ class Robot(Worker):
             order.settle("")
         self._stops.clear()
         self._driven = False
-        self._steered = {face.LINEAR: 0.0, face.ANGULAR: 0.0}
         self.publish(face.STOP_CONFIRMED, True)
         self.still()
 

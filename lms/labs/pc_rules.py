@@ -41,7 +41,7 @@ def agent_rights(terminal: str, room: str, kits: Iterable[str]) -> rules.Rights:
     devices = [terminal, *(kit_id(terminal, kit) for kit in sorted(kits))]
     own = [f"{HOMIE}/{device}/#" for device in devices]
     says = [*own, f"zhike/gateway/{terminal}/#", "zhike/gateway/flush", f"zhike/room/{room}/stopped", f"{HOMIE}/$broadcast/stop/{room}"]
-    hears = [*own, f"zhike/gateway/{terminal}/mirror", rules.stop_topic(room), rules.lease_topic(room, "+")]
+    hears = [*own, f"zhike/gateway/{terminal}/mirror", f"zhike/gateway/{terminal}/steer/+", rules.stop_topic(room), rules.lease_topic(room, "+")]
     return rules.Rights(tuple(says), (*hears, f"{HOMIE}/+/wish/drive", f"{HOMIE}/+/$state", f"{HOMIE}/+/$description"))
 
 

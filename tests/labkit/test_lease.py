@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labkit import lease
 from labkit.errors import Malformed
-from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Wheel, Wish
+from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Steer, Wheel, Wish
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 GRANT = Lease("mbot-1", "t-1", ("t-1", "t-2"), "l", NOW + timedelta(minutes=5), 0.2, 1.0)
@@ -143,3 +143,54 @@ def test_any_wish_of_that_shape_is_read_or_refused(data: dict[str, Any]) -> None
     except Malformed:
         return
     assert 1 <= wish.ms <= 500
+
+
+FREE = Wheel("mbot-1", Caps(0.4, 4.0, 500))
+STEADY = (Steer(linear_x=0.2), Steer(angular_z=0.0))
+
+
+def steered(wheel: Wheel, *orders: tuple[int, Steer]) -> tuple[Wheel, list[object]]:
+    """What comes of each order: a command's two speeds, or a refusal's code."""
+    said: list[object] = []
+    for milliseconds, wanted in orders:
+        wheel, decision = lease.steer(wheel, wanted, after(milliseconds))
+        said.append(decision.code if isinstance(decision, Refusal) else (decision.linear_x, decision.angular_z))  # type: ignore[union-attr]  # a steer is no blink
+    return wheel, said
+
+
+def test_trusted_clients_change_one_speed_and_keep_the_other() -> None:
+    wheel, said = steered(FREE, (0, Steer(linear_x=0.2)), (50, Steer(angular_z=1.0)), (100, Steer(linear_x=9.0)))
+    assert said == [(0.2, 0.0), (0.2, 1.0), (0.4, 1.0)]
+    assert steered(lease.let_go(wheel), (150, Steer(angular_z=1.0)))[1] == [(0.0, 1.0)]
+    assert steered(wheel, (800, Steer(angular_z=1.0)))[1] == [(0.0, 1.0)], "an old speed is no speed"
+
+
+@pytest.mark.parametrize("pair", [STEADY, (Steer(linear_x=0.0), Steer(angular_z=1.0)), (Steer(0.2, 0.0),)])
+def test_an_emergency_stop_holds_whoever_goes_on_steering(pair: tuple[Steer, ...]) -> None:
+    moving, _ = steered(FREE, *((0, one) for one in pair))
+    held = lease.hold(moving, NOW)
+    held, said = steered(held, *((at, one) for at in range(100, 3000, 200) for one in pair))
+    assert set(said) == {"held"}
+    taken = lease.granted(lease.granted(held, GRANT), None)
+    assert steered(taken, (3000, Steer(0.2, 0.0)))[1] == ["held"], "the lesson ends, the program goes on"
+    assert steered(held, (3500, Steer(0.2, 0.0)))[1] == [(0.2, 0.0)]
+
+
+def test_a_zero_command_lets_go() -> None:
+    held = lease.hold(steered(FREE, *((0, one) for one in STEADY))[0], NOW)
+    orders = [Steer(linear_x=0.0), Steer(angular_z=0.0), Steer(linear_x=0.1)]
+    assert steered(held, *((100 + i, one) for i, one in enumerate(orders)))[1] == ["held", (0.0, 0.0), (0.1, 0.0)]
+    assert steered(held, (100, Steer(0.0, 0.0)), (150, Steer(0.1, 0.0)))[1] == [(0.0, 0.0), (0.1, 0.0)]
+
+
+def test_a_leased_robot_is_steered_by_its_holder_only_within_the_lease() -> None:
+    assert steered(WHEEL, (0, Steer(0.4, 0.0)), (50, Steer(linear_x=0.4)))[1] == ["held-by", "held-by"]
+    assert steered(WHEEL, (0, Steer(0.4, 0.0, "t-2")), (50, Steer(0.0, 0.0)))[1] == ["held-by", (0.0, 0.0)]
+    assert steered(WHEEL, (0, Steer(0.4, -3.0, "t-1")))[1] == [(0.2, -1.0)]
+    assert steered(WHEEL, (5 * 60_000, Steer(0.4, 0.0)))[1] == [(0.4, 0.0)], "the lease is over"
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b'{"linear_x": NaN}', b'{"linear_x": "fast"}', b'{"by": "T 1"}'])
+def test_broken_steering_is_refused(payload: bytes) -> None:
+    with pytest.raises(Malformed):
+        lease.parse_steer(payload)
