@@ -10,7 +10,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.activities import marking, service
@@ -19,12 +19,13 @@ from lms.core import clock
 from lms.core.audit import access
 from lms.core.auth import current_account, may, require
 from lms.core.db import db
-from lms.core.errors import NotAllowed, NotFound, ZhikeError
+from lms.core.errors import NotFound, ZhikeError
 from lms.core.jobs import every
 from lms.core.models import Account
 from lms.courses.rules import render
 from lms.courses.service import MEDIA
-from lms.roster.models import Person, SchoolClass, TeachingAssignment
+from lms.roster.access import need_class
+from lms.roster.models import Person, SchoolClass
 
 bp = Blueprint("activities", __name__, template_folder="templates")
 
@@ -49,28 +50,12 @@ def _markdown(text: str, media: str = "") -> Markup:
     return Markup(html)
 
 
-_TEACHES = (
-    select(TeachingAssignment.id)
-    .join(Person, Person.id == TeachingAssignment.teacher_id)
-    .where(
-        TeachingAssignment.school_id == bindparam("school"),
-        TeachingAssignment.class_id == bindparam("cohort"),
-        Person.account_id == bindparam("account"),
-    )
-    .limit(1)
-)
-
-
 def _class_for(account: Account, class_id: uuid.UUID) -> SchoolClass:
     """The class if the account teaches it or administers its school; raises NotFound or NotAllowed."""
     cohort = db.session.get(SchoolClass, class_id)
     if cohort is None or (cohort.school_id != account.organisation_id and not may(account, ("school_admin",), cohort.school_id)):
         raise NotFound("class", _l("没有这个班级。"))
-    if may(account, ("school_admin",), cohort.school_id):
-        return cohort
-    facts = {"school": cohort.school_id, "cohort": class_id, "account": account.id}
-    if db.session.connection().execute(_TEACHES, facts).first() is None:
-        raise NotAllowed("not-your-class", _l("您不教这个班。"), remedy=_l("请管理员在任课表里加上您。"))
+    need_class(account, cohort)
     return cohort
 
 

@@ -299,7 +299,8 @@ def _forecast(case: Case, rule: str, result: SchoolResult) -> Answer:
     """Where the school stands on the day of the deadline if every slot is kept, and whether it can be reached at all (B2d)."""
     if result.verdict == "structurally-impossible":
         return Answer("班级数不够，怎样开课都无法满足", url_for("usage.compliance"), "no", str(result.reason))
-    policy, facts = rulebook.policy_for(case.found.school_id, rule, today()), result.facts
+    facts = result.facts
+    policy = rulebook.policy_for(case.found.school_id, rule, facts.judged_on)
     last = min(case.due or facts.term_end, facts.term_end)
     ahead = tuple(planned_lessons(case.found.school_id, facts, today() + timedelta(days=1), last))
     taught = tuple(row for row in facts.lessons if row.date <= facts.as_of)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TypeVar
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import or_, select
+from sqlalchemy import BindParameter, ColumnElement, Date, bindparam, or_, select
 
 from lms.core import clock
 from lms.core.auth import may
@@ -55,20 +55,29 @@ def teacher_of(account: Account) -> Person | None:
     return person if person is not None and person.kind == "staff" else None
 
 
+def assigned(on: date | BindParameter[date]) -> ColumnElement[bool]:
+    """The condition that a teaching assignment holds on a day."""
+    return or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= on)
+
+
+_TEACHES = (
+    select(TeachingAssignment.id)
+    .join(Person, Person.id == TeachingAssignment.teacher_id)
+    .where(
+        TeachingAssignment.school_id == Person.school_id,
+        TeachingAssignment.class_id == bindparam("cohort"),
+        Person.account_id == bindparam("account"),
+        Person.kind == "staff",
+        assigned(bindparam("on", type_=Date)),
+    )
+    .limit(1)
+)  # made once: pages with a class ask it each time
+
+
 def teaches(account: Account, class_id: uuid.UUID, on: date) -> bool:
     """Whether the account's person has a teaching assignment for the class on a day (任课)."""
-    person = teacher_of(account)
-    if person is None:
-        return False
-    found = db.session.scalar(
-        select(TeachingAssignment.id).where(
-            TeachingAssignment.school_id == person.school_id,
-            TeachingAssignment.teacher_id == person.id,
-            TeachingAssignment.class_id == class_id,
-            or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= on),
-        )
-    )
-    return found is not None
+    facts = {"cohort": class_id, "account": account.id, "on": on}
+    return db.session.connection().execute(_TEACHES, facts).first() is not None
 
 
 def need_admin(actor: Account | None, school_id: uuid.UUID) -> None:
@@ -82,4 +91,4 @@ def need_class(actor: Account | None, cohort: SchoolClass) -> None:
     if actor is None or may(actor, ADMIN, cohort.school_id):
         return
     if not (may(actor, STAFF, cohort.school_id) and teaches(actor, cohort.id, today_of(school_of(cohort.school_id)))):
-        raise NotAllowed("not-your-class", _l("您没有任教这个班，不能查看或修改它的名单。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))
+        raise NotAllowed("not-your-class", _l("您没有任教这个班，不能查看或修改它的名单、作业和记录。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))

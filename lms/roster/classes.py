@@ -17,7 +17,7 @@ from lms.core.errors import Invalid, Refused
 from lms.core.models import Account, Lockout
 from lms.core.stages import SCHOOL_TYPES, grade_of, school_year
 from lms.roster import rules
-from lms.roster.access import need_admin, need_class, school_of, teacher_of, today_of
+from lms.roster.access import assigned, need_admin, need_class, school_of, teacher_of, today_of
 from lms.roster.models import Enrollment, Person, PersonAlias, School, SchoolClass, TeachingAssignment
 
 
@@ -150,7 +150,7 @@ def class_lines(actor: Account, school_id: uuid.UUID, *, mine_only: bool = False
     for class_id, person_id, name in db.session.execute(
         select(TeachingAssignment.class_id, Person.id, Person.name)
         .join(Person, Person.id == TeachingAssignment.teacher_id)
-        .where(TeachingAssignment.school_id == school_id, or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= today))
+        .where(TeachingAssignment.school_id == school_id, assigned(today))
         .order_by(Person.name)
     ):
         teachers.setdefault(class_id, []).append((person_id, name))

@@ -9,13 +9,22 @@ from flask_babel import lazy_gettext as _l
 from lms.core.auth import current_account, current_school_id, require
 from lms.core.downloads import download
 from lms.core.errors import Invalid
+from lms.core.jobs import every
 from lms.roster.access import school_of, today_of
 from lms.roster.blueprint import Page, answered, bp
 from lms.roster.intake import service as verbs
+from lms.roster.intake.pending import forget_old
 from lms.roster.intake.pupils import Options
 from lms.roster.intake.words import CHANGES, STATUS, reason_of, remedy_of
 from lms.roster.school import stages_of
 from lms.roster.school_views import term_choice
+
+
+def _forget() -> None:
+    forget_old()
+
+
+every(13, "forget-imports", _forget)
 
 NOTES = {
     "sheet-other": _l("工作表“%(sheet)s”不是这种名单，没有读取。"),

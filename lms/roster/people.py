@@ -16,7 +16,7 @@ from lms.core.auth import hash_password, hash_pin, unlock
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Lockout, RoleGrant
-from lms.roster.access import need_admin, need_class, school_of, today_of
+from lms.roster.access import assigned, need_admin, need_class, school_of, today_of
 from lms.roster.classes import class_name, class_of, roster_of
 from lms.roster.models import Enrollment, Person, PersonAlias, SchoolClass, TeachingAssignment
 from lms.roster.rules import PICTURES, weak_pin
@@ -278,7 +278,7 @@ def staff_of(school_id: uuid.UUID) -> list[StaffLine]:
     for duty, cohort in db.session.execute(
         select(TeachingAssignment, SchoolClass)
         .join(SchoolClass, SchoolClass.id == TeachingAssignment.class_id)
-        .where(TeachingAssignment.school_id == school_id, or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= today))
+        .where(TeachingAssignment.school_id == school_id, assigned(today))
         .order_by(SchoolClass.entry_year.desc(), SchoolClass.number)
     ):
         duties.setdefault(duty.teacher_id, []).append((duty.id, class_name(cohort, school, today), duty.subject))

@@ -1,6 +1,6 @@
 """The door of the roster: what other rooms and pages may call (花名册). Each verb lives in the file of its subject."""
 
-from lms.roster.access import need_class, person_of, school_of, teacher_of, teaches, today_of
+from lms.roster.access import assigned, get_row, need_class, person_of, school_of, teacher_of, teaches, today_of
 from lms.roster.calendar import Calendar, DayFact, FlagFact
 from lms.roster.classes import (
     Pupil,
@@ -107,6 +107,7 @@ __all__ = [
     "apply_import",
     "arrange",
     "assign",
+    "assigned",
     "change_school",
     "class_lines",
     "class_name",
@@ -122,6 +123,7 @@ __all__ = [
     "entries_between",
     "flag_week",
     "flags_between",
+    "get_row",
     "import_file",
     "inventory_of",
     "issue_enrol_code",

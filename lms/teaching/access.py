@@ -6,7 +6,7 @@ import uuid
 from datetime import date, datetime
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.auth import may
@@ -14,6 +14,7 @@ from lms.core.db import db
 from lms.core.errors import NotAllowed, NotFound
 from lms.core.models import Account
 from lms.core.stages import CLASS_HOUR_MINUTES
+from lms.roster.access import assigned
 from lms.roster.models import Person, School, SchoolClass, SchoolStage, TeachingAssignment
 from lms.teaching import rules
 from lms.teaching.models import LessonEvent, LessonSession
@@ -45,9 +46,7 @@ def person_id_of(actor: Account) -> uuid.UUID | None:
 
 def class_teachers(class_id: uuid.UUID, on: date) -> frozenset[uuid.UUID]:
     """Person ids of the teachers assigned to the class on a day."""
-    query = select(TeachingAssignment.teacher_id).where(
-        TeachingAssignment.class_id == class_id, or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= on)
-    )
+    query = select(TeachingAssignment.teacher_id).where(TeachingAssignment.class_id == class_id, assigned(on))
     return frozenset(db.session.scalars(query))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.auth import may
@@ -21,6 +21,7 @@ from lms.roster.models import Person, Room, School, SchoolClass, TeachingAssignm
 from lms.teaching import rules
 from lms.teaching.access import person_id_of, school_of, times_of, today_of
 from lms.teaching.models import LessonSession
+from lms.usage.ahead.service import Hint, hints_for
 from lms.usage.models import UsageRecord
 
 RECENT = timedelta(days=21)
@@ -80,7 +81,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Today:
-    """The page's content: ``first`` is the card to press now."""
+    """The page's content: ``first`` is the card to press now, ``hints`` say of the teacher's classes which are behind."""
 
     first: Card | None
     cards: tuple[Card, ...]
@@ -88,6 +89,7 @@ class Today:
     others: tuple[tuple[uuid.UUID, str], ...]
     rooms: tuple[Room, ...]
     recent: tuple[LessonSession, ...]
+    hints: Mapping[uuid.UUID, Hint]
     class_names: dict[uuid.UUID, str]
 
 
@@ -137,6 +139,7 @@ def today(actor: Account) -> Today:
         others=tuple((class_id, desk.name_of(class_id)) for class_id in desk.classes if class_id not in mine),
         rooms=tuple(desk.rooms.values()),
         recent=tuple(lesson for lesson in lessons if lesson.state in ("ended", "closed"))[:12],
+        hints=hints_for(desk.school.id, mine) if teaches else {},
         class_names=names,
     )
 
@@ -148,9 +151,7 @@ def card_for(actor: Account, class_id: uuid.UUID) -> Card:
 
 
 def _classes_taught(desk: _Desk) -> list[uuid.UUID]:
-    query = select(TeachingAssignment.class_id).where(
-        TeachingAssignment.teacher_id == desk.person_id, or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= desk.day)
-    )
+    query = select(TeachingAssignment.class_id).where(TeachingAssignment.teacher_id == desk.person_id, roster.assigned(desk.day))
     taught = set(db.session.scalars(query))
     return [class_id for class_id in desk.classes if class_id in taught]
 

@@ -141,7 +141,7 @@ def open_lesson(
             lesson_slug=lesson_slug if package_id is not None else "",
             title=(title or (content.title if content is not None else subject))[:120],
             subject=subject,
-            units=_checked_units(cohort.school_id, units) or list(content.counts_for if content is not None else ()),
+            units=_checked_units(cohort.school_id, units) or _known_units(cohort.school_id, content.counts_for if content is not None else ()),
             kind=wanted.kind,
             configuration=configuration or stage_of(cohort.school_id, cohort.stage)[1],
             planned_start=starts,
@@ -228,11 +228,17 @@ def _planned(school_id: uuid.UUID, class_id: uuid.UUID, slot: roster.DaySlot | N
 def _checked_units(school_id: uuid.UUID, units: Sequence[str]) -> list[str]:
     """``units`` without doubles; raises Invalid for one that no catalogue of the school holds."""
     wanted = list(dict.fromkeys(unit for unit in units if unit))
-    known = {f"{unit.course}:{unit.code}" for unit in courses.units(school_id)} if wanted else set()
+    known = _known_units(school_id, wanted)
     for unit in wanted:
         if unit not in known:
             raise Invalid("unit", _l("学校的教材目录里没有这一课。"), remedy=_l("请先在“课程”里导入教材目录。"), where=unit, clause="B2a")
     return wanted
+
+
+def _known_units(school_id: uuid.UUID, units: Sequence[str]) -> list[str]:
+    """Those of ``units`` that a catalogue of the school holds: what a package says of itself counts for nothing without one (B2a)."""
+    known = {f"{unit.course}:{unit.code}" for unit in courses.units(school_id)} if units else set()
+    return [unit for unit in dict.fromkeys(units) if unit in known]
 
 
 def _settle(lesson: LessonSession, cohort: SchoolClass, wanted: kinds.Wishes, standing: str, hours: int) -> None:

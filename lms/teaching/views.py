@@ -23,6 +23,7 @@ from lms.teaching import api, board, pc_api, plan, pupil_views, rules, seat_view
 from lms.teaching.access import school_of, steered, today_of
 from lms.teaching.blueprint import bp
 from lms.teaching.publishing import room_of
+from lms.usage.evidence.anchors import Standing
 
 __all__ = ["api", "bp", "pc_api", "pupil_views", "seat_views"]
 
@@ -169,6 +170,7 @@ def summary(lesson_id: uuid.UUID) -> str:
         lesson=lesson,
         facts=api.summary_of(lesson),
         record=record,
+        standing=Standing(record.school_id, clock.now()).of(record) if record is not None else None,
         record_url=url_for("usage.record", record_id=record.id) if record is not None else "",
         class_name=board.class_title(lesson),
         room=room_of(lesson),

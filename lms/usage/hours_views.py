@@ -25,10 +25,7 @@ def index() -> str:
     """Every rule that adds up over its period, with what each unit has and still needs."""
     school_id = current_school_id()
     today = roster.today_of(roster.school_of(school_id))
-    results = []
-    for rule in rulebook.rules_for(school_id, today):
-        if rule.counts != "lessons":
-            results.append((rule, policies.evaluate(rulebook.facts_for(school_id, rule, today), rule)))
+    results = [(rule, rulebook.judge(school_id, rule.name, today)) for rule in policies.rules() if rule.counts != "lessons"]
     taught = db.session.scalars(
         select(TeachingAssignment.subject).where(TeachingAssignment.school_id == school_id).distinct()
     )

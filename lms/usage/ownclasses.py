@@ -20,9 +20,9 @@ def own_classes(account: Account, today: date) -> frozenset[str] | None:
     person = roster.teacher_of(account)
     if person is None:
         return frozenset()
-    query = select(TeachingAssignment).where(
-        TeachingAssignment.school_id == person.school_id, TeachingAssignment.teacher_id == person.id
+    query = select(TeachingAssignment.class_id).where(
+        TeachingAssignment.school_id == person.school_id,
+        TeachingAssignment.teacher_id == person.id,
+        roster.assigned(today),
     )
-    return frozenset(
-        str(row.class_id) for row in db.session.scalars(query) if row.ends_on is None or row.ends_on >= today
-    )
+    return frozenset(str(class_id) for class_id in db.session.scalars(query))

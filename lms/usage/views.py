@@ -25,7 +25,7 @@ from lms.core import clock
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
 from lms.core.downloads import download
-from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.menu import Entry, offer
 from lms.courses import service as courses
 from lms.courses.models import CatalogueUnit
@@ -50,6 +50,7 @@ from lms.usage.ownclasses import own_classes
 from lms.usage.papers.views import bp as papers
 from lms.usage.past.views import bp as past
 from lms.usage.reasons import Reason
+from lms.usage.rulebook.service import policy_for
 from lms.usage.rulebook.views import bp as rulebook
 from lms.usage.schoolyear.views import bp as schoolyear
 from lms.usage.speech import say
@@ -146,14 +147,17 @@ def compliance() -> str:
 def class_page(class_id: uuid.UUID) -> str:
     """One class: its calendar, the lessons behind the figure, what is missing and by when."""
     asked = _asked()
-    _need_class(class_id, asked.today)
+    _need_class(class_id)
     result = standings(current_school_id(), asked.as_of)[asked.rule.name]
     one = _class_of(result, class_id)
     units = _unit_titles(result.facts.course)
-    admin = may(current_account(), ADMIN) and asked.as_of == asked.today
+    now = asked.as_of == asked.today
+    admin = may(current_account(), ADMIN) and now
+    rule = policy_for(current_school_id(), asked.rule.name, result.facts.judged_on, "lessons")
     return render_template(
         "usage/class.html",
-        repairs=repairs_for(result.facts, asked.rule, class_id) if admin and one.outlook.needed else (),
+        repairs=repairs_for(result.facts, rule, class_id) if now and one.outlook.needed else (),
+        arranging=admin,
         arranged=request.args.get("arranged", "") if admin else "",
         weekdays=board.WEEKDAY_NAMES,
         **_common(asked, result),
@@ -165,10 +169,8 @@ def class_page(class_id: uuid.UUID) -> str:
     )
 
 
-def _need_class(class_id: uuid.UUID, today: date) -> None:
-    own = own_classes(current_account(), today)
-    if own is not None and str(class_id) not in own:
-        raise NotAllowed("not-your-class", _l("您没有任教这个班。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))
+def _need_class(class_id: uuid.UUID) -> None:
+    roster.need_class(current_account(), roster.get_row(SchoolClass, class_id, current_school_id()))
 
 
 def _class_of(result: SchoolResult, class_id: uuid.UUID) -> ClassResult:
@@ -189,7 +191,7 @@ def record(record_id: uuid.UUID) -> str:
     """One usage record with its evidence."""
     school = roster.school_of(current_school_id())
     found = service.record_of(school.id, record_id)
-    _need_class(found.class_id, roster.today_of(school))
+    _need_class(found.class_id)
     event = db.session.scalar(select(EvidenceEvent).where(EvidenceEvent.school_id == school.id, EvidenceEvent.seq == found.event_seq))
     cohort = db.session.get(SchoolClass, found.class_id)
     root = db.session.scalar(

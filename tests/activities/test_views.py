@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from lms.activities import service
 from lms.activities.models import Attempt
-from lms.core.db import db, new_id
+from lms.core.db import db, new_id, write
 from lms.core.models import Account
 from lms.courses import service as courses
+from lms.roster.models import TeachingAssignment
 from lms.teaching.desk import desk_of
 from tests import factories as make
 from tests.activities.lessons import Browser, Taught, browser, teach
@@ -98,3 +101,19 @@ def test_marking_goes_on_with_the_next_pupil(app: Flask, taught: Taught) -> None
         seen.append(teacher.post(f"/work/{seen[-1]}", data={"csrf_token": token, "score": "1"}).headers["Location"].rpartition("/")[2])
     assert seen == [str(one) for one in why]
     assert "work?lesson=" in teacher.post(f"/work/{seen[-1]}", data={"csrf_token": token, "score": "1"}).headers["Location"]
+
+
+def test_who_taught_the_class_once_sees_its_work_no_more(app: Flask, taught: Taught) -> None:
+    """An assignment that has ended opens neither the class's work nor an answer, and marks nothing."""
+    made = answer_everything(taught)
+    duty = db.session.scalars(select(TeachingAssignment).where(TeachingAssignment.class_id == taught.cohort.id)).one()
+    teacher = enter(app, taught.teacher)
+    path = f"/work/{made['why']}"
+    token = make.token(teacher, path)
+    with write():
+        duty.ends_on = date(2025, 7, 1)
+    for closed in (f"/classes/{taught.cohort.id}/work", path, f"/school/classes/{taught.cohort.id}"):
+        answer = teacher.get(closed)
+        assert answer.status_code == 403, closed
+        assert "学生01" not in answer.text
+    assert teacher.post(path, data={"csrf_token": token, "score": "4"}).status_code == 403

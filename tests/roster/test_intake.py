@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import time
 import zipfile
 from datetime import date
@@ -16,6 +17,7 @@ from sqlalchemy import func, select
 from lms.core.clock import FixedClock
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.jobs import PERIODIC
 from lms.core.models import Account, AuditEntry
 from lms.roster import samples, service
 from lms.roster.intake import service as intake
@@ -518,3 +520,18 @@ def test_a_cohort_is_found_by_any_of_its_names(school: School) -> None:
     assert shown.counts == {"new": len(names)}
     intake.apply(None, school.id, shown.token)
     assert db.session.scalar(select(func.count(Enrollment.class_id.distinct()))) == 1
+
+
+def test_an_uploaded_list_is_forgotten_after_an_hour(app: Flask) -> None:
+    """Whoever comes back too late finds nothing, and what nobody came back for goes by the clock."""
+    school = make_school()
+    for day in range(2):
+        shown = intake.preview(None, school.id, "pupils", xlsx([["学号", "姓名", "班别"], ["2022010101", "张三", "五年级1班"]]), "a.xlsx")
+        path = app.config["ZHIKE"].run / "imports" / f"{shown.token}.json"
+        os.utime(path, (time.time() - 3700,) * 2)
+        if day:
+            assert PERIODIC["forget-imports"][1]() is None
+        else:
+            with pytest.raises(NotFound):
+                intake.waiting.load(shown.token, school.id, None)
+        assert not path.exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,6 +16,7 @@ from lms.core.clock import FixedClock
 from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import AuditEntry, OutboxMessage
+from lms.courses import service as courses
 from lms.labs import service as labs
 from lms.labs.models import DeviceLease, StopEvent
 from lms.teaching import service
@@ -22,7 +26,7 @@ from lms.usage.models import EvidenceEvent, UsageRecord
 from lms.usage.service import verify_chain
 from tests.effort import PATIENCE_S
 from tests.factories import make_admin, make_class, make_pupils, make_room, make_school, make_teacher
-from tests.teaching.scene import Scene, account_of, add_robots, make_scene
+from tests.teaching.scene import PACKAGE, Scene, account_of, add_robots, make_scene
 
 
 @pytest.fixture
@@ -94,6 +98,25 @@ def test_only_its_teachers_and_admins_steer(scene: Scene) -> None:
 def test_a_unit_must_be_in_a_catalogue_of_the_school(scene: Scene) -> None:
     with pytest.raises(Invalid, match="unit"):
         scene.open(units=["ncet:五上-1"])
+
+
+def test_what_a_package_says_of_itself_counts_only_with_the_catalogue(scene: Scene, tmp_path: Path) -> None:
+    """B2a: a package that names units of a course counts for them only where the school has imported that catalogue."""
+    folder = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name)
+    lesson = folder / "lessons" / "01-see" / "lesson.yaml"
+    told = lesson.read_text("utf-8")
+    assert "counts_for: []" in told
+    unit = "demo-ncet:五上-1"
+    lesson.write_text(told.replace("counts_for: []", f'counts_for: ["ncet:x", "{unit}"]'), "utf-8")
+    manifest = folder / "course.yaml"
+    manifest.write_text(re.sub(r"(?m)^version: .*$", "version: 9.9.9", manifest.read_text("utf-8")), "utf-8")
+    package = courses.install_folder(None, scene.school.id, folder)
+    opened = service.open_lesson(scene.actor, scene.cohort.id, scene.room.id, package.id, "01-see")
+    assert opened.units == []
+    service.end_lesson(scene.actor, opened)
+    service.close(opened.id)
+    courses.install_folder(None, scene.school.id, PACKAGE.parent / "demo-catalogue")
+    assert service.open_lesson(scene.actor, scene.cohort.id, scene.room.id, package.id, "01-see").units == [unit]
 
 
 def test_steps_rise_once_and_stay_in_range(scene: Scene) -> None:

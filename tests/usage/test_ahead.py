@@ -16,7 +16,7 @@ from lms.roster import service as roster
 from lms.roster.models import SlotMove, Term
 from lms.usage import policies, service
 from lms.usage.ahead.service import repairs_for
-from tests.factories import sign_in, token
+from tests.factories import make_teacher, sign_in, token
 from tests.usage.test_views import Campus, page
 
 TODAY = date(2026, 11, 24)
@@ -125,3 +125,21 @@ def test_a_teacher_asks_not(campus: Campus, client: FlaskClient) -> None:
     sign_in(client, campus.teacher)
     assert client.get("/compliance/what-if").status_code == 403
     assert "哪些空档能补上" not in page(client, f"/compliance/classes/{campus.classes[0].id}")
+
+
+def test_the_teacher_sees_the_slot_that_repairs(campus: Campus, client: FlaskClient) -> None:
+    """Read-only, on the page of the class and under 上课; who does not teach the class sees neither."""
+    cohort = campus.classes[2]
+    roster.assign(None, campus.teacher, cohort, "人工智能")
+    sign_in(client, campus.teacher)
+    text = page(client, f"/compliance/classes/{cohort.id}")
+    best = repairs_for(service.facts_of(campus.school.id, TODAY), policies.policy("fortnightly"), cohort.id)[0].slot
+    assert "哪些空档能补上" in text and f"第 {best.ordinal} 节" in text
+    assert f"/compliance/classes/{cohort.id}/repair" not in text
+    today = page(client, "/today")
+    assert f"可补：{best.day.month}月{best.day.day}日第 {best.ordinal} 节" in today
+    assert today.count("t-hint") == 1, "grade 5 is on track: nothing is said of it"
+    client.get("/sign-out")
+    other = make_teacher(campus.school, campus.classes[0], name="李老师", username="li")
+    sign_in(client, other)
+    assert "可补：" not in page(client, "/today")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,7 +23,10 @@ from lms.core import clock
 from lms.core.db import db
 from lms.core.models import Account
 from lms.usage import service
+from lms.usage.evidence.anchors import Standing
+from lms.usage.papers.sheets import sheet
 from tests.factories import make_school, make_teacher, sign_in
+from tests.usage.tampering.conftest import FIRST, Victim
 from tests.usage.test_views import Campus, page
 
 MONTH = "2026-09"
@@ -138,3 +142,14 @@ def test_csv_holds_no_formula(admin: FlaskClient, campus: Campus) -> None:
     db.session.commit()
     text = admin.get(f"/usage/papers/ledger/{MONTH}.csv").data.decode("utf-8-sig")
     assert "'=1+1" in text and ",=1+1" not in StringIO(text).read()
+
+
+def test_the_ledger_prints_the_evidence_as_it_stands(app: Flask, fixed_clock: clock.FixedClock, tmp_path: Path) -> None:
+    """A lesson recorded with grade A and never anchored is B a day later: on the paper too."""
+    victim = Victim(tmp_path, fixed_clock)
+    record = victim.teach(FIRST)
+    victim.end_day(FIRST, anchored=False)
+    assert record.grade_of_evidence == "A"
+    fixed_clock.at += timedelta(days=10)
+    (line,) = sheet(victim.school.id, "ledger", FIRST.replace(day=1)).lines
+    assert line.evidence == Standing(victim.school.id, clock.now()).of(record)[0] == "B"

@@ -28,6 +28,7 @@ from lms.programmes.years.models import LessonCase
 from lms.programmes.years.rules import CASE_STATES, STAGE_NAMES, case_after, reports_of
 from lms.programmes.years.service import in_years, is_live, locked, need_office, need_writer, tell, untell
 from lms.roster import service as roster
+from lms.usage.evidence.anchors import Standing
 from lms.usage.models import UsageRecord
 
 WRITERS = ("teacher", "school_admin", "officer")
@@ -178,12 +179,13 @@ def lessons_to_link(found: Application) -> list[tuple[UsageRecord, str]]:
     if own.level != "school":
         return []
     rows = sorted(lessons_of([own.id], date.min, date.max), key=lambda row: row.started_at, reverse=True)[:60]
+    standing = Standing(own.id, clock.now())
     school, classes = roster.school_of(own.id), {row.id: row for row in roster.classes_of(own.id)}
     return [
         (
             row,
             f"{row.lesson_on} {roster.class_name(classes[row.class_id], school, row.lesson_on) if row.class_id in classes else ''} "
-            f"{row.subject or '人工智能'}（证据 {row.grade_of_evidence}，第 {row.event_seq} 号）",
+            f"{row.subject or '人工智能'}（证据 {standing.of(row)[0]}，第 {row.event_seq} 号）",
         )
         for row in rows
     ]
@@ -255,7 +257,7 @@ def _linked(found: Application, record_id: uuid.UUID | None) -> tuple[uuid.UUID 
     record = db.session.get(UsageRecord, record_id)
     if record is None or record.school_id != found.school_id:
         raise Invalid("case", _l("本校没有这条开课记录。"), where="record")
-    return record.id, f"{record.grade_of_evidence} 级，第 {record.event_seq} 号"
+    return record.id, f"{Standing(record.school_id, clock.now()).of(record)[0]} 级，第 {record.event_seq} 号"
 
 
 def step(actor: Account, case_id: uuid.UUID, action: str, remark: str = "") -> LessonCase:

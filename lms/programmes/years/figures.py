@@ -10,6 +10,7 @@ from datetime import date
 
 from sqlalchemy import func, select
 
+from lms.core import clock
 from lms.core.db import db
 from lms.core.models import Organisation
 from lms.programmes.models import Application
@@ -19,6 +20,7 @@ from lms.programmes.years import norms
 from lms.programmes.years.models import InspectionVisit, LessonCase, Rectification, SeedTeacher
 from lms.programmes.years.rules import CASE_STATES, risk_level
 from lms.register import service as register
+from lms.usage.evidence.anchors import Standing
 from lms.usage.judging.verdicts import VERDICT_NAMES, WORST_LAST
 from lms.usage.models import VOID, UsageRecord
 from lms.usage.rulebook import service as rulebook
@@ -93,7 +95,8 @@ def _lessons(rows: Sequence[UsageRecord], first: date, last: date) -> list[Figur
     pupils: dict[uuid.UUID, int] = {}
     for row in rows:
         pupils[row.class_id] = max(pupils.get(row.class_id, 0), row.roster)
-    grades = Counter(row.grade_of_evidence for row in rows)
+    standing = {school_id: Standing(school_id, clock.now()) for school_id in {row.school_id for row in rows}}
+    grades = Counter(standing[row.school_id].of(row)[0] for row in rows)
     good = (grades["A"] + grades["B"]) * 100 // len(rows)
     return [
         Figure("lessons", "开课", f"{len(rows)} 节，{sum(subjects.values())} 课时", source),

@@ -47,9 +47,7 @@ def _folder() -> Path:
 def keep(pending: Pending, token: str = "") -> str:
     """Write it down, readable by the server only, and forget those older than an hour. Returns its token."""
     token = token or uuid.uuid4().hex
-    for old in _folder().glob("*.json"):
-        if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-            old.unlink(missing_ok=True)
+    forget_old()
     body = json.dumps(asdict(pending), ensure_ascii=False).encode()
     path = _folder() / f"{token}.json"
     part = path.with_suffix(".part")
@@ -60,12 +58,28 @@ def keep(pending: Pending, token: str = "") -> str:
     return token
 
 
+def forget_old() -> int:
+    """Delete what has waited for more than an hour, also what was half written; returns how many."""
+    late = [old for old in _folder().iterdir() if _is_old(old)]
+    for old in late:
+        old.unlink(missing_ok=True)
+    return len(late)
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > KEEP_SECONDS
+
+
 def load(token: str, school_id: uuid.UUID, account_id: uuid.UUID | None) -> Pending:
     """What waits under the token; NotFound where it is over, or another's."""
     try:
         if not re.fullmatch(r"[0-9a-f]{32}", token):
             raise FileNotFoundError(token)
-        pending = _from_dict(json.loads((_folder() / f"{token}.json").read_bytes()))
+        path = _folder() / f"{token}.json"
+        if _is_old(path):
+            path.unlink(missing_ok=True)
+            raise FileNotFoundError(token)
+        pending = _from_dict(json.loads(path.read_bytes()))
     except FileNotFoundError as error:
         raise _gone() from error
     if pending.school_id != str(school_id) or pending.account_id != str(account_id or ""):

@@ -10,7 +10,7 @@ from datetime import date
 from sqlalchemy import or_, select
 
 from lms.core.db import db
-from lms.roster.access import school_of, today_of
+from lms.roster.access import assigned, school_of, today_of
 from lms.roster.intake.pupils import Known, KnownPupil
 from lms.roster.intake.slots import KnownSlot, SlotWorld
 from lms.roster.intake.staff import KnownStaff
@@ -104,7 +104,7 @@ def known_staff(school_id: uuid.UUID, on: date) -> tuple[KnownStaff, ...]:
     duties: dict[uuid.UUID, set[tuple[Cohort, str]]] = defaultdict(set)
     for teacher_id, class_id, subject in db.session.execute(
         select(TeachingAssignment.teacher_id, TeachingAssignment.class_id, TeachingAssignment.subject).where(
-            TeachingAssignment.school_id == school_id, or_(TeachingAssignment.ends_on.is_(None), TeachingAssignment.ends_on >= on)
+            TeachingAssignment.school_id == school_id, assigned(on)
         )
     ):
         if class_id in by_id:

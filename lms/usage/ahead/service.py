@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,14 +20,19 @@ from lms.core.models import Account
 from lms.roster import service as roster
 from lms.roster.calendar import followed_weekday
 from lms.roster.models import School, SchoolClass, SlotMove, TimetableSlot
+from lms.usage.board import advice
 from lms.usage.judging.facts import Facts
 from lms.usage.judging.forecast import FreeSlot, Repair, repairing
 from lms.usage.judging.gathering import term_for
 from lms.usage.judging.packs import Policy
+from lms.usage.judging.standings import standings
+from lms.usage.reasons import Reason
+from lms.usage.rulebook.service import policy_for
 
 HORIZON = timedelta(days=42)
 SHOWN = 8
 A_DAY = 2
+HINTED, BEHIND, HINTS = "fortnightly", ("not-met", "met-approximately"), 2
 
 
 def slot_of(school: School, class_id: uuid.UUID, day: date) -> TimetableSlot | None:
@@ -52,6 +58,30 @@ def repairs_for(facts: Facts, rule: Policy, class_id: uuid.UUID) -> tuple[Repair
         if sum(other.slot.day == one.slot.day for other in found) < A_DAY:
             found.append(one)
     return tuple(found[:SHOWN])
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a teacher is told of a class that is behind: the advice of the class page, and the next free periods that make up for it."""
+
+    advice: Reason
+    repairs: tuple[Repair, ...]
+
+
+def hints_for(school_id: uuid.UUID, class_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Hint]:
+    """Hints for those of the classes that are behind by the fortnightly rule today (B2d); none before the school has a term."""
+    today = roster.today_of(roster.school_of(school_id))
+    try:
+        result = standings(school_id, today)[HINTED]
+    except Refused:
+        return {}
+    rule = policy_for(school_id, HINTED, result.facts.judged_on)
+    found = {}
+    for one in result.classes:
+        class_id = uuid.UUID(one.cohort.id)
+        if class_id in class_ids and one.outlook.needed and one.verdict in BEHIND:
+            found[class_id] = Hint(advice(one), repairs_for(result.facts, rule, class_id)[:HINTS])
+    return found
 
 
 def _free(school: School, cohort: SchoolClass, slot: TimetableSlot, facts: Facts) -> Iterable[FreeSlot]:

@@ -31,8 +31,8 @@ def ask() -> str:
     """The verdict as it is and as it would be; nothing is saved."""
     school = roster.school_of(current_school_id())
     today = roster.today_of(school)
-    rule = rulebook.policy_for(school.id, request.args.get("rule") or "fortnightly", today, "lessons")
     facts = service.facts_of(school.id, today)
+    rule = rulebook.policy_for(school.id, request.args.get("rule") or "fortnightly", facts.judged_on, "lessons")
     asked = scenarios.read(request.args)
     before = policies.evaluate(facts, rule)
     answer = what_if(before, policies.evaluate(asked.change(facts), rule)) if asked else None

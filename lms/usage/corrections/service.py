@@ -14,9 +14,10 @@ from lms.core import clock
 from lms.core.audit import audit
 from lms.core.auth import may
 from lms.core.db import db, new_id, write
-from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account
 from lms.roster import service as roster
+from lms.roster.models import SchoolClass
 from lms.usage import service as usage
 from lms.usage.corrections.models import CorrectionProposal
 from lms.usage.models import VOID, UsageRecord
@@ -56,7 +57,7 @@ def propose(
             "correction", _l("这些内容不能更正：%(names)s。", names="、".join(sorted(unknown)) or "-"), clause="B10"
         )
     record = usage.record_of(actor.organisation_id, record_id)
-    need_class(actor, record.class_id)
+    roster.need_class(actor, db.session.get_one(SchoolClass, record.class_id))
     with write():
         if replaced(record):
             raise Refused(
@@ -87,13 +88,6 @@ def propose(
         db.session.flush()
         audit(actor, "propose-correction", "usage_record", record.id, row.reason, school_id=record.school_id)
     return row
-
-
-def need_class(actor: Account, class_id: uuid.UUID) -> None:
-    """Refuse a teacher whose class it is not."""
-    own = own_classes(actor, roster.today_of(roster.school_of(actor.organisation_id)))
-    if own is not None and str(class_id) not in own:
-        raise NotAllowed("not-your-class", _l("您没有任教这个班。"), remedy=_l("请管理员在“人员”页为您登记任教班级。"))
 
 
 def replaced(record: UsageRecord) -> bool:
@@ -150,7 +144,8 @@ def _open(actor: Account, proposal_id: uuid.UUID, *, own: bool = False) -> Seque
         raise Refused(
             "two-people", _l("更正要由两个人完成。"), remedy=_l("请另一位老师或管理员登录确认。"), clause="B10"
         )
-    need_class(actor, db.session.get_one(UsageRecord, row.record_id).class_id)
+    record = db.session.get_one(UsageRecord, row.record_id)
+    roster.need_class(actor, db.session.get_one(SchoolClass, record.class_id))
     if row.batch is None:
         return [row]
     query = select(CorrectionProposal).where(

@@ -68,7 +68,7 @@ def standings(school_id: uuid.UUID, as_of: date) -> Results:
     found = _kept.get(key, edition)
     if found is None:
         facts = facts_of(school_id, as_of)
-        found = {rule.name: policies.evaluate(facts, rule) for rule in rules_for(school_id, as_of, "lessons")}
+        found = {rule.name: policies.evaluate(facts, rule) for rule in rules_for(school_id, facts.judged_on, "lessons")}
         _kept.put(key, edition, found)
     return found
 

@@ -69,8 +69,7 @@ def longest_run(marks: Iterable[bool]) -> int:
 def latest_days(room: Sequence[tuple[Sequence[date], int]], needed: int) -> tuple[date, ...]:
     """The ``needed`` latest days on which lessons can still be taught, one a day, ascending.
 
-    ``room``: for each block that is left its free days in order of preference (last choice first dropped) and how many
-    lessons it can still count. Shorter than ``needed`` where the blocks cannot hold them.
+    ``room``: for each block that is left its free days, latest first, and how many lessons it can still count. Shorter than ``needed`` where the blocks cannot hold them.
     """
     chosen: list[date] = []
     for days, places in reversed(room):

@@ -20,6 +20,7 @@ from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, School, SchoolClass
 from lms.usage.board import WEEKDAY_NAMES
+from lms.usage.evidence.anchors import Standing
 from lms.usage.judging.gathering import course_of
 from lms.usage.judging.lessons import KIND_NAMES, JudgedLesson
 from lms.usage.models import VOID, DailyRoot, EvidenceEvent, UsageRecord
@@ -33,7 +34,7 @@ RULE = "fortnightly"
 
 @dataclass(frozen=True)
 class Line:
-    """One lesson of the sheet; ``counts`` None where the rule does not look at it, ``why`` in words."""
+    """One lesson of the sheet; ``evidence``: its grade as it stands now; ``counts`` None where the rule does not look at it, ``why`` in words."""
 
     record_id: uuid.UUID
     day: date
@@ -205,6 +206,7 @@ def _lines(school: School, month: date, rows: list[UsageRecord]) -> Iterable[Lin
         f"{unit.course}:{unit.code}": f"{unit.code} {unit.title}"
         for unit in db.session.scalars(select(CatalogueUnit).where(CatalogueUnit.school_id == school.id))
     }
+    standing = Standing(school.id, clock.now())
     for row in rows:
         devices = [one for one in row.detail.get("devices", ()) if one.get("commands") or one.get("frames")]
         verdict = judged.get(str(row.id))
@@ -228,7 +230,7 @@ def _lines(school: School, month: date, rows: list[UsageRecord]) -> Iterable[Lin
             room=rooms.get(row.room_id, "") if row.room_id else "",
             devices=len(devices),
             unproved=sum(one.get("stop_confirmed") is False for one in devices),
-            evidence=row.grade_of_evidence,
+            evidence=standing.of(row)[0],
             counts=verdict.counts if verdict else None,
             why=verdict.reason if verdict else None,
             corrected=row.corrects_id is not None,

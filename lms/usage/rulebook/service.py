@@ -28,6 +28,7 @@ from lms.usage.rulebook.models import RuleVersion
 
 ZONE = "Asia/Shanghai"
 TRIED_SCHOOLS = 200
+AI_SUBJECTS = ("人工智能", "人工智能通识", "人工智能通识教育", "人工智能教育")  # lessons that count for the year's class hours without a unit
 
 
 # --- which numbers hold
@@ -122,6 +123,7 @@ def _year(school_id: uuid.UUID, facts: Facts, as_of: date) -> Facts:
     each = [facts if term.id == now.id else facts_of(school_id, term.ends_on, facts.course) for term in terms]
     return replace(
         facts,
+        subjects=AI_SUBJECTS,
         term_start=terms[0].starts_on,
         term_end=terms[0].ends_on,
         later_terms=tuple((term.starts_on, term.ends_on) for term in terms[1:]),

@@ -8,18 +8,22 @@ from datetime import date, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.auth import hash_password
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, AuditEntry, Organisation, RoleGrant
+from lms.roster import service as roster
 from lms.roster.models import Person, School, Term
 from lms.roster.school import apply_national_days
 from lms.usage import policies, service
+from lms.usage.ahead.service import repairs_for
 from lms.usage.judging.facts import to_json
 from lms.usage.judging.packs import Policy
 from lms.usage.judging.reading import from_json
+from lms.usage.judging.standings import standings
 from lms.usage.rulebook import service as rulebook
 from lms.usage.rulebook.models import RuleVersion
 from tests.factories import PASSWORD, make_admin, make_class, make_pupils, make_school, make_teacher, sign_in, token
@@ -299,3 +303,55 @@ def test_others_look_or_stay_outside(area: Area, client: FlaskClient) -> None:
     assert client.get("/rules").status_code == 403
     assert client.get(f"/rules/{MONTHS}").status_code == 403
     assert client.post(f"/rules/{MONTHS}", data={"csrf_token": token(client, "/compliance")}).status_code == 403
+
+
+def test_in_the_holidays_the_pages_keep_the_numbers_of_the_terms_last_day(
+    area: Area, client: FlaskClient, fixed_clock: clock.FixedClock
+) -> None:
+    """What an office decides after the term is no rule of that term: page, class page, hours and what-if say what the engine says."""
+    months, share = policies.policy(MONTHS), policies.policy("evidence-share")
+    fixed_clock.at = at(date(2027, 1, 25), 3)
+    rulebook.set_values(account(area.officer), months, changed(months, full_month_lessons=3), date(2027, 1, 26), "下学期起")
+    more = share.values()
+    more["share"]["share_percent"] = 90
+    rulebook.set_values(account(area.officer), share, more, date(2027, 1, 26), "下学期起")
+    today = date(2027, 1, 27)
+    fixed_clock.at = at(today, 3)
+    right = service.judge(area.school.id, MONTHS, today)
+    assert right.version == "1.0.0"
+    assert standings(area.school.id, today)[MONTHS] == right
+    sign_in(client, make_admin(area.school))
+    for path in ("/compliance", f"/compliance/classes/{area.classes[2].id}", "/compliance/hours", "/compliance/what-if"):
+        text = client.get(f"{path}?rule={MONTHS}").text
+        assert "规则版本 1.0.0" in text or path.endswith("what-if")
+        assert "1.0.0+" not in text
+
+
+def test_the_class_page_repairs_by_the_offices_numbers(area: Area, client: FlaskClient) -> None:
+    """Three lessons a month are asked from today: grade 5 still needs some this month, by the pack's own two it would not."""
+    rule = policies.policy(MONTHS)
+    rulebook.set_values(account(area.officer), rule, changed(rule, full_month_lessons=5), TODAY, "区教育局通知")
+    term = roster.terms_of(area.school.id)[0]
+    teacher = db.session.scalars(select(Person).where(Person.school_id == area.school.id, Person.kind == "staff")).first()
+    assert teacher is not None
+    roster.set_slot(None, term, area.classes[0], teacher, weekday=1, ordinal=3, subject="人工智能")
+    facts = service.facts_of(area.school.id, TODAY)
+    by_office = repairs_for(facts, rulebook.policy_for(area.school.id, MONTHS, TODAY), area.classes[0].id)
+    by_pack = repairs_for(facts, rule, area.classes[0].id)
+    assert by_office[0].slot.day < date(2026, 12, 1) <= by_pack[0].slot.day
+    sign_in(client, make_admin(area.school))
+    text = client.get(f"/compliance/classes/{area.classes[0].id}?rule={MONTHS}").text
+    assert f'name="day" value="{by_office[0].slot.day.isoformat()}"' in text
+
+
+def test_open_lessons_of_artificial_intelligence_count_for_the_year(area: Area, fixed_clock: clock.FixedClock) -> None:
+    """Beijing's eight and Hangzhou's ten class hours ask for AI lessons, not for units of a catalogue."""
+    teacher = db.session.scalars(select(Person).where(Person.school_id == area.school.id, Person.kind == "staff")).first()
+    assert teacher is not None
+    before = rulebook.judge(area.school.id, "class-hours-year", TODAY).units[3].counted
+    for number, subject in enumerate(("人工智能", "语文")):
+        day = date(2026, 11, 17) + timedelta(days=number)
+        fixed_clock.at = at(day, 8)
+        service.record_lesson(closed_lesson(area.classes[3], teacher, [], day, units=(), subject=subject, present=30, roster=30), None)
+    unit = rulebook.judge(area.school.id, "class-hours-year", TODAY).units[3]
+    assert unit.counted == before + 1, {str(one.reason) for one in unit.lessons}

@@ -65,6 +65,11 @@ def test_the_forecast_is_what_trying_finds(rule: str, document: dict[str, Any]) 
             if latest:
                 assert naive.end_of_term(document, one["id"], rule, latest[1:])["verdict"] != "met"
                 assert len(latest) == found["needed"]
+                for day in (latest[0], latest[-1]):  # no later day would do instead: these are the latest
+                    later = [other for other in left if other > day and other not in latest]
+                    for other in {*later[:1], *later[-1:]}:
+                        moved = sorted({*latest, other} - {day})
+                        assert naive.end_of_term(document, one["id"], rule, moved)["verdict"] != "met"
 
 
 @settings(max_examples=examples(150))

@@ -142,17 +142,12 @@ def outlook_of(window: Window, own: BlockParameters) -> Outlook:
 
 
 def _days_left(window: Window, blocks: Sequence[Block], index: int) -> list[date]:
-    """Free school days of a block, those of its effective weeks first, then those of the weeks after it that are not effective."""
+    """Free school days of a block, latest first: of its effective weeks and of the weeks that are not effective and belong to it."""
     block = blocks[index]
     first = window.start if index == 0 else block.weeks[0].monday
     until = blocks[index + 1].weeks[0].monday if index + 1 < len(blocks) else date.max
-    own_weeks = {week.monday for week in block.weeks}
-    others = [
-        week
-        for week in window.weeks
-        if week.days and first <= week.days[-1] and week.monday < until and week.monday not in own_weeks
-    ]
-    return free_days(block.weeks, window) + free_days(others, window)
+    belonging = (week for week in window.weeks if week.days and first <= week.days[-1] and week.monday < until)
+    return free_days(belonging, window)
 
 
 def _span(index: int, block: Block, own: BlockParameters) -> Span:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from lms.usage.judging.calendar import CalendarParameters, Week
+from lms.usage.judging.calendar import CalendarParameters
 from lms.usage.judging.facts import Facts
 from lms.usage.judging.lessons import LessonParameters
 from lms.usage.judging.packs import Policy, whole
@@ -166,9 +166,5 @@ def outlook_of(window: Window, months: Sequence[Month], own: MonthParameters) ->
 
 
 def _days_left(window: Window, month: Month) -> list[date]:
-    def inside(week: Week) -> Week:
-        return Week(week.monday, tuple(day for day in week.days if _month(day) == month.key), week.flag)
-
-    teaching = [inside(week) for week in window.weeks if not week.flagged]
-    flagged = [inside(week) for week in window.weeks if week.flagged]
-    return free_days(teaching, window) + free_days(flagged, window)
+    """Free school days of the month, latest first; a lesson in a flagged week counts too."""
+    return [day for day in free_days(window.weeks, window) if _month(day) == month.key]
