@@ -20,7 +20,7 @@ from lms.programmes.measures import Outcome
 from lms.programmes.models import Application, ApplicationFile
 from lms.programmes.notices import Due, due_of, pack_of, stations_of
 from lms.programmes.pack import Document
-from lms.programmes.selfcheck import ORDER, Line, check, members_of
+from lms.programmes.selfcheck import ORDER, Line, check, members_of, waiting_of
 from lms.programmes.service import content_of, files_of
 from lms.programmes.teaching import admitted, today
 from lms.roster import service as roster
@@ -164,12 +164,15 @@ def _schools(case: Case) -> Answer:
         )
         or 0
     )
-    handed = len(members_of(found))
-    writing, least = began - handed, int(case.given["least"])
-    told = f"已报来 {handed} 所，正在填写或退回的 {writing} 所，本区系统里共 {there} 所"
+    listed, handed = len(members_of(found)), waiting_of(found)
+    writing, least = began - listed - handed, int(case.given["least"])
+    told = f"已列入 {listed} 所，报来待列入 {handed} 所，正在填写或退回的 {writing} 所，本区系统里共 {there} 所"
     if there < least:
         return Answer("本区的学校不够，可与相邻区县联合或请上级协调", "", "no", told)
-    return Answer("请学校抓紧提交；还没有开始的学校请动员", url_for("programmes.index"), "yes" if handed + writing >= least else "depends", told)  # fmt: skip
+    todo = "请学校抓紧提交；还没有开始的学校请动员"
+    if handed:
+        todo = "打开已报来的学校申报，办理列入试点区；" + todo
+    return Answer(todo, url_for("programmes.index"), "yes" if listed + handed + writing >= least else "depends", told)
 
 
 def _stages(case: Case) -> Answer:

@@ -5,6 +5,7 @@ Each measure takes (:class:`Facts`, parameters of the criterion) and says met | 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,7 +38,11 @@ SENIOR_TITLES = frozenset(
         "正高级讲师",
     ]
 )
-_HONOURS = frozenset({"特级教师"})
+# Titles as they are still written, and levels that people give for a title (B5); a grade in brackets or a 中小学 before it says no more.
+_OLD_TITLES = {
+    "中教高级": "中学高级教师", "中高": "中学高级教师", "中学高级": "中学高级教师", "小教高级": "小学高级教师", "小学高级": "小学高级教师", "小高": "小学高级教师",
+    "正高级": "正高级教师", "正高": "正高级教师", "副高级": "高级教师", "副高": "高级教师",
+}  # fmt: skip
 _STAGE_NAMES = {"kindergarten": "幼儿园", "primary": "小学", "junior": "初中", "senior": "高中"}
 
 
@@ -94,6 +99,7 @@ class Facts:
     labs: tuple[Lab, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     members: tuple[Member, ...] = ()
+    waiting: int = 0  # schools that handed in and are not listed by the area's office
     content: Mapping[str, Any] = field(default_factory=dict)
     files: frozenset[str] = frozenset()
     code: str = ""
@@ -112,6 +118,7 @@ class Outcome:
 Measure = Callable[[Facts, Mapping[str, Any]], Outcome]
 FROM_FORM = "申报表"
 FROM_REGISTER = "研修与成果登记"
+FROM_MEMBERS = "列入本区的试点校申报"
 
 
 def declared(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -182,7 +189,7 @@ def school_count(facts: Facts, given: Mapping[str, Any]) -> Outcome:
     figure = f"{count} 所，要求不少于 {least} 所" + (
         f"；另有 {without} 所没有自己的学校标识码，不计" if without else ""
     )
-    return Outcome("met" if count >= least else "not-met", figure, "本区试点校申报")
+    return Outcome("met" if count >= least else "not-met", figure + _not_listed(facts), FROM_MEMBERS)
 
 
 def schools_per_stage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -192,10 +199,13 @@ def schools_per_stage(facts: Facts, given: Mapping[str, Any]) -> Outcome:
     counts = {stage: number for stage, number in counts.items() if number}
     told = "、".join(f"{_STAGE_NAMES[stage]} {number} 所" for stage, number in counts.items())
     if not counts:
-        return Outcome("not-met", "还没有试点校", "本区试点校申报")
-    return Outcome(
-        "met" if min(counts.values()) >= least else "not-met", f"{told}，每个学段要求 {least} 所", "本区试点校申报"
-    )
+        return Outcome("not-met", f"还没有列入试点区的学校{_not_listed(facts)}", FROM_MEMBERS)
+    enough = min(counts.values()) >= least
+    return Outcome("met" if enough else "not-met", f"{told}，每个学段要求 {least} 所{_not_listed(facts)}", FROM_MEMBERS)
+
+
+def _not_listed(facts: Facts) -> str:
+    return f"；另有 {facts.waiting} 所已报来、本区还没有列入，不计" if facts.waiting else ""
 
 
 def stage_teams(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -253,7 +263,7 @@ def team_members(facts: Facts, given: Mapping[str, Any]) -> Outcome:
     if absent:
         return Outcome("not-met", "团队里没有这些学校的人：" + "、".join(absent), FROM_FORM)
     if not facts.members:
-        return Outcome("not-assessable", "还没有试点校", FROM_FORM)
+        return Outcome("not-assessable", f"还没有列入试点区的学校{_not_listed(facts)}", FROM_FORM)
     left_out = sorted({f"{one.school}{one.name}" for one in facts.teachers if (one.stage, one.name) not in names})
     if left_out:
         return Outcome("warn", "开课计划里的授课教师不在团队中：" + "、".join(left_out), "开课计划与申报表")
@@ -368,11 +378,13 @@ def applicant_level(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def is_senior(title: str) -> bool:
-    """Whether a title is 副高级 or above (B5). An honour is no title."""
-    return any(
-        one in SENIOR_TITLES and one not in _HONOURS
-        for one in title.replace("/", " ").replace("、", " ").replace("，", " ").split()
-    )
+    """Whether a title is 副高级 or above (B5): as the form names it, or as it used to be called. An honour is no title."""
+    return any(title_of(one) in SENIOR_TITLES for one in re.split(r"[\s/、，,；;()（）]+", title))
+
+
+def title_of(text: str) -> str:
+    """A title as the forms name it today: 中教高级 is 中学高级教师, 中小学高级教师 is 高级教师."""
+    return _OLD_TITLES.get(text, text.removeprefix("中小学"))
 
 
 _CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"

@@ -20,16 +20,14 @@ from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.programmes import attachments, selfcheck
 from lms.programmes.layout import Block, Filler, Paper, lay_out
-from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.originals import files as originals
 from lms.programmes.pack import Document, Pack, file_name
 from lms.programmes.sealing import printing
 from lms.programmes.sealing import service as sealing
-from lms.programmes.service import content_of, files_of
+from lms.programmes.service import content_of, files_of, recommended
 from lms.programmes.sheets import as_xlsx
-
-_OUT = ("draft", "withdrawn", "refused")
 
 
 def places_of(found: Application) -> dict[str, str]:
@@ -124,54 +122,32 @@ def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, st
     """Rows of a summary table from the applications that this office recommended, in the order in which it did (GS-28, GS-29, HN-28)."""
     asked = part["collect"]
     rows: list[dict[str, str]] = []
+    listed: set[uuid.UUID] = set()
     for number, one in enumerate(recommended(found, asked["kind"]), 1):
         content = content_of(one)
         if asked.get("table"):
             rows += [_row(part, one, content, len(rows) + 1, {**row}) for row in content.get(asked["table"]) or ()]
             continue
         schools = _below(one, asked["below"]) if asked.get("below") else []
+        listed |= {row.id for row in schools}
         head = f"试点区{number}　{asked['area']}" if asked.get("area") else ""
         stages = [stage for stage in STAGE_NAMES if any(stage in row.stages for row in (one, *schools))]
         rows.append(_row(part, one, content, len(rows) + 1, {"head": head, "stages": stages}))
         for place, school in enumerate(schools, 1):
             given = {"head": f"{asked.get('school', '')}{place}", "stages": school.stages}
             rows.append(_row(part, school, content_of(school), len(rows) + 1, given))
+    if asked.get("alone"):  # schools directly under city or province: in the zip, so in the table
+        alone = [row for row in recommended(found, asked["below"]) if row.id not in listed]
+        for place, school in enumerate(alone, 1):
+            given = {"head": f"{asked['alone']}{place}", "stages": school.stages}
+            rows.append(_row(part, school, content_of(school), len(rows) + 1, given))
     return rows
 
 
-def recommended(found: Application, kind: str) -> list[Application]:
-    """Applications of a kind that the applicant, as an office, recommended (or granted) in this batch."""
-    pack = pack_of(found)
-    query = (
-        select(Application)
-        .join(ApplicationStep, ApplicationStep.application_id == Application.id)
-        .where(
-            Application.slug == found.slug,
-            Application.batch == found.batch,
-            Application.kind == kind,
-            ApplicationStep.by_office_id == found.school_id,
-            ApplicationStep.action.in_(("recommend", "grant")),
-        )
-        .order_by(ApplicationStep.created_at, ApplicationStep.id)
-    )
-    rows = list(dict.fromkeys(db.session.scalars(query)))
-    return [row for row in rows if pack.status_is(row.status) not in _OUT and row.office_id != found.school_id]
-
-
 def _below(area: Application, kind: str) -> list[Application]:
-    pack, own = pack_of(area), db.session.get_one(Organisation, area.school_id)
-    query = (
-        select(Application)
-        .join(Organisation, Organisation.id == Application.school_id)
-        .where(
-            Application.slug == area.slug,
-            Application.batch == area.batch,
-            Application.kind == kind,
-            Organisation.path.startswith(own.path),
-        )
-        .order_by(Application.submitted_at)
-    )
-    return [row for row in db.session.scalars(query) if pack.status_is(row.status) not in (*_OUT, "returned")]
+    """Applications that the area's office recommended (列入试点区), none that still waits there or was sent back."""
+    pack = pack_of(area)
+    return [row for row in recommended(area, kind) if pack.status_is(row.status) != "returned"]
 
 
 def _row(
@@ -270,9 +246,11 @@ def bundle_of(found: Application, name: str) -> tuple[str, bytes, list[str]]:
 def _owners(found: Application, kind: str) -> list[Application]:
     if not kind or kind == found.kind:
         return [found]
-    if pack_of(found).kind(kind).get("within") == found.kind:
+    within = pack_of(found).kind(kind).get("within")
+    if within == found.kind:
         return _below(found, kind)
-    return recommended(found, kind)
+    inside = [row for area in recommended(found, within) for row in _below(area, kind)] if within else []
+    return list(dict.fromkeys([*inside, *recommended(found, kind)]))  # what stands in the table, and no other
 
 
 def _content(found: Application, wanted: Document, missing: list[str]) -> list[tuple[str, bytes]]:

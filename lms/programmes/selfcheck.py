@@ -15,7 +15,7 @@ from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Us
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document
-from lms.programmes.service import content_of, files_of
+from lms.programmes.service import content_of, files_of, recommended
 from lms.programmes.teaching import admitted, teachers_of, today
 from lms.register import service as register
 from lms.roster import service as roster
@@ -64,7 +64,13 @@ def facts_of(found: Application) -> Facts:
             level=own.level,
             stages=tuple(found.stages),
             members=tuple(one for one, _id in members),
-            teachers=tuple(one for member, school_id in members for one in teachers_of(school_id, member.name)),
+            waiting=waiting_of(found),
+            teachers=tuple(
+                one
+                for member, school_id in members
+                for one in teachers_of(school_id, member.name)
+                if one.stage in member.stages  # of a stage that does not take part nobody is asked
+            ),
             content=content,
             files=files,
             code=own.code,
@@ -90,24 +96,13 @@ def facts_of(found: Application) -> Facts:
 
 
 def members_of(found: Application) -> list[tuple[Member, uuid.UUID]]:
-    """Schools below the applicant that handed in for the same batch; a campus without a code of its own does not count (B3)."""
-    pack = pack_of(found)
-    kinds = [one["id"] for one in pack.document["kinds"] if one.get("within") == found.kind]
-    own = db.session.get_one(Organisation, found.school_id)
-    query = (
-        select(Application, Organisation)
-        .join(Organisation, Organisation.id == Application.school_id)
-        .where(
-            Application.slug == found.slug,
-            Application.batch == found.batch,
-            Application.kind.in_(kinds),
-            Organisation.path.startswith(own.path),
-            Organisation.id != own.id,
-        )
-        .order_by(Application.submitted_at)
-    )
-    out = ("draft", "returned", "refused", "withdrawn")
-    rows = [(row, school) for row, school in db.session.execute(query) if pack.status_is(row.status) not in out]
+    """Schools that the area's office recommended (列入试点区) in this batch; a campus without a code of its own does not count (B3)."""
+    rows = [
+        (row, db.session.get_one(Organisation, row.school_id))
+        for kind in _kinds_within(found)
+        for row in recommended(found, kind)
+        if pack_of(found).status_is(row.status) != "returned"
+    ]
     codes = [school.code for _row, school in rows]
     return [
         (
@@ -120,6 +115,30 @@ def members_of(found: Application) -> list[tuple[Member, uuid.UUID]]:
         )
         for number, (row, school) in enumerate(rows)
     ]
+
+
+def _kinds_within(found: Application) -> list[str]:
+    return [one["id"] for one in pack_of(found).document["kinds"] if one.get("within") == found.kind]
+
+
+def waiting_of(found: Application) -> int:
+    """How many schools below the applicant handed in and are not listed by its office yet."""
+    pack, kinds = pack_of(found), _kinds_within(found)
+    own = db.session.get_one(Organisation, found.school_id)
+    query = (
+        select(Application.id, Application.status)
+        .join(Organisation, Organisation.id == Application.school_id)
+        .where(
+            Application.slug == found.slug,
+            Application.batch == found.batch,
+            Application.kind.in_(kinds),
+            Organisation.path.startswith(own.path),
+            Application.school_id != own.id,
+        )
+    )
+    listed = {row.id for kind in kinds for row in recommended(found, kind)}
+    rows = db.session.execute(query)
+    return sum(pack.status_is(row.status) == "waiting" and row.id not in listed for row in rows)
 
 
 def usage_of(school_id: uuid.UUID, rule: str) -> Usage | None:

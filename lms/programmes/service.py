@@ -158,6 +158,26 @@ def steps_of(application: Application) -> list[ApplicationStep]:
     )
 
 
+def recommended(found: Application, kind: str) -> list[Application]:
+    """Applications of a kind that the applicant, as an office, recommended (or granted) in this batch, in the order in which it did."""
+    pack = pack_of(found)
+    query = (
+        select(Application)
+        .join(ApplicationStep, ApplicationStep.application_id == Application.id)
+        .where(
+            Application.slug == found.slug,
+            Application.batch == found.batch,
+            Application.kind == kind,
+            ApplicationStep.by_office_id == found.school_id,
+            ApplicationStep.action.in_(("recommend", "grant")),
+        )
+        .order_by(ApplicationStep.created_at, ApplicationStep.id)
+    )
+    out = ("draft", "withdrawn", "refused")
+    rows = list(dict.fromkeys(db.session.scalars(query)))
+    return [row for row in rows if pack.status_is(row.status) not in out and row.office_id != found.school_id]
+
+
 def may_write(account: Account, found: Application, row: ApplicationPart | None) -> bool:
     """Whether the account may write in a part now: who speaks for the applicant, or the part's owner (责任人)."""
     if pack_of(found).status_is(found.status) not in EDITABLE or not speaks_for(account, found):

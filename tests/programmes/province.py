@@ -16,7 +16,7 @@ from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.core.stages import CLASS_HOUR_MINUTES, entry_year_of, stage_of_grade
 from lms.programmes import service
-from lms.programmes.models import Application
+from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import frozen, pack_named
 from lms.register.models import Activity, Attendance
 from lms.roster.models import (
@@ -59,7 +59,7 @@ class S:
     system: str = "6-3"
     term: bool = True
     idle: tuple[str, ...] = ()
-    status: str = "at-county"
+    status: str = "at-city"
     trained: tuple[str, ...] | None = None
     lab: tuple[int, int, int, int] | None = None
     holidays: bool = False
@@ -113,7 +113,9 @@ def build(areas: Iterable[A], others: Iterable[tuple[str, str]] = ()) -> Provinc
         officer = _officer(office)
         for place, one in enumerate(area.schools, 1):
             school = _school(one, office, f"36{number:02d}{place:06d}")
-            made.schools[one.name] = _application(school, "ncet-pilot", one.stages, one.status)
+            found = made.schools[one.name] = _application(school, "ncet-pilot", one.stages, one.status)
+            if one.status != "draft":
+                _listed(found, office)
             for slug in wanted.get(one.name, ()):
                 made.others[one.name, slug] = _application(school, slug, one.stages, "draft")
         found = made.areas[area.name] = service.begin(officer, "ncet-pilot", "area", "2026")
@@ -159,6 +161,17 @@ def _application(school: Organisation, slug: str, stages: tuple[str, ...], statu
         )  # fmt: skip
         db.session.add(made)
     return made
+
+
+def _listed(found: Application, office: Organisation) -> None:
+    """The area's office took the school in (列入试点区)."""
+    with write():
+        db.session.add(
+            ApplicationStep(
+                id=new_id(), school_id=found.school_id, application_id=found.id, number=2, action="recommend", from_status="at-county",
+                to_status=found.status, by_office_id=office.id,
+            )
+        )  # fmt: skip
 
 
 def _activity(school_id: uuid.UUID, category: str, day: date, others: int = 0) -> Activity:

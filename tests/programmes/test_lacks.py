@@ -56,7 +56,7 @@ def test_before_admission_the_timetable_decides_what_to_do(app: Flask, fixed_clo
     assert answer(app, province.schools["北岭四小"], "GS-18").todo == "登记学期、学段和班级"
     area = province.areas["南川市"]
     count = answer(app, area, "GS-11")  # 4 came in, the fifth is writing: enough
-    assert (count.reach, count.why) == ("yes", "已报来 4 所，正在填写或退回的 1 所，本区系统里共 5 所")
+    assert (count.reach, count.why) == ("yes", "已列入 4 所，报来待列入 0 所，正在填写或退回的 1 所，本区系统里共 5 所")
     stages = answer(app, province.areas["西山县"], "GS-12")
     assert (stages.reach, stages.why) == ("depends", "高中已报来 1 所，本区共 1 所有这个学段")
     assert (

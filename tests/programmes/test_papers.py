@@ -19,6 +19,7 @@ from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
 from lms.programmes import attachments, notices, papers, service, workflow
 from lms.programmes.models import Application
+from lms.programmes.notices import pack_of
 from lms.programmes.pack import shipped
 from tests.programmes import places as make
 from tests.programmes.test_pages import door
@@ -284,6 +285,7 @@ def test_the_zips_of_the_pilot_hold_each_schools_statement_and_every_stamped_pag
             attachments.add_file(admin, found.id, "scan:school-statement", "1.pdf", make.PDF)
             attachments.add_file(admin, found.id, "scan:school-statement", "2.pdf", make.PDF + b" ")
         workflow.submit(admin, found.id)
+        workflow.act(county, found.id, "recommend")
     area = service.begin(county, "ncet-pilot", "area", "2026")
     make.fill_in(county, area)
     attachments.add_file(county, area.id, "scan:area-statement", "1.pdf", make.PDF)
@@ -309,6 +311,31 @@ def test_the_zips_of_the_pilot_hold_each_schools_statement_and_every_stamped_pag
     made = service.begin(province, "ncet-pilot", "province", "2026")
     names = zipfile.ZipFile(BytesIO(papers.bundle_of(made, "province")[1])).namelist()
     assert names[1:3] == [f"{statement}.docx", f"{statement}-盖章页扫描件.pdf"]
+
+
+def test_the_provinces_table_and_its_zip_name_the_same_schools(tree: Tree) -> None:
+    """A school that the county never listed stands in neither; one directly under city or province in both (GS-01, GS-28)."""
+    county, city, province = (make.person(tree[level]) for level in ("county", "city", "province"))
+    handed_in(make.person(make.school("丙县二小", tree["county"])), "ncet-pilot", "school")  # waits at the county
+    listed = handed_in(make.person(tree["school"]), "ncet-pilot", "school")
+    workflow.act(county, listed.id, "recommend")
+    of_city = handed_in(make.person(tree["city-school"]), "ncet-pilot", "school")
+    of_province = handed_in(make.person(tree["province-school"]), "ncet-pilot", "school")
+    area = handed_in(county, "ncet-pilot", "area")
+    for officer, found in ((city, area), (province, area), (city, of_city), (province, of_city), (province, of_province)):
+        workflow.act(officer, found.id, "recommend")
+    made = service.begin(province, "ncet-pilot", "province", "2026")
+    rows = papers.collect(made, pack_of(made), pack_of(made).part("information.areas"))
+    assert [(row["head"], row["unit"]) for row in rows] == [
+        ("试点区1\u3000试点区申报单位", "丙县"),
+        ("试点校1", "丙县一小"),
+        ("不在试点区内的试点校1", "乙市实验小学"),
+        ("不在试点区内的试点校2", "甲省附小"),
+    ]
+    names = zipfile.ZipFile(BytesIO(papers.bundle_of(made, "province")[1])).namelist()
+    assert [one for one in names if one.startswith("试点校") and one.endswith("）.docx")] == [
+        f"试点校自述材料（{school}）.docx" for school in ("丙县一小", "乙市实验小学", "甲省附小")
+    ]
 
 
 def test_covers_have_their_lines_in_order(tree: Tree) -> None:

@@ -65,13 +65,16 @@ def test_characters_beside_words() -> None:
         "高级实验师",
         "高级讲师",
         "特级教师、高级教师",
+        "中教高级",
+        "中小学高级教师",
+        "高级教师（副高级）",
     ],
 )
 def test_senior_titles(title: str) -> None:
     assert measures.is_senior(title)
 
 
-@pytest.mark.parametrize("title", ["小学高级教师", "一级教师", "特级教师", "讲师", ""])
+@pytest.mark.parametrize("title", ["小学高级教师", "小教高级", "一级教师", "特级教师", "讲师", ""])
 def test_titles_that_are_not_senior(title: str) -> None:
     assert not measures.is_senior(title)
 

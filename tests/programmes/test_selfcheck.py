@@ -22,6 +22,7 @@ from lms.roster.school import apply_national_days
 from lms.usage import service as usage
 from tests import factories
 from tests.programmes import places as make
+from tests.programmes.province import MIDDLE, TWO, A, J, P, S, build
 from tests.usage.makers import closed_lesson
 
 BEGIN = datetime(2026, 9, 3, 2, tzinfo=UTC)
@@ -168,6 +169,26 @@ def test_two_teachers_of_the_subject(app: Flask, fixed_clock: clock.FixedClock) 
     assert outcome(found, "HA-16").state == "met"
 
 
+def test_a_large_areas_team_is_drafted_and_can_be_handed_in(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    """8 schools with 3 teachers each: 成员24, and the titles that their files still have; nobody of a stage that does not take part (GS-15)."""
+    titles = ("一级教师", "中教高级", "特级教师")
+    schools = [
+        S(f"小学{n}", "小学", (P,), TWO, tuple((f"师{n}{one}", one) for one in titles)) for n in range(7)
+    ] + [S("九年校", "九年一贯制", (J,), TWO | MIDDLE, (("甲", "一级教师"), ("乙", "一级教师"), ("丙", "一级教师")), idle=(P,))]
+    found = build((A("西区", "county", tuple(schools), ()),)).areas["西区"]
+    key = "area-statement.teams"
+    proposal = drafts.filled(key, pack_of(found).part(key), found)
+    assert proposal is not None and len(proposal.rows) == 24
+    roles = [row["role"] for row in proposal.rows if row["stage"] == "小学"]
+    assert roles[-1] == "成员21" and {row["stage"] for row in proposal.rows if row["unit"] == "九年校"} == {"初中"}
+    for row in proposal.rows:
+        row["mobile"] = "13800000000"
+    officer = db.session.scalars(select(Account).where(Account.organisation_id == found.school_id)).one()
+    service.save_part(officer, found.id, key, proposal.rows, 0)
+    assert [one.text for one in service.lacks_of(found) if one.where == key] == []
+    assert outcome(found, "GS-15") == Outcome("met", "8 所学校、24 人", "开课计划与申报表")
+
+
 @pytest.fixture
 def county(app: Flask, fixed_clock: clock.FixedClock) -> Organisation:
     return make.tree()["county"]
@@ -193,6 +214,9 @@ def test_an_area_counts_its_schools(county: Organisation) -> None:
     assert outcome(area, "GS-11").state == "not-met"  # drafts are not seen
     for admin, found in rows:
         workflow.submit(admin, found.id)
+    assert outcome(area, "GS-11").figure == "0 所，要求不少于 5 所；另有 6 所已报来、本区还没有列入，不计"
+    for _admin, found in rows:
+        workflow.act(officer, found.id, "recommend")
     line = outcome(area, "GS-11")  # two campuses under one code count once
     assert (line.state, line.figure) == ("met", "5 所，要求不少于 5 所；另有 1 所没有自己的学校标识码，不计")
     assert outcome(area, "GS-12").figure == "小学 4 所、初中 2 所，每个学段要求 2 所"
