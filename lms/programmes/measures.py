@@ -6,7 +6,7 @@ Each measure takes (:class:`Facts`, parameters of the criterion) and says met | 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -414,34 +414,70 @@ def _stage_code(row: Mapping[str, Any]) -> str:
     return next((code for code, name in _STAGE_NAMES.items() if name == row.get("stage")), "")
 
 
-MEASURES: Mapping[str, tuple[Measure, frozenset[str]]] = {
-    "declared": (declared, frozenset()),
-    "usage": (usage, frozenset({"rule"})),
-    "configuration": (configuration, frozenset()),
-    "inventory": (inventory, frozenset()),
-    "teachers": (teachers, frozenset({"least"})),
-    "school-count": (school_count, frozenset({"least"})),
-    "schools-per-stage": (schools_per_stage, frozenset({"least"})),
-    "stage-teams": (stage_teams, frozenset({"part"})),
-    "team-lead": (team_lead, frozenset({"part"})),
-    "team-members": (team_members, frozenset({"part"})),
-    "about": (about, frozenset({"part", "number"})),
-    "rows": (rows, frozenset({"part", "least"})),
-    "attendance": (attendance, frozenset()),
-    "training": (training, frozenset()),
-    "achievements": (achievements, frozenset({"who", "part", "least"})),
-    "themes": (themes, frozenset({"part", "needs", "least"})),
-    "legal-person": (legal_person, frozenset({"part", "field"})),
-    "applicant-level": (applicant_level, frozenset({"levels"})),
+# What each measure takes from ``with``: a parameter's type, marked "!" where it must be there.
+MEASURES: Mapping[str, tuple[Measure, Mapping[str, str]]] = {
+    "declared": (declared, {"parts": "names", "files": "names"}),
+    "usage": (usage, {"rule": "name!", "plan": "flag"}),
+    "configuration": (configuration, {}),
+    "inventory": (inventory, {"rooms": "count"}),
+    "teachers": (teachers, {"least": "count!"}),
+    "school-count": (school_count, {"least": "count!"}),
+    "schools-per-stage": (schools_per_stage, {"least": "count!"}),
+    "stage-teams": (stage_teams, {"part": "name!"}),
+    "team-lead": (team_lead, {"part": "name!"}),
+    "team-members": (team_members, {"part": "name!"}),
+    "about": (about, {"part": "name!", "number": "count!"}),
+    "rows": (rows, {"part": "name!", "least": "count!", "trained": "flag"}),
+    "attendance": (attendance, {"parts": "names", "files": "names"}),
+    "training": (training, {"part": "name", "categories": "names", "least": "count"}),
+    "achievements": (achievements, {"who": "teacher|pupils!", "part": "name!", "least": "count!", "years": "count"}),
+    "themes": (themes, {"part": "name!", "needs": "name!", "least": "count!", "warn_above": "count"}),
+    "legal-person": (legal_person, {"part": "name!", "field": "name!"}),
+    "applicant-level": (applicant_level, {"levels": "levels!"}),
+}
+# Which type of part a measure reads, and which of its fields or columns; "=field": the one that the parameter names.
+READS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "stage-teams": ("table", frozenset({"stage", "role", "name"})),
+    "team-lead": ("table", frozenset({"stage", "role", "name", "title"})),
+    "team-members": ("table", frozenset({"stage", "unit", "name"})),
+    "about": ("table", frozenset({"name"})),
+    "rows": ("table", frozenset({"name"})),
+    "training": ("table", frozenset({"name"})),
+    "achievements": ("table", frozenset({"name"})),
+    "themes": ("choices", frozenset()),
+    "legal-person": ("fields", frozenset({"=field"})),
+}
+_SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "count": ("不小于 1 的整数", lambda one: isinstance(one, int) and not isinstance(one, bool) and one >= 1),
+    "flag": ("true 或 false", lambda one: isinstance(one, bool)),
+    "name": ("文字", lambda one: isinstance(one, str) and bool(one)),
+    "names": ("列表（方括号）", lambda one: isinstance(one, list) and all(isinstance(name, str) for name in one)),
+    "levels": (
+        "school、county、city、province 里的一个或几个，写在方括号里",
+        lambda one: (
+            isinstance(one, list) and bool(one) and set(map(str, one)) <= {"school", "county", "city", "province"}
+        ),
+    ),
+    "teacher|pupils": ("teacher 或 pupils", lambda one: one in ("teacher", "pupils")),
 }
 
 
-def wrong(name: str, given: Mapping[str, Any]) -> str:
-    """What is wrong with a criterion's measure, "" if nothing."""
+def wrong(name: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a criterion's measure: (parameter, or "" for all of it; cause)."""
     if name not in MEASURES:
-        return f"不认识的核验方式 {name}，可用：{'、'.join(MEASURES)}"
-    missing = MEASURES[name][1] - set(given)
-    return f"{name} 还要在 with 里写 {'、'.join(sorted(missing))}" if missing else ""
+        yield "", f"不认识的核验方式 {name}，可用：{'、'.join(MEASURES)}"
+        return
+    known = MEASURES[name][1]
+    missing = [one for one, shape in known.items() if shape.endswith("!") and one not in given]
+    if missing:
+        yield "", f"{name} 还要在 with 里写 {'、'.join(missing)}"
+    for one, value in given.items():
+        if one not in known:
+            yield one, f"{name} 不认识 {one}" + (f"，可用：{'、'.join(known)}" if known else "，with 里不用写什么")
+            continue
+        wanted, fits = _SHAPES[known[one].rstrip("!")]
+        if not fits(value):
+            yield one, f"{one} 应为{wanted}，现在是 {value!r}"[:300]
 
 
 def measure(criterion: Mapping[str, Any], facts: Facts) -> Outcome:

@@ -16,13 +16,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from lms.courses.yaml_lines import Lines, YamlProblem, load
-from lms.programmes import measures
+from lms.programmes import references
 from lms.programmes.dates import LEVELS, day_of
 from lms.programmes.originals import rules as originals
+from lms.programmes.references import PLACES
 
 SHIPPED = Path(str(files("lms.programmes") / "packs"))
 EXAMPLE = Path(str(files("lms.programmes") / "example"))  # the smallest notice, made up: what one begins with
-PLACES = ("province", "city", "county", "school", "applicant", "office", "year")
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _FORBIDDEN_IN_NAMES = re.compile(r'[\\/:*?"<>|]')
 Document = dict[str, Any]
@@ -242,6 +242,10 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
         forms[form["form"]] = form
         problems += [Problem(name, _line(form_lines, path), cause) for path, cause in _form_problems(form, document)]
     problems += [Problem("pack.yaml", _line(lines, path), cause) for path, cause in _pack_problems(document, forms)]
+    problems += [
+        Problem(name, _line(read[name][1] if name in read else {}, path), cause)
+        for name, path, cause in references.problems(document, forms)
+    ]
     return Pack(document | {"forms": forms}), problems
 
 
@@ -399,56 +403,7 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
                     yield (key, number, "kinds", place), f"没有申报类别 {name}{_or(sorted(kinds))}"
     for number, row in enumerate(pack.get("scoring", ())):
         yield from _twice(row["items"], ("scoring", number, "items"))
-    for number, row in enumerate(pack["criteria"]):
-        cause = measures.wrong(row["measure"], row.get("with", {}))
-        if cause:
-            yield ("criteria", number, "measure"), cause
-        for name in row.get("evidence", ()):
-            if all(name != one["id"] for one in pack.get("attachments", ())):
-                yield (
-                    ("criteria", number, "evidence"),
-                    f"没有附件 {name}{_or((one['id'] for one in pack.get('attachments', ())), '在 attachments 里加上')}",
-                )
-    yield from _reference_problems(pack, forms)
     yield from _paper_problems(pack, forms, kinds)
-
-
-def _reference_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Finding]:
-    """Parts that criteria read, summary tables collect and forms append exist."""
-    kinds = {one["id"] for one in pack["kinds"]}
-    for name, form in forms.items():
-        added = form.get("append")
-        if added and (added["kind"] not in kinds or added["form"] not in forms or "append" in forms[added["form"]]):
-            yield (
-                ("documents",),
-                f"forms/{name}.yaml：append 要写已有的类别和表单（{added['kind']}、{added['form']}），后附的表单不能再有后附",
-            )
-    known = {f"{name}.{part['id']}" for name, form in forms.items() for part in form["parts"]} | {
-        f"{name}.cover" for name in forms
-    }
-    for number, row in enumerate(pack["criteria"]):
-        given = row.get("with", {})
-        for name in [*filter(None, [given.get("part")]), *given.get("parts", ())]:
-            if name not in known:
-                yield ("criteria", number, "with"), f"表单里没有“{name}”这一部分"
-        for name in given.get("files", ()):
-            if all(name != one["id"] for one in pack.get("attachments", ())):
-                yield (
-                    ("criteria", number, "with"),
-                    f"没有附件 {name}{_or((one['id'] for one in pack.get('attachments', ())), '在 attachments 里加上')}",
-                )
-    tails = {name.split(".")[1] for name in known}
-    for name, form in forms.items():
-        for part in form["parts"]:
-            for column in part.get("columns", ()) if "collect" in part else ():
-                source, dot, _field = column.get("from", "").partition(".")
-                if (dot and source not in (*tails, "row")) or (
-                    not dot and source not in (*PLACES, "county-full", "head", "number", "stages")
-                ):
-                    yield (
-                        ("documents",),
-                        f"forms/{name}.yaml：{part['id']} 的“{column['label']}”不知道从哪里汇总（from: {column.get('from', '')}）",
-                    )
 
 
 def _kind_problems(pack: Document, forms: Mapping[str, Document], statuses: set[str]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from lms.cli import main
-from lms.programmes.pack import SHIPPED, check_folder, check_texts, file_name, read_pack, shipped
+from lms.programmes.pack import SHIPPED, check_folder, check_texts, file_name, read_pack, shipped, texts_in
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTY = ROOT / "lms" / "programmes" / "example"
@@ -239,6 +239,45 @@ def test_an_error_says_what_to_do(old: str, new: str, told: str) -> None:
     assert old in texts["pack.yaml"]
     texts["pack.yaml"] = texts["pack.yaml"].replace(old, new)
     assert told in "\n".join(map(str, check_texts(texts)[1]))
+
+
+N, H, A = "ncet-pilot", "hunan-baixiao", "henan-experiment"
+BROKEN = [  # notice, file, what is written, what someone writes instead, what the checker says
+    (H, "pack.yaml", "区县推荐中, is: waiting", "区县推荐中, is: active", "at-county 的 is 是 active"),
+    (H, "pack.yaml", "已挂牌, is: active", "已挂牌, is: waiting", "确定后的状态要写 is: active"),
+    (N, "pack.yaml", "rule: fortnightly", "rule: fortnightli", "没有判定规则 fortnightli，请改为：class-hours-term"),
+    (N, "pack.yaml", "with: {least: 5}", "with: {least: 五}", "least 应为不小于 1 的整数，现在是 '五'"),
+    (N, "pack.yaml", "with: {least: 5}", "with: {least: 5, most: 9}", "school-count 不认识 most，可用：least"),
+    (H, "pack.yaml", "who: teacher", "who: teachers", "who 应为teacher 或 pupils"),
+    (N, "pack.yaml", "level: province, kinds: [area], most: 5", "level: county, kinds: [area], most: 5", "area 的审核不经过 county"),
+    (A, "pack.yaml", 'batches: ["1", "2026"], clause', 'batches: ["9"], clause', "没有批次 9"),
+    (H, "pack.yaml", "by: [school], kind: progress", "by: [skool], kind: progress", "没有申报类别 skool"),
+    (A, "pack.yaml", "with: {parts: [area.plan]}", "with: {parts: [school.plan]}", "“area”不填表单 school"),
+    (A, "pack.yaml", "files: [centre]", "files: [plan]", "附件 plan 不是“area”要交的"),
+    (H, "pack.yaml", "needs: 人工智能+教学实验（以智助教）, least", "needs: 人工智能教学, least", "选项里没有必选的“人工智能教学”"),
+    (N, "pack.yaml", "with: {part: area-statement.teams}, text: 各学段", "with: {part: area-statement.basics}, text: 各学段", "要读 table 类的部分"),
+    (N, "forms/information.yaml", "from: row.stage,", "from: row.stagee,", "里没有 stagee，请改为：e-mail"),
+    (N, "forms/information.yaml", "from: contact.contact-post", "from: contact.contact-pos", "没有 contact 的 contact-pos"),
+    (N, "pack.yaml", "{document: school-statement, format: docx, of: school}", "{document: school-statement, format: docx, of: skool}", "没有申报类别 skool"),
+    (N, "forms/information.yaml", "table: area-statement.teams", "table: area-statement.teamz", "没有表格 area-statement.teamz，请改为：area-statement.teams"),
+    (N, "forms/school-statement.yaml", "criteria: [GS-16,", "criteria: [GS-11,", "条件 GS-11 只核“area”"),
+    (H, "pack.yaml", "{document: application, format: docx}, {document", "{document: summary, format: docx}, {document", "“school”不填 summary"),
+    (N, "forms/area-statement.yaml", "type: choice, choices: stage", "type: choice", "是选择项，要写 choices"),
+    (H, "pack.yaml", "from: 2027-09, to: 2027-12", "from: 2027-09, to: 2026-12", "早于开始"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("slug", "file", "old", "new", "cause"), BROKEN)
+def test_what_points_nowhere_is_told_with_its_line(slug: str, file: str, old: str, new: str, cause: str) -> None:
+    """Names and types that only an applicant would run into, months after the notice came out."""
+    texts = texts_in(SHIPPED / slug)
+    before, _old, _rest = texts[file].partition(old)
+    assert _old
+    texts[file] = texts[file].replace(old, new, 1)
+    found = [one for one in check_texts(texts)[1] if cause in one.cause]
+    assert found and found[0].file == file
+    lines = [one.line for one in found]  # a status is wrong where it is used, all else where it is written
+    assert before.count("\n") + 1 in lines or "is: " in old or abs(lines[0] - before.count("\n") - 1) <= 2
 
 
 def test_a_form_file_that_lies_in_the_folder_is_the_one_that_is_named(tmp_path: Path) -> None:
