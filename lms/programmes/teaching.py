@@ -17,9 +17,9 @@ from lms.programmes.dates import ZONE
 from lms.programmes.measures import Teacher
 from lms.roster import service as roster
 from lms.roster.models import Person, School, SchoolStage, TimetableSlot
+from lms.roster.rules import ai_subjects
 from lms.usage.judging.gathering import term_for
 from lms.usage.models import UsageRecord
-from lms.usage.planned import SUBJECT
 from lms.usage.rulebook import service as rulebook
 
 RULE = "fortnightly"
@@ -74,15 +74,18 @@ def _taught(school_id: uuid.UUID) -> set[tuple[uuid.UUID, uuid.UUID]]:
 
 
 def slots_of(school_id: uuid.UUID) -> list[TimetableSlot]:
-    """This term's weekly slots of the subject; none where there is no school or term."""
-    if db.session.get(School, school_id) is None:
+    """This term's weekly slots of 人工智能 or of the school's AI 课所在学科; none where there is no school or term."""
+    school = db.session.get(School, school_id)
+    if school is None:
         return []
     try:
         term = term_for(school_id, today())
     except Refused:
         return []
     query = select(TimetableSlot).where(
-        TimetableSlot.school_id == school_id, TimetableSlot.term_id == term.id, TimetableSlot.subject == SUBJECT
+        TimetableSlot.school_id == school_id,
+        TimetableSlot.term_id == term.id,
+        TimetableSlot.subject.in_(ai_subjects(school.host_subject)),
     )
     return list(db.session.scalars(query))
 

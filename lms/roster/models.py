@@ -17,7 +17,8 @@ class School(Base):
     """What makes an organisation a school (学校). ``id`` is the organisation's.
 
     ``school_type``: one of stages.SCHOOL_TYPES; ``locality``: 城区 | 镇区 | 乡村; ``system``: 6-3 | 5-4.
-    ``class_style``: how class names are shown, see rules.class_name. Personal data: none.
+    ``class_style``: how class names are shown, see rules.class_name. ``host_subject``: the subject of the timetable in which AI is
+    taught (AI 课所在学科, HA-04), "" where it stands as 人工智能. Personal data: none.
     """
 
     __tablename__ = "school"
@@ -27,6 +28,7 @@ class School(Base):
     system: Mapped[str] = mapped_column(String(4), default="6-3")
     zone: Mapped[str] = mapped_column(String(40), default="Asia/Shanghai")
     class_style: Mapped[str] = mapped_column(String(16), default="grade")
+    host_subject: Mapped[str] = mapped_column(String(32), default="")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
 
 

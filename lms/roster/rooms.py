@@ -25,7 +25,7 @@ from lms.core.errors import Invalid, NotAllowed, Refused, TooMany
 from lms.core.models import Account, Lockout
 from lms.roster.access import STAFF, need_admin, school_of, today_of
 from lms.roster.models import Enrollment, InventoryItem, Room, Seat, TeachingAssignment, TimetableSlot
-from lms.roster.rules import Need, lab_needs, squeeze
+from lms.roster.rules import Need, ai_subjects, lab_needs, squeeze
 
 SEAT_COOKIE: Final = "zhike_seat"
 SEAT_COOKIE_DAYS: Final = 400
@@ -307,8 +307,9 @@ def remove_item(actor: Account | None, item: InventoryItem) -> None:
 
 
 def largest_class(school_id: uuid.UUID, room_id: uuid.UUID) -> int:
-    """Pupils of the largest class taught in the room by timetable; else of the largest class that anyone teaches 人工智能 to; else 0."""
-    today = today_of(school_of(school_id))
+    """Pupils of the largest class taught in the room by timetable; else of the largest class that anyone teaches AI to; else 0."""
+    school = school_of(school_id)
+    today = today_of(school)
     counts = dict(
         db.session.execute(
             select(Enrollment.class_id, func.count())
@@ -319,7 +320,9 @@ def largest_class(school_id: uuid.UUID, room_id: uuid.UUID) -> int:
     )
     here = db.session.scalars(select(TimetableSlot.class_id).where(TimetableSlot.school_id == school_id, TimetableSlot.room_id == room_id)).all()
     taught = here or db.session.scalars(
-        select(TeachingAssignment.class_id).where(TeachingAssignment.school_id == school_id, TeachingAssignment.subject == "人工智能")
+        select(TeachingAssignment.class_id).where(
+            TeachingAssignment.school_id == school_id, TeachingAssignment.subject.in_(ai_subjects(school.host_subject))
+        )
     )
     return max((counts.get(class_id, 0) for class_id in taught), default=0)
 

@@ -256,6 +256,14 @@ class Need:
     met: bool
 
 
+AI_SUBJECT = "人工智能"
+
+
+def ai_subjects(host_subject: str) -> frozenset[str]:
+    """Subjects of the timetable that are AI lessons: 人工智能, and the school's own AI 课所在学科 (HA-04)."""
+    return frozenset({AI_SUBJECT, host_subject} - {""})
+
+
 def lab_needs(quantities: dict[str, int], software: dict[str, bool], seats: int, largest_class: int) -> list[Need]:
     """HN-19: all-in-one 1, teacher terminal with software 1, a student terminal with software for each pupil, seats for groups.
 

@@ -18,7 +18,7 @@ from lms.core.stages import CLASS_HOUR_MINUTES, SCHOOL_TYPES, STAGES
 from lms.roster.access import get_row, need_admin, school_of
 from lms.roster.entries import apply_national_days
 from lms.roster.models import Period, School, SchoolClass, SchoolStage, Term
-from lms.roster.rules import CLASS_STYLES
+from lms.roster.rules import AI_SUBJECT, CLASS_STYLES
 
 LOCALITIES = ("城区", "镇区", "乡村")
 SYSTEMS = ("6-3", "5-4")
@@ -85,7 +85,7 @@ def _check_profile(name: str, school_type: str, locality: str, system: str, clas
 
 
 def change_school(
-    actor: Account | None, school_id: uuid.UUID, *, name: str, code: str, school_type: str, locality: str, system: str, class_style: str
+    actor: Account | None, school_id: uuid.UUID, *, name: str, code: str, school_type: str, locality: str, system: str, class_style: str, host_subject: str = ""
 ) -> School:
     """Change the school's profile; the system only while there are no classes, since it decides what grade a cohort is in."""
     _check_profile(name, school_type, locality, system, class_style)
@@ -98,6 +98,8 @@ def change_school(
         school.organisation.code = code.strip()
         school.school_type, school.locality, school.class_style = school_type, locality, class_style
         school.system = system
+        host = host_subject.strip()[:32]
+        school.host_subject = "" if host == AI_SUBJECT else host
         audit(actor, "change-school", "school", school_id, school_id=school_id)
     return school
 

@@ -101,6 +101,7 @@ def change_profile() -> Page:
         locality=form.get("locality", ""),
         system=form.get("system", ""),
         class_style=form.get("class_style", ""),
+        host_subject=form.get("host_subject", ""),
     )
     flash(_("学校概况已保存。"))
     return back()

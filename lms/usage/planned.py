@@ -9,11 +9,11 @@ from datetime import date, timedelta
 
 from lms.core import clock
 from lms.roster import service as roster
+from lms.roster.rules import ai_subjects
 from lms.usage.judging.facts import Facts, TaughtLesson
 from lms.usage.judging.forecast import with_plan
 from lms.usage.judging.gathering import facts_of, term_for
 
-SUBJECT = "人工智能"
 PLAN_UNIT = "计划"
 
 
@@ -34,9 +34,11 @@ def foreseen_facts(
     return with_plan(facts, planned_lessons(school_id, facts, as_of + timedelta(days=1), facts.term_end, subjects))
 
 
-def subjects_of(facts: Facts) -> frozenset[str]:
-    """Subjects under which the school teaches the course: 人工智能, and those of its lessons that name units of it."""
-    return frozenset({SUBJECT} | {row.subject for row in facts.lessons if row.course == facts.course and row.subject})
+def subjects_of(facts: Facts, host_subject: str = "") -> frozenset[str]:
+    """Subjects under which the school teaches the course: 人工智能, its AI 课所在学科, and those of its lessons that name units of it."""
+    return ai_subjects(host_subject) | {
+        row.subject for row in facts.lessons if row.course == facts.course and row.subject
+    }
 
 
 def planned_lessons(
@@ -46,9 +48,9 @@ def planned_lessons(
 
     Everybody is taken to come, and a unit of the course to be taught.
     """
-    wanted = frozenset(subjects) if subjects is not None else subjects_of(facts)
     term = term_for(school_id, facts.term_start)
     school = roster.school_of(school_id)
+    wanted = frozenset(subjects) if subjects is not None else subjects_of(facts, school.host_subject)
     sizes = {one.id: max(1, one.roster) for one in facts.classes}
     runs: dict[tuple[str, date, str], list[roster.DaySlot]] = {}
     for slot in roster.slots_between(school_id, term, max(first, facts.term_start), min(last, facts.term_end)):

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lms.core import clock
 from lms.core.db import db, write
@@ -17,12 +17,15 @@ from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.teaching import teachers_of
 from lms.roster import service as roster
-from lms.roster.models import Period, School, SchoolClass, SchoolStage, Term, TimetableSlot
+from lms.roster.models import Period, School, SchoolClass, SchoolStage, TeachingAssignment, Term, TimetableSlot
+from lms.roster.rooms import largest_class
 from lms.roster.school import apply_national_days
 from lms.usage import service as usage
 from tests import factories
+from tests.factories import token
 from tests.programmes import places as make
 from tests.programmes.province import MIDDLE, TWO, A, J, P, S, build
+from tests.programmes.test_pages import door
 from tests.usage.makers import closed_lesson
 
 BEGIN = datetime(2026, 9, 3, 2, tzinfo=UTC)
@@ -49,7 +52,9 @@ def timetable(school: School, teacher: object, classes: list[SchoolClass], subje
 class Campus:
     """A primary school: grades 5 and 6 with two classes each, one AI lesson a week on Tuesdays, a lab without terminals."""
 
-    def __init__(self, fixed: clock.FixedClock, grades: tuple[int, ...] = (5, 5, 6, 6)) -> None:
+    def __init__(
+        self, fixed: clock.FixedClock, grades: tuple[int, ...] = (5, 5, 6, 6), subject: str = "人工智能"
+    ) -> None:
         fixed.at = BEGIN
         self.school = factories.make_school()
         apply_national_days(self.school.id, date(2026, 9, 1), date(2027, 1, 22))
@@ -60,7 +65,7 @@ class Campus:
         self.teacher = factories.make_teacher(self.school, *self.classes, name="王老师")
         self.pupils = {cohort.id: factories.make_pupils(self.school, cohort, 2) for cohort in self.classes}
         self.admin = db.session.get_one(Account, factories.make_admin(self.school).account_id)
-        timetable(self.school, self.teacher, self.classes)
+        timetable(self.school, self.teacher, self.classes, subject)
 
     def admit(self) -> None:
         """The school is in the pilot from the first day of term."""
@@ -167,6 +172,27 @@ def test_two_teachers_of_the_subject(app: Flask, fixed_clock: clock.FixedClock) 
     assert outcome(found, "HA-16") == Outcome("warn", "1 人，要求 2 人", "任课安排")
     timetable(campus.school, factories.make_teacher(campus.school, name="李老师"), campus.classes[:1])
     assert outcome(found, "HA-16").state == "met"
+
+
+def test_a_school_that_teaches_ai_within_another_subject(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    """AI 课所在学科 (HA-04): teachers, the plan and the draft of the 开课计划 come from that subject of the timetable."""
+    campus = Campus(fixed_clock, subject="信息科技")
+    found = campus.begin("henan-experiment")
+    lessons = pack_of(found).part("school.lessons")
+    assert outcome(found, "HA-16").figure.startswith("0 人") and drafts.filled("school.lessons", lessons, found) is None
+    admin = door(app, campus.admin)
+    page = admin.get("/school/profile").text
+    assert "AI 课所在学科" in page
+    form = {"name": "某校", "school_type": "小学", "locality": "城区", "system": "6-3", "class_style": "grade", "host_subject": "信息科技"}
+    admin.post("/school/profile", data={**form, "csrf_token": token(admin, "/school/profile")})
+    db.session.expire_all()
+    assert outcome(found, "HA-16").figure.startswith("1 人") and outcome(found, "HA-04-s").state == "met"
+    proposal = drafts.filled("school.lessons", lessons, found)
+    assert proposal is not None and [row["hours"] for row in proposal.rows] == ["每周 1 课时"] * 4
+    with write():
+        db.session.execute(update(TeachingAssignment).values(subject="信息科技"))
+    room, _seats = factories.make_room(campus.school)
+    assert largest_class(campus.school.id, room.id) == 2  # each class has two pupils
 
 
 def test_a_large_areas_team_is_drafted_and_can_be_handed_in(app: Flask, fixed_clock: clock.FixedClock) -> None:
