@@ -373,6 +373,7 @@ def upgrade() -> None:
         sa.Column("system", sa.String(length=4), nullable=False),
         sa.Column("zone", sa.String(length=40), nullable=False),
         sa.Column("class_style", sa.String(length=16), nullable=False),
+        sa.Column("host_subject", sa.String(length=32), nullable=False),
         sa.ForeignKeyConstraint(["id"], ["organisation.id"], name=op.f("fk_school_id_organisation")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_school")),
     )
