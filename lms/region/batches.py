@@ -8,7 +8,6 @@ No member holds a person's name.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import uuid
@@ -159,19 +158,12 @@ def _unreadable(where: str, why: str) -> Invalid:
 
 def fingerprint(public_key: bytes) -> str:
     """A key as people read it to each other: fifteen signs (75 bits of its SHA-256), ``8F3KQ-ZX02N-4T7YB``."""
-    return _signs(hashlib.sha256(public_key).digest(), FINGERPRINT_GROUPS)
+    return verify.fingerprint(public_key)
 
 
 def secret_of(random: bytes) -> str:
     """The secret half of an enrolment code: ten signs of 7 or more random bytes."""
-    return _signs(random, SECRET_GROUPS)
-
-
-def _signs(data: bytes, groups: int) -> str:
-    bits = groups * GROUP * 5
-    number = int.from_bytes(data, "big") >> (len(data) * 8 - bits)
-    signs = "".join(verify.ALPHABET[(number >> shift) & 31] for shift in range(bits - 5, -1, -5))
-    return "-".join(signs[at : at + GROUP] for at in range(0, len(signs), GROUP))
+    return verify.signs(random, SECRET_GROUPS)
 
 
 def tidy(text: str) -> str:

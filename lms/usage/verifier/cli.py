@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     help="An earlier pack or receipt to hold PACK against.",
 )
 @click.option("--code", multiple=True, help="Short code from a signed weekly sheet.")
+@click.option("--issuer-key", multiple=True, help="Key or fingerprint of an issuer that you trust; others do not count.")
 @click.option(
     "--tsa-ca",
     type=click.Path(exists=True, dir_okay=False),
@@ -34,6 +35,7 @@ def verify(
     school: str | None,
     against: tuple[str, ...],
     code: tuple[str, ...],
+    issuer_key: tuple[str, ...],
     tsa_ca: str | None,
     as_json: bool,
 ) -> None:
@@ -41,9 +43,8 @@ def verify(
     if pack is not None:
         from lms.usage.verifier.verify import main
 
-        more = [part for one in against for part in ("--against", one)] + [
-            part for one in code for part in ("--code", one)
-        ]
+        given = {"--against": against, "--code": code, "--issuer-key": issuer_key}
+        more = [part for name, values in given.items() for one in values for part in (name, one)]
         sys.exit(main([str(pack), *more, *(["--tsa-ca", tsa_ca] if tsa_ca else []), *(["--json"] if as_json else [])]))
     from lms.core.cli import in_app, schools
     from lms.usage import service
@@ -133,11 +134,13 @@ def sign(source: Path, issuer: str, kind: str, target: Path) -> None:
     from lms.core.cli import in_app
     from lms.usage.evidence import anchors
     from lms.usage.evidence.ledger import this_key
+    from lms.usage.verifier.verify import fingerprint
 
     with in_app():
-        answer = anchors.countersign(_document(source), kind, issuer, this_key(), clock.now())
+        key = this_key()
+        answer = anchors.countersign(_document(source), kind, issuer, key, clock.now())
     target.write_text(json.dumps(answer, ensure_ascii=False, indent=1), "utf-8")
-    click.echo(f"{target}：请交回对方；本机密钥指纹 {answer['proof']['public_key'][:16]}")
+    click.echo(f"{target}：请交回对方；本机密钥指纹 {fingerprint(key.public)}")
 
 
 @anchor.command("accept")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """智课证据包校验程序 / Verifier of a Zhike evidence pack. Needs Python 3.9 or newer and ``cryptography``, nothing of Zhike.
 
-用法 / usage:  python verify.py PACK.zip [--against EARLIER.zip|RECEIPT.json …] [--code XXXXX-XXXXX …] [--json]
+用法 / usage:  python verify.py PACK.zip [--issuer-key HEX|FINGERPRINT …] [--against EARLIER.zip|RECEIPT.json …] [--code XXXXX-XXXXX …] [--json]
 
 Names the first broken link of the school's chain. Exit code: 0 whole, 1 broken, 2 cannot be read. A link is RFC 8785 canonical JSON ``{v, seq, prev, origin, key_id, type, at, school, payload, commitments}``, its hash SHA-256 of that text.
 A day's links are summed up by an RFC 6962 Merkle root that the school's Ed25519 key signs; anchors fix roots outside the school.
@@ -31,6 +31,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificates
 VERSION = 1
 GENESIS = "0" * 64
 ORIGINS = ("real", "simulated", "manual")
+SIGNERS = ("region", "peer")
 RECORDS = ("usage-record", "usage-correction")
 ANCHORED = timedelta(hours=24)
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -41,8 +42,7 @@ def N_(text: str) -> str:
     return text
 
 
-# What may be found: code -> (Chinese, English).
-# fmt: off
+# fmt: off  (what may be found: code -> (Chinese, English))
 TEXTS: dict[str, tuple[str, str]] = {
     "missing": (N_("缺少第 %(seq)s 环，下一条是第 %(next)s 环"), "link %(seq)s is missing, the next one is %(next)s"),
     "changed": (N_("内容与它的哈希不符：记录被改动"), "the content does not fit its hash: the record was changed"),
@@ -79,6 +79,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "restored": (N_("第 %(seq)s 环声明：从 %(made)s 的备份恢复，%(made)s 至 %(restored)s 之间的记录可能缺失"), "link %(seq)s declares a restore from the backup of %(made)s; records from %(made)s until %(restored)s may be lost"),
     "late-flag": (N_("第 %(seq)s 环：%(on)s 的停课或非教学周在它开始之后才登记，需区县会签"), "link %(seq)s: the closure or flagged week of %(on)s was entered after it began and needs a countersignature"),
     "late-timetable": (N_("第 %(seq)s 环：学期 %(term)s 的课表在第二周之前没有校外锚定"), "link %(seq)s: the timetable of the term %(term)s was not anchored outside before week 2"),
+    "issuer-unchecked": (N_("锚定方的公钥未核对：任何人都能自称区县。请向区县索取密钥指纹，加 --issuer-key 再校验一次"), "the keys of the issuers were not checked: anybody can call himself the county; ask the county for its fingerprint and run again with --issuer-key"),
+    "issuer-unlisted": (N_("不计入锚定：%(issuer)s（%(mark)s）的 %(count)s 次，没有用您给的公钥、短码或证书核对上"), "not counted: %(count)s anchors of %(issuer)s (%(mark)s); none of the keys, codes or certificates that you gave bears them out"),
     "unchecked-tsa": (N_("%(day)s 的 RFC 3161 时间戳未在此核对，请运行 openssl ts -verify"), "the RFC 3161 time stamp of %(day)s was not checked here; run openssl ts -verify"),
     "gap-explained": (N_("先前交出的 %(source)s 中第 %(seq)s 环以后的记录，在已声明的恢复中丢失"), "links from %(seq)s on of what was handed out before (%(source)s) were lost in the declared restore"),
     "backdated": (N_("第 %(seq)s 环：课在 %(ended)s 结束，72 小时后才登记，却没有记为 C 级"), "link %(seq)s: the lesson ended at %(ended)s and was entered more than 72 hours later, yet is not grade C"),
@@ -153,11 +155,28 @@ def handover_statement(school: str, old_key_id: str, public_key: str) -> bytes:
     return canonical({"v": VERSION, "school": school, "previous_key_id": old_key_id, "public_key": public_key})
 
 
+def signs(data: bytes, groups: int) -> str:
+    """The first bits of ``data`` in groups of five signs that people can read to each other: no I, L, O, U."""
+    number = int.from_bytes(data, "big") >> (len(data) * 8 - groups * 25)
+    return "-".join("".join(ALPHABET[(number >> group * 25 + shift) & 31] for shift in (20, 15, 10, 5, 0)) for group in reversed(range(groups)))
+
+
 def short_code(statement: bytes) -> str:
-    """Ten signs (50 bits) of a root's statement for paper, no I, L, O, U: ``8F3KQ-ZX02N``."""
-    number = int.from_bytes(hashlib.sha256(statement).digest()[:7], "big") >> 6
-    signs = "".join(ALPHABET[(number >> shift) & 31] for shift in range(45, -1, -5))
-    return f"{signs[:5]}-{signs[5:]}"
+    """Ten signs (50 bits) of a root's statement for paper: ``8F3KQ-ZX02N``."""
+    return signs(hashlib.sha256(statement).digest(), 2)
+
+
+def fingerprint(public_key: bytes) -> str:
+    """A key as people read it to each other: fifteen signs (75 bits of its SHA-256), ``8F3KQ-ZX02N-4T7YB``."""
+    return signs(hashlib.sha256(public_key).digest(), 3)
+
+
+def pin(text: str) -> str:
+    """The fingerprint of a key given as such or as 64 hex digits; raises ValueError."""
+    plain = text.upper().replace("-", "").replace(" ", "")
+    if len(plain) not in (15, 64):
+        raise ValueError(f"{text}: 不是公钥（64 位十六进制）或指纹（15 个字符） / neither a public key nor a fingerprint")
+    return fingerprint(bytes.fromhex(plain)) if len(plain) == 64 else f"{plain[:5]}-{plain[5:10]}-{plain[10:]}"
 
 
 def signed_by(public_key: bytes, signature: str, statement: bytes) -> bool:
@@ -190,14 +209,16 @@ class Walk:
     origins: set[str] = field(default_factory=set)
     signed_until: int = 0
     tsa_roots: list[Certificate] = field(default_factory=list)
+    pins: frozenset[str] = frozenset()  # fingerprints of issuers, and codes of sheets, that the reader knows; none: every anchor counts
 
     def __post_init__(self) -> None:
         self.story = Story(self)
 
-    def fail(self, found: Fault | None) -> None:
-        """Note a break; the lowest seq is kept."""
+    def fail(self, found: Fault | None) -> dict[str, Any] | None:
+        """Note a break, the lowest seq is kept; always None."""
         if found is not None and (self.broken is None or found.seq < self.broken.seq):
             self.broken = found
+        return None
 
     def feed(self, text: str, kept_hash: str | None = None) -> dict[str, Any] | None:
         """Check the next link; its body, or None once the chain is broken. ``kept_hash``: what was stored beside it."""
@@ -215,19 +236,17 @@ class Walk:
         seq = self.seq + 1
         hashed = hashlib.sha256(text.encode()).hexdigest()
         if kept_hash is not None and kept_hash != hashed:
-            return self._stop(fault(seq, "changed"))
+            return self.fail(fault(seq, "changed"))
         try:
             body = _decode(text)
         except (KeyError, ValueError) as error:
-            return self._stop(fault(seq, "not-canonical" if isinstance(error, KeyError) else "unreadable"))
+            return self.fail(fault(seq, "not-canonical" if isinstance(error, KeyError) else "unreadable"))
         if not isinstance(body, dict) or body.get("seq") != seq:
-            return self._stop(fault(seq, "missing", seq=seq, next=body.get("seq") if isinstance(body, dict) else None))
-        if body.get("prev") != self.prev:
-            return self._stop(fault(seq, "unlinked"))
-        if body.get("school") != self.school:
-            return self._stop(fault(seq, "school"))
+            return self.fail(fault(seq, "missing", seq=seq, next=body.get("seq") if isinstance(body, dict) else None))
+        if body.get("prev") != self.prev or body.get("school") != self.school:
+            return self.fail(fault(seq, "unlinked" if body.get("prev") != self.prev else "school"))
         if body.get("origin") not in ORIGINS:
-            return self._stop(fault(seq, "origin", origin=body.get("origin")))
+            return self.fail(fault(seq, "origin", origin=body.get("origin")))
         self.seq, self.prev = seq, hashed
         self.hashes.append(hashed)
         return body
@@ -241,10 +260,6 @@ class Walk:
         self._key(seq, body)
         if self.broken is None:
             self.story.tell(seq, body)
-
-    def _stop(self, found: Fault) -> dict[str, Any] | None:
-        self.broken = found
-        return None
 
     def _key(self, seq: int, body: Mapping[str, Any]) -> None:
         key_id, payload = body["key_id"], body["payload"]
@@ -304,6 +319,7 @@ class Story:
         self.corrected: set[str] = set()
         self.restores: list[tuple[int, str, str]] = []
         self.anchors: list[tuple[int, Mapping[str, Any]]] = []
+        self.issuers: dict[tuple[str, str, str, bool], set[int]] = {}  # kind, issuer, mark, whether they count -> seqs of anchors
         self.plans: dict[str, int] = {}
         self.erasures = 0
 
@@ -348,12 +364,10 @@ class Story:
         plan = payload.get("plan")
         if plan is not None:
             self.plans[plan["status"]] = self.plans.get(plan["status"], 0) + 1
-            if plan["status"] != "unscheduled" and not self._was_planned(plan["slot"], record["class"], payload["slot"][0]):
+            bell = payload["slot"][0] or ""
+            row = ([None] + [row for at, row in self.history.get(plan["slot"] or "", ()) if at <= bell])[-1]
+            if plan["status"] != "unscheduled" and (row is None or row["class"] != record["class"]):
                 self.walk.fail(fault(seq, "plan"))
-
-    def _was_planned(self, slot: str, class_id: str, bell: str | None) -> bool:
-        last = ([None] + [row for at, row in self.history.get(slot, ()) if bell is not None and at <= bell])[-1]
-        return last is not None and last["class"] == class_id
 
     def _apply(self, name: str, payload: Mapping[str, Any]) -> bool:
         rows = self.rows.setdefault(name, {})
@@ -382,13 +396,17 @@ class Story:
         """Check each anchor on the chain against its root and its proof; ``proofs``: by the SHA-256 of their canonical text."""
         by_day = {root["day"]: root for root in roots}
         for seq, told in self.anchors:
-            where = {"kind": told["kind"], "day": told["day"]}
-            root = by_day.get(told["day"])
-            proof = proofs.get(told["proof"])
+            root, proof, code = by_day.get(told["day"]), proofs.get(told["proof"]), ""
             if root is None or proof is None or (root["root"], root["last_seq"]) != (told["root"], told["last_seq"]):
-                self.walk.fail(fault(seq, "anchor-missing" if proof is None else "anchor", **where))
+                code = "anchor-missing" if proof is None else "anchor"
+            elif not self._holds(seq, told, proof, root_statement(self.walk.school, root["day"], root["first_seq"], root["last_seq"], root["root"])):
+                code = "anchor-signature"
+            if code or proof is None:
+                self.walk.fail(fault(seq, code, kind=told["kind"], day=told["day"]))
                 continue
-            self._proof(seq, told, proof, root_statement(self.walk.school, root["day"], root["first_seq"], root["last_seq"], root["root"]))
+            mark = fingerprint(bytes.fromhex(proof["public_key"])) if told["kind"] in SIGNERS else ""
+            known = not self.walk.pins or (bool(self.walk.tsa_roots) if told["kind"] == "rfc3161" else (mark or proof.get("code")) in self.walk.pins)
+            self.issuers.setdefault((told["kind"], told["issuer"], mark, known), set()).add(seq)
             last = self.walk.times[told["last_seq"] - 1] if told["last_seq"] <= self.walk.seq else ""
             if told["kind"] != "sheet" and told["at"] < last and moment(last) - moment(told["at"]) > timedelta(minutes=10):
                 self.walk.fail(fault(told["last_seq"], "anchor-clock", outside=told["at"], inside=last))
@@ -399,36 +417,36 @@ class Story:
             if (anchored is None or anchored[:10] >= second_week.isoformat()) and self.walk.times[-1][:10] >= second_week.isoformat():
                 self.walk.remarks.append(fault(seq, "late-timetable", seq=seq, term=term))
 
-    def _proof(self, seq: int, told: Mapping[str, Any], proof: Mapping[str, Any], statement: bytes) -> None:
-        where = {"kind": told["kind"], "day": told["day"]}
-        if told["kind"] in ("region", "peer"):
-            said = countersigned(told["kind"], statement, told["at"], told["issuer"])
-            if not signed_by(bytes.fromhex(proof["public_key"]), proof["signature"], said):
-                self.walk.fail(fault(seq, "anchor-signature", **where))
-        elif told["kind"] == "sheet" and proof["code"] != short_code(statement):
-            self.walk.fail(fault(seq, "anchor-signature", **where))
-        elif told["kind"] == "rfc3161":
-            self._time_stamp(seq, told, base64.b64decode(proof["token"]), statement)
+    def doubted(self) -> set[int]:
+        """Anchors that nothing bears out that the reader knows himself."""
+        return {seq for who, seqs in self.issuers.items() if not who[-1] for seq in seqs}
 
-    def _time_stamp(self, seq: int, told: Mapping[str, Any], response: bytes, statement: bytes) -> None:
+    def _holds(self, seq: int, told: Mapping[str, Any], proof: Mapping[str, Any], statement: bytes) -> bool:
+        """Whether the proof of an anchor fits the statement of its root."""
+        if told["kind"] in SIGNERS:
+            said = countersigned(told["kind"], statement, told["at"], told["issuer"])
+            return signed_by(bytes.fromhex(proof["public_key"]), proof["signature"], said)
+        if told["kind"] == "rfc3161":
+            return self._stamped(seq, told, base64.b64decode(proof["token"]), statement)
+        return bool(told["kind"] != "sheet" or proof["code"] == short_code(statement))
+
+    def _stamped(self, seq: int, told: Mapping[str, Any], response: bytes, statement: bytes) -> bool:
         """The stamp must hold the digest; its signature is checked with ``rfc3161-client`` and the authority's certificates, else left to openssl."""
         holds = hashlib.sha256(statement).digest() in response
         if holds and self.walk.tsa_roots:
             try:
                 import rfc3161_client as tsp
+
+                stamp = tsp.decode_timestamp_response(response)
+                tsp.VerifierBuilder(roots=list(self.walk.tsa_roots)).build().verify_message(stamp, statement)
+                return abs(stamp.tst_info.gen_time - moment(told["at"])) < timedelta(seconds=1)
             except ImportError:
                 self.walk.tsa_roots = []
-            else:
-                try:
-                    stamp = tsp.decode_timestamp_response(response)
-                    tsp.VerifierBuilder(roots=list(self.walk.tsa_roots)).build().verify_message(stamp, statement)
-                    holds = abs(stamp.tst_info.gen_time - moment(told["at"])) < timedelta(seconds=1)
-                except (ValueError, tsp.VerificationError):
-                    holds = False
-        if not holds:
-            self.walk.fail(fault(seq, "anchor-signature", kind=told["kind"], day=told["day"]))
-        elif not self.walk.tsa_roots:
+            except (ValueError, tsp.VerificationError):
+                return False
+        if holds:
             self.walk.remarks.append(fault(seq, "unchecked-tsa", day=told["day"]))
+        return holds
 
     def anchored_at(self, seq: int) -> str | None:
         """When a link was first anchored outside the school, None if never."""
@@ -437,7 +455,8 @@ class Story:
 
     @cached_property
     def _anchored(self) -> tuple[list[int], list[str]]:
-        told = sorted(((told["last_seq"], told["at"]) for _, told in self.anchors), reverse=True)
+        doubted = self.doubted()
+        told = sorted(((told["last_seq"], told["at"]) for seq, told in self.anchors if seq not in doubted), reverse=True)
         earliest = list(accumulate((at for _, at in told), min))  # an anchor of a later link fixes all before it
         return [last for last, _ in reversed(told)], earliest[::-1]
 
@@ -451,56 +470,42 @@ class Story:
         return found
 
 
-class Unreadable(Exception):
-    """A file that is no pack or receipt of ours."""
+def read_pack(path: Path) -> dict[str, Any]:
+    """The parts of a pack: manifest, links (texts), hashes, roots, proofs of anchors by hash, signature, the manifest as signed, wrong files.
 
-
-@dataclass
-class Pack:
-    """What lies in a pack: one text a link, hashes, roots, proofs of anchors, manifest; ``faults`` of the files themselves."""
-
-    manifest: dict[str, Any]
-    links: list[str]
-    hashes: list[str]
-    roots: list[dict[str, Any]]
-    proofs: dict[str, dict[str, Any]]
-    signature: dict[str, str]
-    raw_manifest: bytes
-    faults: list[Fault]
-
-
-def read_pack(path: Path) -> Pack:
-    """Open a pack; raises Unreadable."""
+    Raises ValueError where it is none.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
-        manifest = json.loads(files["manifest.json"])
-        links = files["chain.jsonl"].decode().split("\n")[:-1]
-        proofs = json.loads(files["anchors.json"])
-        wrong = [name for name, known in manifest["files"].items() if digest(files.get(name, b"")) != known]
-        faults = [fault(0, "manifest", name=name) for name in sorted(wrong)]
-        by_hash = {digest(canonical(proof)): proof for proof in proofs}
-        hashes, roots, signature = (json.loads(files[name]) for name in ("hashes.json", "roots.json", "manifest.sig"))
-        return Pack(manifest, links, hashes, roots, by_hash, signature, files["manifest.json"], faults)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise Unreadable(f"{path}: 不是证据包 / not a pack of evidence ({error})") from error
+        named = {name: json.loads(files[f"{name}.json"]) for name in ("manifest", "hashes", "roots", "anchors")}
+        wrong = sorted(name for name, known in named["manifest"]["files"].items() if digest(files.get(name, b"")) != known)
+        links, proofs = files["chain.jsonl"].decode().split("\n")[:-1], {digest(canonical(one)): one for one in named["anchors"]}
+        return {**named, "links": links, "proofs": proofs, "signature": json.loads(files["manifest.sig"]), "signed": files["manifest.json"], "wrong": wrong}
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: 不是证据包 / not a pack of evidence ({error})") from error
 
 
-def check_pack(pack: Pack, tsa_roots: Sequence[Certificate] = ()) -> Walk:
-    """Walk the chain of a pack and everything around it."""
-    walk = Walk(pack.manifest["school"], tsa_roots=list(tsa_roots))
-    for at, text in enumerate(pack.links):
-        if walk.feed(text, pack.hashes[at] if at < len(pack.hashes) else None) is None:
+def check_pack(pack: Mapping[str, Any], tsa_roots: Sequence[Certificate] = (), pins: Iterable[str] = ()) -> Walk:
+    """Walk the chain of a pack and everything around it; ``pins``: see :class:`Walk`."""
+    walk = Walk(pack["manifest"]["school"], tsa_roots=list(tsa_roots), pins=frozenset(pins))
+    for at, text in enumerate(pack["links"]):
+        if walk.feed(text, pack["hashes"][at] if at < len(pack["hashes"]) else None) is None:
             break
     if walk.broken is None:
-        walk.check_head(pack.manifest["head"]["seq"], pack.manifest["head"]["hash"])
-        walk.check_roots(pack.roots)
-        walk.story.check_anchors(pack.roots, pack.proofs)
-        key = walk.keys.get(pack.signature["key_id"])
-        if key is None or not signed_by(key, pack.signature["signature"], pack.raw_manifest):
-            pack.faults.append(fault(0, "manifest-signature"))
-    if walk.broken is None and pack.faults:
-        walk.broken = pack.faults[0]
+        walk.check_head(pack["manifest"]["head"]["seq"], pack["manifest"]["head"]["hash"])
+        walk.check_roots(pack["roots"])
+        walk.story.check_anchors(pack["roots"], pack["proofs"])
+        if not walk.pins and any(who[0] in SIGNERS for who in walk.story.issuers):
+            walk.remarks.append(fault(0, "issuer-unchecked"))
+        for (_, issuer, mark, known), seqs in walk.story.issuers.items():
+            if not known:
+                walk.remarks.append(fault(min(seqs), "issuer-unlisted", issuer=issuer, mark=mark or "-", count=len(seqs)))
+        for name in pack["wrong"]:
+            walk.broken = walk.broken or fault(0, "manifest", name=name)
+        key = walk.keys.get(pack["signature"]["key_id"])
+        if key is None or not signed_by(key, pack["signature"]["signature"], pack["signed"]):
+            walk.broken = walk.broken or fault(0, "manifest-signature")
     return walk
 
 
@@ -508,11 +513,11 @@ def compare(walk: Walk, source: Path) -> None:
     """Hold the chain against what was handed out earlier: an older pack, or a receipt ``{school, day, first_seq, last_seq, root}``."""
     if zipfile.is_zipfile(source):
         old = read_pack(source)
-        pairs = enumerate(zip(walk.hashes, old.hashes))  # noqa: B905 (Python 3.9)
-        same = next((at for at, (one, other) in pairs if one != other), min(walk.seq, len(old.hashes)))
-        if same == len(old.hashes):
+        pairs = enumerate(zip(walk.hashes, old["hashes"]))  # noqa: B905 (Python 3.9)
+        same = next((at for at, (one, other) in pairs if one != other), min(walk.seq, len(old["hashes"])))
+        if same == len(old["hashes"]):
             return
-        where, made = same + 1, old.manifest["made_at"]
+        where, made = same + 1, old["manifest"]["made_at"]
     else:
         try:
             receipts = json.loads(source.read_text("utf-8"))
@@ -522,7 +527,7 @@ def compare(walk: Walk, source: Path) -> None:
                 return
             where, made = min(wrong[0]["first_seq"], walk.seq + 1), wrong[0]["day"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Unreadable(f"{source}: 不是回执 / not a receipt ({error})") from error
+            raise ValueError(f"{source}: 不是回执 / not a receipt ({error})") from error
     for seq, made_at, restored_at in walk.story.restores:
         if seq <= where + 1 and made_at[:10] <= made[:10] <= restored_at[:10]:
             walk.remarks.append(fault(seq, "gap-explained", source=source.name, seq=where))
@@ -539,23 +544,14 @@ def check_codes(walk: Walk, roots: Iterable[Mapping[str, Any]], codes: Iterable[
 def as_json(walk: Walk, english: bool = False) -> dict[str, Any]:
     """The result as plain data."""
     found, story = walk.broken, walk.story
+    issuers = [{"kind": kind, "issuer": issuer, "mark": mark, "counts": known, "anchors": len(seqs)} for (kind, issuer, mark, known), seqs in story.issuers.items()]
     return {
-        "ok": found is None,
-        "length": walk.seq,
-        "first_broken": found.seq if found else None,
-        "code": found.code if found else "",
-        "reason": found.words() if found else "",
-        "reason_en": found.words(english=True) if found else "",
-        "origins": sorted(walk.origins),
-        "signed_until": walk.signed_until,
-        "anchors": len(story.anchors),
-        "grades": story.grades(),
-        "plans": story.plans,
-        "corrections": len(story.corrected),
-        "erasures": story.erasures,
-        "restores": [seq for seq, _, _ in story.restores],
+        "ok": found is None, "length": walk.seq, "first_broken": found.seq if found else None, "code": found.code if found else "",
+        "reason": found.words() if found else "", "reason_en": found.words(english=True) if found else "", "origins": sorted(walk.origins),
+        "signed_until": walk.signed_until, "anchors": len(story.anchors) - len(story.doubted()), "issuers": issuers, "grades": story.grades(),
+        "plans": story.plans, "corrections": len(story.corrected), "erasures": story.erasures, "restores": [seq for seq, _, _ in story.restores],
         "remarks": [{"seq": one.seq, "code": one.code, "text": one.words(english)} for one in walk.remarks],
-    }
+    }  # fmt: skip
 
 
 def said(result: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> str:
@@ -567,8 +563,10 @@ def said(result: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> str:
     grades = "  ".join(f"{name} {count}" for name, count in result["grades"].items())
     told = f"证据等级 grades: {grades}；校外锚定 anchors {result['anchors']}；更正 corrections {result['corrections']}；删除 erasures {result['erasures']}"
     plans = f"课表 timetable: {result['plans'] or '-'}（scheduled 按课表, changed 课前调课, unscheduled 课表外）"
+    counted = {True: "计入 counted", False: "不计入 not counted"}
+    who = [f"锚定方 issuer: {one['issuer']} {one['mark']} × {one['anchors']}（{one['kind']}，{counted[one['counts']]}）" for one in result["issuers"]]
     sheets = [f"签字表 sheet {code}: {day or '不在每日根之中 / none of the roots'}" for code, day in codes]
-    return "\n".join([head, *fake, told, plans, *sheets, *(f"- {remark['text']}" for remark in result["remarks"])])
+    return "\n".join([head, *fake, told, *who, plans, *sheets, *(f"- {remark['text']}" for remark in result["remarks"])])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -577,18 +575,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--against", type=Path, action="append", default=[], help="先前的证据包或回执 / an earlier pack or receipt")
     parser.add_argument("--code", action="append", default=[], help="签字表上的短码 / short code from a paper sheet")
+    parser.add_argument("--issuer-key", action="append", default=[], help="区县或友校的公钥或指纹，可重复 / key or fingerprint of an issuer that you trust")
     parser.add_argument("--tsa-ca", type=Path, help="时间戳机构的根证书（PEM），需要 rfc3161-client / its root certificates")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     try:
         pack = read_pack(options.pack)
-        walk = check_pack(pack, load_pem_x509_certificates(options.tsa_ca.read_bytes()) if options.tsa_ca else ())
+        pins = [*map(pin, options.issuer_key), *(one.strip().upper() for one in options.code if options.issuer_key)]
+        walk = check_pack(pack, load_pem_x509_certificates(options.tsa_ca.read_bytes()) if options.tsa_ca else (), pins)
         for source in options.against:
             compare(walk, source)
-    except (Unreadable, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    codes, result = check_codes(walk, pack.roots, options.code), as_json(walk)
+    codes, result = check_codes(walk, pack["roots"], options.code), as_json(walk)
     print(json.dumps({**result, "codes": dict(codes)}, ensure_ascii=False, indent=2) if options.json else said(result, codes))
     return 0 if result["ok"] and all(day for _, day in codes) else 1
 

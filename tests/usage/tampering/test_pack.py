@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from click.testing import CliRunner
 
 from lms.cli import main as lms
 from lms.usage import service
+from lms.usage.evidence import anchors
 from lms.usage.evidence.keys import NodeKey, node_key
-from lms.usage.verifier.verify import canonical, digest, merkle_root, root_statement
+from lms.usage.verifier.verify import canonical, digest, fingerprint, merkle_root, root_statement
 from tests.usage.tampering.conftest import FIRST, Tamper, Victim
 
 
 def test_a_whole_pack_is_whole_and_holds_no_name(victim: Victim) -> None:
     pack = victim.pack()
-    found = victim.verify(pack)
+    found = victim.verify(pack, "--issuer-key", victim.region.public.hex())
     assert (found.code, found.result["ok"], found.result["grades"]) == (0, True, {"A": 3, "B": 0, "C": 0}), found.result
     assert (found.result["anchors"], found.result["plans"], found.result["remarks"]) == (4, {"scheduled": 3}, [])
     with zipfile.ZipFile(pack) as archive:
@@ -180,6 +182,38 @@ def test_roots_cannot_be_left_out_or_forged(victim: Victim) -> None:
 def test_a_manifest_signed_by_another_is_refused(victim: Victim) -> None:
     found = victim.verify(rewrite(victim.pack(), lambda files: None, seal=node_key(victim.folder / "other")))
     assert (found.code, found.result["code"]) == (1, "manifest-signature")
+
+
+def test_a_key_that_nobody_vouches_for_is_no_county(victim: Victim) -> None:
+    """Anybody can call a key of his own 某区教育局; only who has the county's fingerprint from elsewhere sees it."""
+    pack, forged = victim.pack(), victim.region.public
+    county = node_key(victim.folder / "county").public
+    blind = victim.verify(pack)
+    assert (blind.code, blind.result["grades"]["A"], "issuer-unchecked" in {one["code"] for one in blind.result["remarks"]}) == (0, 3, True)
+    (issuer,) = blind.result["issuers"]
+    assert (issuer["issuer"], issuer["mark"], issuer["anchors"]) == ("某区教育局", fingerprint(forged), blind.result["anchors"])
+    pinned = victim.verify(pack, "--issuer-key", county.hex())
+    assert (pinned.result["grades"], pinned.result["anchors"], pinned.result["issuers"][0]["counts"]) == ({"A": 0, "B": 3, "C": 0}, 0, False)
+    (told,) = (one for one in pinned.result["remarks"] if one["code"] == "issuer-unlisted")
+    assert fingerprint(forged) in told["text"]
+    for key in (forged.hex(), fingerprint(forged), fingerprint(forged).lower().replace("-", " ")):
+        known = victim.verify(pack, "--issuer-key", county.hex(), "--issuer-key", key)
+        assert (known.code, known.result["grades"]["A"]) == (0, 3), known.result
+        assert not {"issuer-unchecked", "issuer-unlisted"} & {one["code"] for one in known.result["remarks"]}
+    spoken = CliRunner().invoke(lms, ["usage", "verify", str(pack), "--issuer-key", fingerprint(county)])
+    assert (spoken.exit_code, "A 0" in spoken.output, fingerprint(forged) in spoken.output) == (0, True, True)
+    assert CliRunner().invoke(lms, ["usage", "verify", str(pack), "--issuer-key", "8F3KQ"]).exit_code == 2
+
+
+def test_with_keys_pinned_a_sheet_counts_by_its_code(victim: Victim) -> None:
+    monday = FIRST + timedelta(weeks=2)
+    admin, teacher = victim.account(victim.admin), victim.account(victim.teacher)
+    code = anchors.sheet_of(victim.school.id, monday).code
+    anchors.file_sheet(admin, teacher, victim.school.id, code)
+    pack, county = victim.pack(), node_key(victim.folder / "county").public.hex()
+    assert victim.verify(pack, "--issuer-key", county).result["anchors"] == 0
+    held = victim.verify(pack, "--issuer-key", county, "--code", code)
+    assert (held.result["anchors"], held.result["grades"]["A"]) == (1, 1), held.result
 
 
 def test_what_is_no_pack_ends_with_two(victim: Victim) -> None:
