@@ -282,7 +282,7 @@ def _store_presence(seat: Seat, seen: Seen, lesson: str) -> None:
     )
     if row is None:
         row = TerminalPresence(
-            id=new_id(), school_id=seat.school_id, lesson_id=lesson_id, seat_id=seat.id, beats=0, step=0, visible=True, secure=True
+            id=new_id(), school_id=seat.school_id, lesson_id=lesson_id, seat_id=seat.id, beats=0, step=0, visible=True, secure=False
         )
         db.session.add(row)
     row.beats += seen.beats

@@ -66,7 +66,8 @@ class DeviceLessonSummary(SchoolRow, Base):
 class TerminalPresence(SchoolRow, Base):
     """Newest sign of life of a seat in a lesson (终端在线). Presence is the age of the heartbeat.
 
-    ``address``: keyed hash of its network address, to see whether many seats share one (B10.6); "" where not known.
+    ``address``: keyed hash of its network address, to see whether many seats share one (B10.6); "" where not known. ``secure``: its page asked
+    for its access by HTTPS, and never without; the broker does not know.
     Personal data: which pupil's account sits where during a lesson; heartbeats 180 days, then counts.
     """
 
@@ -80,7 +81,7 @@ class TerminalPresence(SchoolRow, Base):
     last_at: Mapped[datetime | None]
     step: Mapped[int] = mapped_column(default=0)
     visible: Mapped[bool] = mapped_column(default=True)
-    secure: Mapped[bool] = mapped_column(default=True)
+    secure: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str] = mapped_column(String(16), default="")
 
 

@@ -382,32 +382,34 @@ def presence(lesson_id: uuid.UUID) -> list[TerminalPresence]:
 def note_heartbeat(
     school_id: uuid.UUID, seat_id: uuid.UUID, account_id: uuid.UUID | None, lesson_id: uuid.UUID, step: int, visible: bool, secure: bool, at: datetime
 ) -> None:
-    """A heartbeat of a seat; the bridge calls it for MQTT, the page's fallback by HTTP."""
+    """A heartbeat of a seat by HTTP, where MQTT is blocked."""
     with write():
-        row = _presence_of(school_id, lesson_id, seat_id)
+        row = _presence_of(school_id, lesson_id, seat_id, secure)
         row.first_at = row.first_at or at
         row.beats += 1
-        row.last_at, row.step, row.visible, row.secure = at, step, visible, secure
+        row.last_at, row.step, row.visible = at, step, visible
         row.account_id = account_id or row.account_id
 
 
-def note_address(school_id: uuid.UUID, seat_id: uuid.UUID, lesson_id: uuid.UUID, address: str) -> None:
-    """Keep a keyed hash of the address that a seat's terminal speaks from in this lesson."""
+def note_address(school_id: uuid.UUID, seat_id: uuid.UUID, lesson_id: uuid.UUID, address: str, secure: bool) -> None:
+    """Keep a keyed hash of the address that a seat's terminal speaks from in this lesson, and whether it came by HTTPS."""
     key = current_app.config["SECRET_KEY"].encode()
     hashed = hmac.new(key, f"address:{address}".encode(), hashlib.sha256).hexdigest()[:16]
     with write():
-        _presence_of(school_id, lesson_id, seat_id).address = hashed
+        _presence_of(school_id, lesson_id, seat_id, secure).address = hashed
 
 
-def _presence_of(school_id: uuid.UUID, lesson_id: uuid.UUID, seat_id: uuid.UUID) -> TerminalPresence:
+def _presence_of(school_id: uuid.UUID, lesson_id: uuid.UUID, seat_id: uuid.UUID, secure: bool) -> TerminalPresence:
+    """The seat's row of the lesson; one plain request makes it insecure for the whole lesson."""
     row = db.session.scalar(
         select(TerminalPresence).where(
             TerminalPresence.school_id == school_id, TerminalPresence.lesson_id == lesson_id, TerminalPresence.seat_id == seat_id
         )
     )
     if row is None:
-        row = TerminalPresence(id=new_id(), school_id=school_id, lesson_id=lesson_id, seat_id=seat_id, beats=0)
+        row = TerminalPresence(id=new_id(), school_id=school_id, lesson_id=lesson_id, seat_id=seat_id, beats=0, secure=secure)
         db.session.add(row)
+    row.secure = row.secure and secure
     return row
 
 

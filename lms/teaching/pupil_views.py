@@ -175,7 +175,7 @@ def lesson_connection() -> Response:
     room = db.session.get(Room, desk.room_id) if desk.room_id else None
     if seat is None or room is None or not desk.live:
         raise Refused("no-terminal", _l("这个座位没有终端连接。"), remedy=_l("页面会改用定时查询，照常上课。"))
-    labs.note_address(desk.school_id, seat.id, desk.lesson_id, request.remote_addr or "")
+    labs.note_address(desk.school_id, seat.id, desk.lesson_id, request.remote_addr or "", request.is_secure)
     kits = [kit.__dict__ for kit in kits_of(desk)]
     robots = [kit for kit in kits if kit["kind"] == "robot"]
     credential = labs.terminal_credential(seat, room, desk.lesson_id, [kit["id"] for kit in robots])

@@ -1,4 +1,4 @@
-"""The weekly digest (开课周报): on Monday morning, the verdict and what each class still has to teach; in the app and by the school's channels."""
+"""The weekly digest (开课周报): on Monday morning, or the next day that the server is on, the verdict and what each class still has to teach; in the app and by the school's channels."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ LINES = 8
 
 
 def digest_due() -> int:
-    """Write the digest of this week for each school whose Monday has come to 7 o'clock; returns how many schools."""
+    """Write the digest of this week, once, for each school where it is past 7 o'clock; returns how many schools.
+
+    Usually on Monday; a server that was off then writes it the next day that it is on.
+    """
     due = 0
     for school in db.session.scalars(select(School)).all():
         here = clock.local(clock.now(), school.zone)
-        if here.weekday() != 0 or here.time() < SENT_FROM:
+        if here.time() < SENT_FROM:
             continue
         try:
             due += write_digest(school, here.date())
@@ -45,18 +48,20 @@ def digest_due() -> int:
     return due
 
 
-def write_digest(school: School, monday: date) -> bool:
-    """Tell admins of the school and teachers of their classes, once a week; False where it was told already."""
-    year, week, _day = monday.isocalendar()
+def write_digest(school: School, today: date) -> bool:
+    """Tell admins of the school and teachers of their classes, once a week; False where it was told already, or there is nobody to tell."""
+    year, week, _day = today.isocalendar()
     key = f"digest:{year}-W{week:02d}:{school.id}"
     if db.session.scalar(select(Notice.id).where(Notice.school_id == school.id, Notice.key == key).limit(1)):
         return False
-    facts = facts_of(school.id, monday)
+    admins = holders(school.id, "school_admin")
+    if not admins:
+        return False
+    facts = facts_of(school.id, today)
     results = {rule.name: policies.evaluate(facts, rule) for rule in rules_for(school.id, facts.judged_on, "lessons")}
     with force_locale(current_app.config["ZHIKE"].default_locale), current_app.test_request_context():
         whole = _matter(key, results, None)
-        matters = {account: _matter(key, results, _own(account, monday)) for account in holders(school.id, "teacher")}
-        admins = holders(school.id, "school_admin")
+        matters = {account: _matter(key, results, _own(account, today)) for account in holders(school.id, "teacher")}
     with write():
         tell(school.id, admins, whole)
         for account, matter in matters.items():

@@ -50,6 +50,33 @@ def test_nothing_that_is_said_stops_it(topic: str, payload: bytes) -> None:
     say(Intake(uuid.uuid4()), payload, payload, topic=topic)
 
 
+def test_only_a_page_that_never_came_plainly_is_secure(app: Flask) -> None:
+    """The broker cannot tell how a terminal came: what it says changes nothing, and one plain request marks the whole lesson."""
+    school = make_school()
+    room, seats = make_room(school, seats=3)
+    lesson, intake = uuid.uuid4(), Intake(school.id)
+    service.note_address(school.id, seats[0].id, lesson, "10.0.0.1", True)
+    service.note_address(school.id, seats[1].id, lesson, "10.0.0.2", False)
+    say(intake, json.dumps({"lesson": str(lesson), "state": "running"}).encode(), topic=f"zhike/room/{room.code}/lesson")
+    for seat in seats:
+        say(intake, str(lesson).encode(), topic=f"homie/5/{seat.terminal}/terminal/lesson")
+        say(intake, b"2026-11-24T02:05:00Z", topic=f"homie/5/{seat.terminal}/terminal/heartbeat")
+    with write():
+        intake.store(clock.now())
+
+    def secure() -> list[bool]:
+        rows = {row.seat_id: row for row in service.presence(lesson)}
+        assert [rows[seat.id].beats > 0 for seat in seats] == [True, True, True]
+        return [rows[seat.id].secure for seat in seats]
+
+    assert secure() == [True, False, False]
+    service.note_heartbeat(school.id, seats[0].id, None, lesson, 1, True, False, clock.now())
+    assert secure() == [False, False, False]
+    for seat in seats:
+        service.note_address(school.id, seat.id, lesson, "10.0.0.1", True)
+    assert secure() == [False, False, False]
+
+
 def test_a_gateway_takes_only_its_own_robots_off_the_list(app: Flask) -> None:
     """Two gateways answer one stop, in any order: whoever is not confirmed stays on the list."""
     school = make_school()

@@ -291,6 +291,15 @@ def test_the_digest_comes_on_monday_at_seven_once(campus: Campus, fixed_clock: c
     assert not any(name in whole.body + own.body for name in names)
 
 
+def test_a_server_that_was_off_on_monday_tells_the_next_day_and_once_a_week(campus: Campus, fixed_clock: clock.FixedClock) -> None:
+    told = []
+    for day in (date(2026, 11, 26), date(2026, 11, 27), date(2026, 11, 29), date(2026, 11, 30), date(2026, 12, 4), date(2026, 12, 8)):
+        fixed_clock.at = at(day, 6)  # Thursday 14:00 in Shanghai, Friday, Sunday, Monday, Friday, Tuesday
+        told.append(digest_due())
+    assert told == [1, 0, 0, 1, 0, 1]
+    assert len(service.notices_of(account_of(campus.admin))) == 3
+
+
 def test_a_school_without_a_term_gets_none_and_stops_nobody(app: Flask, fixed_clock: clock.FixedClock) -> None:
     school = make_school("没有学期的学校")
     make_admin(school)

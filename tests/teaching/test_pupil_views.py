@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from lms.activities import service as activities
 from lms.activities.models import Attempt
 from lms.core.db import db, write
+from lms.labs import service as labs
 from lms.labs.models import Device, TerminalPresence
 from lms.teaching import groups
 from lms.teaching import service as teaching
@@ -212,6 +213,7 @@ def test_a_robot_of_the_group_is_named_and_the_wheel_goes_round(app: Flask, pupi
     groups.assign_robot(taught.teacher, lesson, 1, robot)
     found = pupil.get("/api/lesson/connection").json
     assert ([kit["id"] for kit in found["robots"]], [kit["id"] for kit in found["cameras"]]) == (["car-1"], ["cam-1"])
+    assert [row.secure for row in labs.presence(taught.lesson.id)] == [False]  # over plain HTTP
     assert (found["terminal"], found["room"], len(found["mates"]), bool(found["password"])) == ("t-lab1-01", "lab1", 3, True)
     assert "学生" not in json.dumps(found, ensure_ascii=False)
     second = Pupil(browser(app), taught, 1)
