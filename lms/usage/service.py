@@ -212,6 +212,8 @@ def correct_record(actor: Account, second: Account, record_id: uuid.UUID, change
         kept = ("lesson_id", "class_id", "teacher_id", "room_id", "lesson_on", "started_at", "ended_at", "minutes", "class_hours", "kind")
         more = ("subject", "units", "roster", "present", "on_leave", "makeup_of", "part_of", "origin")
         columns = {name: getattr(old, name) for name in kept + more} | dict(changes)
+        moved = columns["lesson_on"] - old.lesson_on
+        columns |= {name: getattr(old, name) + moved for name in ("started_at", "ended_at")}
         late = now - old.ended_at > LATE
         record = UsageRecord(
             id=new_id(),

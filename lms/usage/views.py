@@ -31,7 +31,7 @@ from lms.courses import service as courses
 from lms.courses.models import CatalogueUnit
 from lms.roster import service as roster
 from lms.roster.models import Person, Room, SchoolClass
-from lms.usage import board, digest, policies, service
+from lms.usage import board, digest, forms, policies, service
 from lms.usage.ahead.service import repairs_for
 from lms.usage.ahead.views import bp as ahead
 from lms.usage.corrections import service as corrected
@@ -215,6 +215,9 @@ def record(record_id: uuid.UUID) -> str:
         people=corrected.names_of((found.entered_by, found.countersigned_by)),
         proposal=corrected.open_proposal(found),
         units=[(f"{one.course}:{one.code}", f"{one.code} {one.title}") for one in courses.units(school.id)],
+        teachers=forms.teachers_for(found),
+        parts=forms.parts_for(found),
+        part=forms.part_value(found),
         witness_names=WITNESS_NAMES,
         standing=Standing(school.id, clock.now()).of(found),
         flags=flags_of(found),

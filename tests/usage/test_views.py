@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from dataclasses import replace
 from datetime import date, timedelta
 from io import BytesIO
@@ -168,6 +170,38 @@ def test_a_record_is_withdrawn_by_two_people_and_no_rule_sees_it(campus: Campus,
     assert "已作废" in page(client, f"/usage/records/{proposal.correction_id}")
     facts = service.facts_of(campus.school.id, date(2026, 11, 24))
     assert not {str(record.id), str(proposal.correction_id)} & {one.id for one in facts.lessons}
+    assert service.verify_chain(campus.school.id).ok
+
+
+def test_day_teacher_register_and_parts_are_corrected_too(campus: Campus, client: FlaskClient) -> None:
+    """All that may be wrong in a record has its field; what cannot be is refused with the field's name, the rest waits for two people."""
+    other = make_teacher(campus.school, campus.classes[0], name="李老师", username="li")
+    first, record = [one for one in campus.records if one.class_id == campus.classes[0].id][-3:-1]
+    sign_in(client, campus.teacher)
+    url, send_to = f"/usage/records/{record.id}", f"/usage/corrections/records/{record.id}"
+    text = page(client, url)
+    form = {name: re.search(f'name="{name}" type="[a-z]+" value="([^"]*)"', text)[1] for name in ("lesson_on", "minutes", "class_hours", "roster", "present", "on_leave", "subject", "makeup_on")}  # type: ignore[index]  # a field that is missing fails here
+    form |= {"kind": record.kind, "unit": record.units[0], "teacher_id": str(record.teacher_id), "part": "", "reason": "登记错了", "csrf_token": token(client, url)}
+    assert client.post(send_to, data=form).status_code == 422, "as it stands: nothing is changed"
+    wrong = {"lesson_on": "2026-11-25", "teacher_id": str(uuid.uuid4()), "subject": " ", "class_hours": "9", "roster": "0", "part": "quarters-4"}
+    for name, value in (*wrong.items(), ("lesson_on", "2026-08-01"), ("lesson_on", "gestern")):
+        assert client.post(send_to, data=form | {name: value}).status_code == 422, (name, value)
+    day = record.lesson_on - timedelta(days=1)
+    right = {"lesson_on": day.isoformat(), "teacher_id": str(other.id), "subject": "信息科技", "class_hours": "2", "roster": str(record.roster + 1), "part": "halves-2"}
+    assert client.post(send_to, data=form | right).status_code == 302
+    second = client.application.test_client()
+    sign_in(second, campus.admin)
+    listed = page(second, "/usage/corrections/")
+    for words in (f"日期 {record.lesson_on} → <b>{day}</b>", "教师 王老师 → <b>李老师</b>", "分次 整节课 → <b>半班教学，分 2 组</b>"):
+        assert words in listed
+    proposal = db.session.scalars(select(CorrectionProposal)).one()
+    assert second.post(f"/usage/corrections/{proposal.id}/countersign", data={"csrf_token": token(second, "/usage/corrections/")}).status_code == 302
+    db.session.expire_all()
+    new = service.record_of(campus.school.id, proposal.correction_id)
+    assert (new.lesson_on, new.teacher_id, new.subject, new.class_hours, new.roster) == (day, other.id, "信息科技", 2, record.roster + 1)
+    assert new.started_at - record.started_at == new.ended_at - record.ended_at == timedelta(days=-1)
+    assert new.part_of == {"lesson": str(record.lesson_id), "kind": "halves", "parts": 2}
+    assert f"与 {day} 的课合为一课" in page(client, f"/usage/records/{first.id}"), "the other half is offered where it can be"
     assert service.verify_chain(campus.school.id).ok
 
 

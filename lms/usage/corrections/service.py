@@ -20,6 +20,7 @@ from lms.roster import service as roster
 from lms.roster.models import SchoolClass
 from lms.usage import service as usage
 from lms.usage.corrections.models import CorrectionProposal
+from lms.usage.forms import typed
 from lms.usage.models import VOID, UsageRecord
 from lms.usage.ownclasses import own_classes
 
@@ -108,7 +109,7 @@ def countersign(actor: Account, proposal_id: uuid.UUID) -> list[UsageRecord]:
         made = []
         for row in rows:
             proposer = db.session.get_one(Account, row.proposed_by)
-            record = usage.correct_record(proposer, actor, row.record_id, _typed(row.changes), row.reason)
+            record = usage.correct_record(proposer, actor, row.record_id, typed(row.changes), row.reason)
             row.state, row.decided_by, row.decided_at, row.correction_id = (
                 "countersigned",
                 actor.id,
@@ -117,10 +118,6 @@ def countersign(actor: Account, proposal_id: uuid.UUID) -> list[UsageRecord]:
             )
             made.append(record)
     return made
-
-
-def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: uuid.UUID(value) if name == "teacher_id" else value for name, value in changes.items()}
 
 
 def refuse(actor: Account, proposal_id: uuid.UUID) -> int:

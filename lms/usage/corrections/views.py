@@ -7,13 +7,16 @@ import uuid
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from lms.core.auth import current_account, current_school_id, require
+from lms.core.db import db
 from lms.roster import service as roster
+from lms.roster.models import Person
 from lms.usage import service as usage
 from lms.usage.corrections import service
-from lms.usage.forms import changes_of
+from lms.usage.forms import DIVISIONS, changes_of
 from lms.usage.judging.lessons import KIND_NAMES
 from lms.usage.models import VOID
 from lms.usage.reasons import N_
@@ -54,6 +57,8 @@ def index() -> str:
         },
         fields=FIELDS,
         kinds=KINDS,
+        teachers={str(one.id): one.name for one in db.session.scalars(select(Person).where(Person.school_id == school.id, Person.kind == "staff"))},
+        ways=DIVISIONS,
     )
 
 
