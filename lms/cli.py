@@ -56,7 +56,8 @@ def folders(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="lab.yaml of the devices plugged in here.",
 )
-def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None) -> None:
+@click.option("--simulate", is_flag=True, help="No hardware: simulate the devices of the lab file too (模拟设备).")
+def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None, simulate: bool) -> None:
     """Run a school on this machine: broker, web, bridge, jobs (启动全部服务)."""
     from lms.core.errors import ZhikeError
     from lms.instance import Instance
@@ -64,12 +65,12 @@ def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None) -> None:
 
     with Instance(settings_with(data_dir, run_dir)) as instance:
         try:
-            run_until_stopped(instance, lab)
+            run_until_stopped(instance, lab, simulate=simulate)
         except (StartFailed, ZhikeError, ValueError) as error:
             raise click.ClickException(str(getattr(error, "message", error))) from error
 
 
-def run_until_stopped(instance: Instance, lab: Path | None) -> None:
+def run_until_stopped(instance: Instance, lab: Path | None, *, simulate: bool = False) -> None:
     """Start everything, say where it is, watch until SIGTERM or SIGINT; on an empty folder the bridge follows the first-run page."""
     from lms.first_run import is_founded, welcome_path
 
@@ -85,14 +86,14 @@ def run_until_stopped(instance: Instance, lab: Path | None) -> None:
         click.echo(f"  其他电脑首次使用：先在浏览器打开 …/ca.crt 安装校内证书（{instance.certificates.ca}）")
     if not founded:
         click.echo("  这里还没有学校：请打开上面的地址，完成首次设置。")
-    follower = threading.Thread(target=start_rest, args=(instance, app, lab), name="first-run", daemon=True)
+    follower = threading.Thread(target=start_rest, args=(instance, app, lab, simulate), name="first-run", daemon=True)
     follower.start()
     instance.supervisor.wait()
     click.echo("正在停止 …")
 
 
-def start_rest(instance: Instance, app: object, lab: Path | None) -> None:
-    """Start the bridge as soon as there is a school, then the gateway of ``lab``."""
+def start_rest(instance: Instance, app: object, lab: Path | None, simulate: bool) -> None:
+    """Start the bridge as soon as there is a school, then the gateway of ``lab``, with ``simulate`` its devices too."""
     from flask import Flask
 
     from lms.first_run import wait_for_school
@@ -102,7 +103,7 @@ def start_rest(instance: Instance, app: object, lab: Path | None) -> None:
         return
     instance.start_bridge()
     if lab is not None:
-        instance.start_gateway(instance.gateway_spec(app, lab))
+        instance.start_lab(app, lab, simulate=simulate)
 
 
 @main.command()

@@ -7,6 +7,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from lms.core.certificates import Certificates
 from lms.core.db import db
 from lms.core.models import Organisation
 from lms.core.origin import claim_origin
-from lms.labs.service import gateway_credential
+from lms.labs.service import board_passwords, gateway_credential, write_passwords
 from lms.supervisor import Spec, StartFailed, Supervisor, listening_socket, port_free, port_open, say_line
 
 BROKER_ADMIN = "bridge"
@@ -86,6 +87,24 @@ class Instance:
         self.supervisor.add(spec)
         self.supervisor.start(spec.name, timeout_s=timeout_s)
 
+    def start_lab(self, app: Flask, lab: Path, code: str = "", *, simulate: bool = False, timeout_s: float = 90.0) -> None:
+        """Start the gateway for the devices of ``lab``, and with ``simulate`` the simulator of them all; ``code``: the school where there are several."""
+        folder = self.settings.run / "lab"
+        folder.mkdir(parents=True, exist_ok=True)
+        if simulate:
+            with app.app_context():
+                write_passwords(folder / "boards.json", board_passwords(self._school(code), lab))
+                db.session.remove()
+            broker = f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
+            argv = (sys.executable, "-m", "labkit.cli", "simulate", "--lab", str(lab), "--run-dir", str(folder), "--broker", broker)
+            ports = [folder / "dev" / device.id for device in load_lab(lab).devices if device.url == "sim://pty"]
+            self.start_gateway(Spec("simulator", argv, ready=lambda: all(port.exists() for port in ports)), timeout_s=timeout_s)
+        self.start_gateway(self.gateway_spec(app, lab, code))
+
+    def _school(self, code: str) -> uuid.UUID:
+        query = select(Organisation).where(Organisation.level == "school")
+        return db.session.scalars(query.where(Organisation.code == code) if code else query).one().id
+
     def broker_spec(self) -> Spec:
         """The broker; writes the file that it reads."""
         settings = self.settings
@@ -126,9 +145,7 @@ class Instance:
         """A gateway on this machine for the devices of ``lab``, with its own credential at the broker; ``code`` of the school where there are several."""
         name = load_lab(lab).name
         with app.app_context():
-            query = select(Organisation).where(Organisation.level == "school")
-            school = db.session.scalars(query.where(Organisation.code == code) if code else query).one()
-            credential = gateway_credential(school.id, name, lab)
+            credential = gateway_credential(self._school(code), name, lab)
         argv = (
             sys.executable,
             "-m",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import yaml
@@ -18,11 +17,6 @@ CAMERA = "cam-1"
 def robots() -> list[str]:
     """Homie ids of the lab's robots."""
     return [name for name, _profile, _url in _robots()]
-
-
-def boards() -> list[str]:
-    """Robots that speak Homie themselves."""
-    return [name for name, _profile, url in _robots() if url == "mqtt:"]
 
 
 def _robots() -> list[tuple[str, str, str]]:
@@ -46,10 +40,3 @@ def write_lab(folder: Path, *, camera: bool) -> Path:
     path = folder / "lab.yaml"
     path.write_text(yaml.safe_dump({"name": GATEWAY, "room": ROOM, "devices": devices}, allow_unicode=True, sort_keys=False), "utf-8")
     return path
-
-
-def write_boards(folder: Path, passwords: dict[str, str]) -> None:
-    """The boards' own credentials, readable by this user only."""
-    path = folder / "boards.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(passwords), "ascii")

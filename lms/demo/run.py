@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 import threading
 import time
 import uuid
@@ -29,7 +28,6 @@ from lms.instance import Instance
 from lms.labs import service as labs
 from lms.roster import service as roster
 from lms.roster.models import Person
-from lms.supervisor import Spec
 from lms.teaching import service as teaching
 from lms.teaching.access import note_event
 from lms.teaching.models import LessonSession, RegisterEntry
@@ -76,7 +74,7 @@ def start(
     instance.start()
     instance.start_bridge(CODE)
     if devices:
-        _start_devices(instance, app, school, say)
+        _start_devices(instance, app, say)
     with app.app_context():
         lesson_id, seated = _open(school, pupils)
         db.session.remove()
@@ -94,22 +92,10 @@ def has_vision() -> bool:
     return all(importlib.util.find_spec(name) for name in ("cv2", "mediapipe"))
 
 
-def _start_devices(instance: Instance, app: Flask, school: DemoSchool, say: Callable[[str], None]) -> None:
-    folder = instance.settings.run / "lab"
-    path = lab.write_lab(folder, camera=has_vision())
-    with app.app_context():
-        passwords = {name: labs.board_credential(school.school_id, name).password for name in lab.boards()}
-        table = labs.table_credential(school.school_id, lab.ROOM)
-        passwords[table.username] = table.password
-        db.session.remove()
-    lab.write_boards(folder, passwords)
+def _start_devices(instance: Instance, app: Flask, say: Callable[[str], None]) -> None:
+    path = lab.write_lab(instance.settings.run / "lab", camera=has_vision())
     say(f"正在启动模拟设备：{len(lab.robots())} 台机器人{'、1 个摄像头' if has_vision() else '（未安装视觉组件，没有摄像头）'} …")
-    broker = f"mqtt://{HOST}:{instance.settings.mqtt_port}"
-    argv = (sys.executable, "-m", "labkit.cli", "simulate", "--lab", str(path), "--run-dir", str(folder), "--broker", broker)
-    serial = [name for name in lab.robots() if name not in lab.boards()]
-    ready = lambda: all((folder / "dev" / name).exists() for name in serial)  # noqa: E731 (one line says it)
-    instance.start_gateway(Spec("simulator", argv, ready=ready), timeout_s=90)
-    instance.start_gateway(instance.gateway_spec(app, path, CODE))
+    instance.start_lab(app, path, CODE, simulate=True)
 
 
 def _open(school: DemoSchool, pupils: int) -> tuple[uuid.UUID, list[Pupil]]:

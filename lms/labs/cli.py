@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -41,21 +40,14 @@ def labs() -> None:
 def credentials(lab: Path, out: Path | None, school: str) -> None:
     """Make the credentials of a whole LAB file at once: its gateway, every board on the broker, the simulated tables of its rooms."""
     from labkit.lab import load_lab
-    from lms.labs import rules
-    from lms.labs.service import board_credential, gateway_credential
+    from lms.labs.service import board_passwords, gateway_credential, write_passwords
 
-    found = load_lab(lab)
-    on_broker = [device.id for device in found.devices if device.scheme == "mqtt"]
     with in_app():
         school_id, _ = the_school(school)
-        gateway = gateway_credential(school_id, found.name, lab)
-        made = {name: board_credential(school_id, name, lab).password for name in on_broker}
-        made |= {table: board_credential(school_id, table).password for table in map(rules.table_of, found.rooms)}
+        gateway = gateway_credential(school_id, load_lab(lab).name, lab)
+        made = board_passwords(school_id, lab)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(made, file, ensure_ascii=False, indent=1)
+        write_passwords(out, made)
     click.echo(json.dumps({"username": gateway.username, "password": gateway.password, "boards": made if out is None else str(out)}, ensure_ascii=False))
 
 

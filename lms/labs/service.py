@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import os
 import secrets
 import uuid
 from collections.abc import Iterable, Sequence
@@ -146,6 +148,25 @@ def gateway_credential(school_id: uuid.UUID, gateway: str, lab_file: Path | None
     rights = _granted(boards.gateway_role(gateway, spaces))
     with write():
         return _credential(_gateway(school_id, gateway, rights, anew=lab_file is not None), "")
+
+
+def board_passwords(school_id: uuid.UUID, lab_file: Path) -> dict[str, str]:
+    """Standing credentials of all boards of a lab file that are on the broker by themselves, and of its rooms' simulated tables: password by Homie id.
+
+    What ``boards.json`` of ``labkit simulate`` holds.
+    """
+    found = load_lab(lab_file)
+    on_broker = [device.id for device in found.devices if device.scheme == "mqtt"]
+    made = {name: board_credential(school_id, name, lab_file).password for name in on_broker}
+    return made | {table: board_credential(school_id, table).password for table in map(rules.table_of, found.rooms)}
+
+
+def write_passwords(path: Path, passwords: dict[str, str]) -> None:
+    """Write ``boards.json``, readable by this user only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(passwords, file, ensure_ascii=False, indent=1)
 
 
 def widen_gateway(school_id: uuid.UUID, gateway: str, own: boards.Space) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -43,6 +44,15 @@ FORM = {
 }
 
 
+LAB = """\
+name: gw-up
+room: lab1
+devices:
+  - {id: mbot-1, profile: makeblock-mbot, sticker: "01", url: "sim://pty", simulate: {seed: 1}}
+  - {id: car-1, profile: zhike-mqtt-car, sticker: "02", url: "mqtt:", simulate: {seed: 2}}
+"""
+
+
 @dataclass
 class Running:
     """A running ``lms up``."""
@@ -58,7 +68,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """``lms up`` in an empty folder, on free ports, with the embedded broker."""
+    """``lms up`` in an empty folder, on free ports, with the embedded broker and a simulated lab."""
     folder = tmp_path_factory.mktemp("up")
     http_port, https_port, mqtt, ws, wss = free_ports(5)
     settings = Settings(
@@ -71,8 +81,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         listen="127.0.0.1",
         broker="embedded",
     )
+    lab = folder / "lab.yaml"
+    lab.write_text(LAB, "utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "lms", "up"],
+        [sys.executable, "-m", "lms", "up", "--lab", str(lab), "--simulate"],
         env={**os.environ, **to_environ(settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -169,6 +181,15 @@ def test_an_empty_folder_becomes_a_school(up: Running) -> None:
     assert "上第一节课" in ready[1]
     assert browser.ask("GET", shown[0])[0] == 404
     assert until(lambda: (up.settings.run / "pids" / "bridge.pid").exists(), 60)
+
+
+def test_without_hardware_the_lab_is_simulated(up: Running) -> None:
+    """Configuration 一: one command more than nothing, and the gateway has robots."""
+    lab = up.settings.run / "lab"
+    assert until(lambda: (lab / "dev" / "mbot-1").exists(), 60)
+    assert until(lambda: (up.settings.run / "pids" / "gateway.pid").exists(), 60)
+    assert set(json.loads((lab / "boards.json").read_text("utf-8"))) == {"car-1", "arena-lab1"}
+    assert (lab / "boards.json").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("name", ["web", "jobs", "broker"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,9 @@ from lms.courses import service as courses
 from lms.demo import lab as demo_lab
 from lms.demo.plan import demo_bells, demo_calendar, demo_zone
 from lms.instance import Instance
-from lms.labs import service as labs
 from lms.roster import rules
 from lms.roster import service as roster
 from lms.roster.models import Period, Person, School
-from lms.supervisor import Spec
 from lms.usage import service as usage
 from tests.ports import free_ports
 
@@ -93,7 +90,7 @@ def open_lab(instance: Instance) -> Lab:
         db.session.remove()
     instance.start()
     instance.start_bridge()
-    _start_robots(instance, app, school_id)
+    _start_robots(instance, app)
     return Lab(instance, app, school_id, class_id, pupils)
 
 
@@ -141,19 +138,8 @@ def _seats(people: list[Person], class_id: uuid.UUID, room_id: uuid.UUID, teache
     return tuple(Seated(person.id, person.name, pins[person.id], code) for person, code in zip(people, codes, strict=True))
 
 
-def _start_robots(instance: Instance, app: Flask, school_id: uuid.UUID) -> None:
-    folder = instance.settings.run / "lab"
-    folder.mkdir()
+def _start_robots(instance: Instance, app: Flask) -> None:
     devices = [{"id": name, "profile": profile, "sticker": f"{number:02d}", "url": url, "simulate": {"seed": number}} for number, (name, profile, url) in enumerate(ROBOTS, 1)]
-    lab = folder / "lab.yaml"
+    lab = instance.settings.run / "lab.yaml"
     lab.write_text(yaml.safe_dump({"name": "gw-e2e", "room": demo_lab.ROOM, "devices": devices}, allow_unicode=True), "utf-8")
-    boards = [name for name, _profile, url in ROBOTS if url == "mqtt:"]
-    with app.app_context():
-        made = [labs.table_credential(school_id, demo_lab.ROOM), *(labs.board_credential(school_id, name) for name in boards)]
-        demo_lab.write_boards(folder, {one.username: one.password for one in made})
-        db.session.remove()
-    broker = f"mqtt://127.0.0.1:{instance.settings.mqtt_port}"
-    argv = (sys.executable, "-m", "labkit.cli", "simulate", "--lab", str(lab), "--run-dir", str(folder), "--broker", broker)
-    serial = [folder / "dev" / name for name, _profile, url in ROBOTS if url != "mqtt:"]
-    instance.start_gateway(Spec("simulator", argv, ready=lambda: all(path.exists() for path in serial)))
-    instance.start_gateway(instance.gateway_spec(app, lab))
+    instance.start_lab(app, lab, simulate=True)
