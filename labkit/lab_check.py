@@ -17,37 +17,50 @@ from labkit.model import Kind, State
 FIX, WATCH = "fix", "watch"
 LESSON_BATTERY = 40.0
 
-# What to do about an alert of a gateway: alert id → Chinese, English.
-REMEDIES: Mapping[str, tuple[str, str]] = {
+# Alert id → the gateway's bare reason, and what to do about it in Chinese and English. An alert that says anything else says more
+# than we know here, and is told as it stands.
+REMEDIES: Mapping[str, tuple[str, str, str]] = {
     "unplugged": (
+        "没有插上或线松了",
         "没有插上：把数据线插回电脑（只能充电的线不行），打开小车电源",
         "unplugged: plug the data cable in (a charge-only cable will not do), switch the kit on",
     ),
     "not-opened": (
+        "串口打不开：被别的程序占用，或没有权限",
         "串口打不开：关掉占用它的程序（如 Arduino IDE、mBlock）；没有权限时运行 labkit doctor",
         "port not opened: close the program that uses it (Arduino IDE, mBlock); without permission run labkit doctor",
     ),
     "unreachable": (
+        "连不上：没有开机，或不在同一个网络",
         "连不上：打开电源，看它和这台电脑是否在同一个 Wi-Fi，地址有没有变",
         "cannot be reached: switch it on, look whether it is in this PC's Wi-Fi and still has its address",
     ),
     "no-answer": (
+        "没有回应",
         "没有回应：打开电源开关，拔下数据线再插上",
         "no answer: switch it on, pull the cable and plug it in again",
     ),
-    "firmware": ("固件不对：重新烧录出厂固件", "wrong firmware: flash the factory firmware"),
-    "unconfirmed": (
-        "不知道是不是这一台：按“认一认”看清后确认，确认前不驱动",
-        "perhaps another board: identify it, then confirm; not driven until confirmed",
-    ),
-    "abilities": ("固件太旧，有的功能不能用：重新烧录出厂固件", "old firmware, some abilities are missing: flash it"),
-    "battery": ("电量低：充电或换电池", "battery low: charge it or change the batteries"),
     "lost": (
+        "失去连接",
         "联系不上：打开电源，看它是否连上了教室的 Wi-Fi",
         "lost: switch it on, look whether it is in the room's Wi-Fi",
     ),
-    "camera": ("摄像头打不开：检查摄像头的线和地址", "camera not opened: check its cable and address"),
-    "stale": ("画面不动：拔下摄像头再插上", "the picture is frozen: plug the camera in again"),
+    "camera": (
+        "摄像头打不开或已断开",
+        "摄像头打不开：检查摄像头的线和地址",
+        "camera not opened: check its cable and address",
+    ),
+    "stale": (
+        "画面已停止更新",
+        "画面不动：拔下摄像头再插上",
+        "the picture is frozen: plug the camera in again",
+    ),
+}
+# Alerts that name what they read: the English of what to do (their own text is Chinese).
+TELLING: Mapping[str, str] = {
+    "firmware": "wrong firmware: flash the factory firmware",
+    "unconfirmed": "perhaps another board: see which one it is, then confirm; not driven until confirmed",
+    "abilities": "old firmware, some abilities are missing: flash the factory firmware",
 }
 
 
@@ -162,9 +175,18 @@ def _must_fix(found: list[tuple[str, str, str, str]]) -> bool:
 
 
 def _alerted(alert: str, text: str) -> tuple[str, str, str, str]:
-    zh, en = REMEDIES.get(alert, (text, text))
-    level = WATCH if alert == "abilities" else FIX
-    return level, alert, f"{zh}（{text}）" if alert in ("firmware", "unconfirmed", "abilities") else zh, en
+    """The remedy where the alert only says what is wrong; else its own words, which name the cause."""
+    if alert == "abilities":
+        return WATCH, alert, f"固件太旧，有的功能不能用：重新烧录出厂固件（{text}）", TELLING[alert]
+    return FIX, alert, *remedy(alert, text)
+
+
+def remedy(alert: str, text: str) -> tuple[str, str]:
+    """What to say of an alert, in Chinese and English: "what is wrong: what to do"."""
+    bare, zh, en = REMEDIES.get(alert, ("", "", ""))
+    if bare and text.endswith(bare):  # a board of its own has its name before it
+        return zh, en
+    return text, TELLING.get(alert, text)
 
 
 def _not_ready(state: State | None) -> tuple[str, str, str, str]:
@@ -177,7 +199,7 @@ def _not_ready(state: State | None) -> tuple[str, str, str, str]:
             "还没准备好：等几秒再检查，仍不行就重新插拔",
             "not ready yet: wait, then plug it in again",
         )
-    zh, en = REMEDIES["lost"] if state is State.LOST else ("已断开：打开电源", "disconnected: switch it on")
+    _, zh, en = REMEDIES["lost"] if state is State.LOST else ("", "已断开：打开电源", "disconnected: switch it on")
     return FIX, state.value, zh, en
 
 
@@ -212,21 +234,6 @@ def alerts_of(
         named = next((name for name in names if alert.startswith(f"{name}-")), None)
         if named == device:
             found[alert.removeprefix(f"{device}-")] = text
-    return found
-
-
-# How the alerts of a gateway begin, for those who keep only their texts.
-_BEGINNINGS: Mapping[str, str] = {
-    "没有插上": "unplugged", "连不上": "unreachable", "串口打不开": "not-opened", "没有回应": "no-answer", "固件不对": "firmware", "固件 ": "abilities",
-    "未确认": "unconfirmed", "电量只剩": "battery", "失去连接": "lost", "摄像头打不开": "camera", "画面已停止": "stale",
-}  # fmt: skip
-
-
-def alerts_in(text: str) -> dict[str, str]:
-    """Alerts by id from their texts joined by ``；``; a text that is not known is its own id."""
-    found: dict[str, str] = {}
-    for part in filter(None, text.split("；")):
-        found[next((name for begins, name in _BEGINNINGS.items() if begins in part), part)] = part
     return found
 
 

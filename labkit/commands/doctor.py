@@ -17,7 +17,7 @@ from labkit.commands.lab_check import look
 from labkit.doctor import FIX, Machine, Trouble
 from labkit.errors import BadDocument, LabkitError
 from labkit.lab import Lab, load_lab
-from labkit.lab_check import REMEDIES
+from labkit.lab_check import remedy
 from labkit.links import BrokerAddress
 from labkit.model import State
 from labkit.ports import lab_ports, system_ports
@@ -96,8 +96,10 @@ def _ask_gateway(lab: Lab, address: BrokerAddress) -> list[Trouble | None]:
                 )
             )  # fmt: skip
         for alert in alerts.keys() & {"unreachable", "no-answer"}:
-            zh, en = REMEDIES[alert]
+            zh, en = remedy(alert, alerts[alert])
             (why_zh, _, fix_zh), (why_en, _, fix_en) = zh.partition("："), en.partition(": ")
+            if not fix_zh:
+                fix_zh, fix_en = "按这句话处理，网关会自己再试", "do what it says; the gateway tries again by itself"
             found.append(Trouble(alert, doctor.named(device), why_zh, fix_zh, why_en, fix_en))
         if "unconfirmed" in alerts:
             found.append(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask_babel import get_locale
 from sqlalchemy import select
 
-from labkit.lab_check import FIX, Facts, Finding, alerts_in, judge
+from labkit.lab_check import FIX, Facts, Finding, judge
 from labkit.model import Kind, State
 from lms.core import clock
 from lms.core.audit import audit
@@ -120,7 +120,7 @@ def _facts(device: Device, proved: bool | None, why: str, *, lost: bool) -> Fact
         gateway=device.gateway,
         state=State(device.state) if device.seen_at is not None and device.state in set(State) else None,
         root=State.LOST if lost else State.READY,
-        alerts=alerts_in(device.alert),
+        alerts=dict(device.alerts),
         values=values,
         proved=proved,
         why=why,

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from labkit.lab_check import alerts_of
 from lms.core.db import db, new_id
 from lms.labs import pc_rules, rules
 from lms.labs.cameras import service as cameras
@@ -165,7 +166,8 @@ class Intake:
                 _store_device(devices[name], seen, lessons.get(codes[room_id], "") if room_id in codes else "")
         for row in devices.values():
             if not changed.keys().isdisjoint((row.homie_id, row.gateway)) or row.homie_id in described:
-                row.alert = _alert_of(row, alerts, devices)
+                row.alerts = _alerts_of(row, alerts, devices)
+                row.alert = "；".join(text for _, text in sorted(row.alerts.items()))[:MAX_ALERT]
                 row.state = self._state_of(row)
         late = [report for report in stops if not _store_stop(report, rooms, devices, lessons, now)]
         with self._lock:
@@ -189,14 +191,10 @@ def _note_alert(seen: Seen, alert: str, text: str) -> None:
         seen.alerts[alert] = text[:MAX_ALERT]
 
 
-def _alert_of(row: Device, alerts: dict[str, dict[str, str]], devices: dict[str, Device]) -> str:
+def _alerts_of(row: Device, alerts: dict[str, dict[str, str]], devices: dict[str, Device]) -> dict[str, str]:
     """What stands about a device: its own alerts, and its gateway's ``<device>-<alert>`` (a board of its own has no other voice when lost)."""
-    told = dict(alerts.get(row.homie_id, {}))
-    for alert, text in alerts.get(row.gateway, {}).items():
-        named = [name for name, other in devices.items() if other.gateway == row.gateway and alert.startswith(f"{name}-")]
-        if named and max(named, key=len) == row.homie_id:
-            told[alert] = text
-    return "；".join(text for _, text in sorted(told.items()))[:MAX_ALERT]
+    names = [name for name, other in devices.items() if other.gateway == row.gateway]
+    return alerts_of(row.homie_id, alerts.get(row.homie_id, {}), alerts.get(row.gateway, {}), names)
 
 
 def _taken(seen: Seen) -> Seen:

@@ -27,7 +27,8 @@ class Device(SchoolRow, Base):
     title: Mapped[str] = mapped_column(String(80), default="")
     sticker: Mapped[str] = mapped_column(String(12), default="")
     state: Mapped[str] = mapped_column(String(12), default="init")
-    alert: Mapped[str] = mapped_column(String(120), default="")
+    alert: Mapped[str] = mapped_column(String(120), default="")  # all of `alerts` in one line, to be shown
+    alerts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # Homie alert id → its text, as long as it stands
     seen_at: Mapped[datetime | None]
     values: Mapped[dict[str, Any]] = mapped_column(default=dict)
 

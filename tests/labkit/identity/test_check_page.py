@@ -95,6 +95,7 @@ def test_the_page_says_what_to_fix_by_seat_and_sticker(
         assert seconds < 30
         assert "3 台设备，2 处要先处理。 1 台小车已试停。" in page
         assert "座位 A2 · 02 号" in row(page, "robot-2") and "09.01.001" in row(page, "robot-2")
+        assert page.count('data-device="robot-2"') == 1
         vital = page.partition('data-vital="robot-1"')[2].partition("</tr>")[0]
         assert "毫秒" in vital and "秒前" in vital and ">A1<" in vital and "正常" in vital
         assert "座位 A3 · 03 号" in row(page, "robot-3") and "要修" in row(page, "robot-3")

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from labkit.gateway.worker import REASONS
 from labkit.health import Health
-from labkit.lab_check import FIX, WATCH, Facts, alerts_in, alerts_of, judge
-from labkit.model import Kind, State
+from labkit.lab_check import FIX, REMEDIES, WATCH, Facts, alerts_of, judge
+from labkit.model import Kind, State, Title
 from labkit.profiles import load_profile, profiles_dir
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.gateway.rig import ROOM, Rig
@@ -72,9 +73,25 @@ def test_old_firmware_does_not_hide_a_stop_that_was_not_proved() -> None:
     assert codes(old) == [(WATCH, "abilities"), (FIX, "stop")]
 
 
-def test_alerts_are_known_by_their_texts() -> None:
-    told = "没有插上或线松了；电量只剩 9%；小车 08：失去连接；固件 1 没有：巡线；柜门没关"
-    assert list(alerts_in(told)) == ["unplugged", "battery", "lost", "abilities", "柜门没关"]
+def test_a_bare_reason_gets_its_remedy() -> None:
+    for alert, (bare, zh, _) in REMEDIES.items():
+        assert REASONS.get(alert.replace("-", "_"), Title(bare, "")).zh == bare
+        assert judge([replace(WELL, alerts={alert: bare})])[0].zh == zh
+    assert judge([replace(WELL, alerts={"lost": "小车 08：失去连接"})])[0].zh == REMEDIES["lost"][1]
+
+
+@pytest.mark.parametrize(
+    ("alert", "text"),
+    [
+        ("no-answer", "收不到状态数据：请让防火墙放行这个 UDP 端口"),
+        ("unreachable", "本机的 UDP 端口 8890 被别的程序占用"),
+        ("camera", "没有安装视觉软件包：请安装 zhike[vision]"),
+        ("firmware", "固件不对：读到 '09.01.001'，应符合 ^06；请重新烧录"),
+    ],
+)
+def test_an_alert_that_names_the_cause_is_told_as_it_stands(alert: str, text: str) -> None:
+    ill = replace(WELL, state=State.INIT, alerts={alert: text})
+    assert [f.zh for f in judge([ill])] == [text]
 
 
 def test_seats_are_counted_as_people_do() -> None:
