@@ -13,7 +13,6 @@ from labkit.errors import LabkitError
 
 MAX_RETENTION_DAYS = 30
 MAX_MINUTES = 120
-BLURS = ("whole", "faces")
 
 
 class NotPermitted(LabkitError):
@@ -25,7 +24,7 @@ class Permit:
     """A countersigned policy: what for, in which room, from when until when, how long the files are kept.
 
     ``entered_by`` and ``countersigned_by`` are account ids of two persons; ``guardians_informed`` is the day on which the
-    guardians were told; ``blur``: ``whole`` (the whole picture as squares) or ``faces`` (see `labkit.vision.blur.FaceBlur`).
+    guardians were told. What is recorded is squares, always (`labkit.vision.blur.pixelated`).
     """
 
     id: str
@@ -37,7 +36,6 @@ class Permit:
     countersigned_by: str
     guardians_informed: date
     retention_days: int
-    blur: str = "whole"
 
     def to_json(self) -> dict[str, object]:
         """As it travels to the gateway and stands beside a recording."""
@@ -62,12 +60,9 @@ def read_permit(data: object) -> Permit:
             countersigned_by=_text(data, "countersigned_by"),
             guardians_informed=date.fromisoformat(_text(data, "guardians_informed")),
             retention_days=_days(data.get("retention_days")),
-            blur=_text(data, "blur"),
         )
     except ValueError as error:
         raise NotPermitted("no_policy", f"录像许可不完整：{error}", f"the policy is not complete: {error}") from error
-    if permit.blur not in BLURS:
-        raise NotPermitted("no_policy", "录像许可没有写明怎样打码", "the policy does not say how faces are hidden")
     if permit.entered_by == permit.countersigned_by:
         raise NotPermitted("one_person", "录像许可要由另一个人会签", "a second person has to countersign the policy")
     if not 1 <= permit.retention_days <= MAX_RETENTION_DAYS:

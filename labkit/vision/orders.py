@@ -73,7 +73,7 @@ class Orders:
         if wish is None or wish.id != self._recording:
             self.end()
         if wish is not None:
-            self._record(wish, picture, found)
+            self._record(wish, picture)
 
     def idle(self) -> None:
         """No frame came: a recording whose time is over, or that is not wanted any more, ends all the same."""
@@ -95,14 +95,14 @@ class Orders:
         with self._lock:
             self._wish = wish
 
-    def _record(self, wish: RecordWish, picture: Picture, found: Detections) -> None:
+    def _record(self, wish: RecordWish, picture: Picture) -> None:
         now = datetime.now(UTC)
         try:
             if self._recorder is None:
                 self._recording = wish.id
                 self._recorder = Recorder(wish.file, self._fps, wish.permit, wish.room, wish.until, now)
                 self._say({"recording": wish.id, "state": "recording", "at": _stamp()})
-            if self._recorder.write(picture, found, now):
+            if self._recorder.write(picture, now):
                 return
             self._wanted(None)
             self.end()

@@ -1,4 +1,4 @@
-"""Recording (录像): the one module that writes frames, and only with the school's permit, with hidden faces, for a limited time."""
+"""Recording (录像): the one module that writes frames, and only with the school's permit, as squares, for a limited time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import cv2
 
 from labkit.errors import LabkitError
 from labkit.recording import Permit, allowed, last_moment
-from labkit.vision.blur import FaceBlur, pixelated
-from labkit.vision.counts import Detections
+from labkit.vision.blur import pixelated
 from labkit.vision.source import Picture
 
 MOST_REPEATS = 40
@@ -23,18 +22,15 @@ class Recorder:
     def __init__(self, file: Path, fps: float, permit: Permit, room: str, until: datetime, now: datetime) -> None:
         allowed(permit, room, now)
         self.until = last_moment(permit, until, now)
-        self._file, self._fps, self._permit, self._began = file, fps, permit, now
-        self._blur, self._written = FaceBlur(), 0
+        self._file, self._fps, self._began, self._written = file, fps, now, 0
         self._writer: cv2.VideoWriter | None = None
 
-    def write(self, picture: Picture, found: Detections, now: datetime) -> bool:
+    def write(self, picture: Picture, now: datetime) -> bool:
         """Write one frame; False once the time is over, and nothing is written then. Raises LabkitError where the disk takes none."""
         if now >= self.until:
             return False
         elapsed_s = (now - self._began).total_seconds()
-        hidden = (
-            self._blur.hide(picture, found.faces, elapsed_s) if self._permit.blur == "faces" else pixelated(picture)
-        )
+        hidden = pixelated(picture)
         writer = self._writer or self._open(picture)
         # As many frames as the time needs, so that the file plays at the speed of life.
         for _ in range(min(MOST_REPEATS, max(0, round(elapsed_s * self._fps) + 1 - self._written))):

@@ -75,7 +75,7 @@ def _eye() -> dict[str, str]:
         "eye-model": _("识别程序没有装好。请告诉老师：在服务器上重新安装网页资源（make assets）。"),
         "eye-lost": _("摄像头断开了。请插好线，再点一次。"),
         "eye-watched": _("老师正在看“%(name)s”的模糊画面：只有方块，不保存。"),
-        "eye-recording": _("“%(name)s”正在录像，脸已打码。"),
+        "eye-recording": _("“%(name)s”正在录像，画面只有方块。"),
     }
 
 

@@ -72,7 +72,6 @@ def wanted(**changes: Any) -> service.Wanted:
         "ends": now + timedelta(days=2),
         "guardians_informed": now.date() - timedelta(days=5),
         "retention_days": 7,
-        "blur": "whole",
     }
     return service.Wanted(**{**usual, **changes})
 
@@ -196,7 +195,6 @@ def test_a_policy_is_for_its_room_and_time(scene: Scene, camera: Device, admin: 
         ({"guardians_informed": datetime(2099, 1, 1, tzinfo=UTC).date()}, "guardians_informed"),
         ({"retention_days": 31}, "retention_days"),
         ({"retention_days": 0}, "retention_days"),
-        ({"blur": "none"}, "blur"),
     ],
 )
 def test_what_a_policy_must_say(scene: Scene, admin: Account, changes: dict[str, Any], where: str) -> None:
@@ -266,7 +264,6 @@ def test_the_pages_take_an_admin_and_a_second_person_through_it(app: Flask, scen
         "ends": (now + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M"),
         "guardians_informed": (now - timedelta(days=5)).date().isoformat(),
         "retention_days": "7",
-        "blur": "faces",
     }
     wrong = post(admin, "/labs/recording", "/labs/recording", **{**form, "retention_days": "90"})
     assert wrong.status_code == 422

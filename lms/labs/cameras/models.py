@@ -14,7 +14,7 @@ from lms.core.db import Base, SchoolRow
 class RecordingPolicy(SchoolRow, Base):
     """Permission to record in a room for a purpose and a time (录像许可); in force once another person has countersigned it.
 
-    ``blur``: whole | faces. ``retention_days``: 1–30. Personal data: account ids of who entered, signed and withdrew it; 3 years after ``ends``.
+    ``retention_days``: 1–30. Personal data: account ids of who entered, signed and withdrew it; 3 years after ``ends``.
     """
 
     __tablename__ = "recording_policy"
@@ -25,7 +25,6 @@ class RecordingPolicy(SchoolRow, Base):
     ends: Mapped[datetime]
     guardians_informed: Mapped[date]
     retention_days: Mapped[int]
-    blur: Mapped[str] = mapped_column(String(8))
     entered_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"))
     countersigned_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     countersigned_at: Mapped[datetime | None]

@@ -11,7 +11,7 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, select
 
 from labkit.camera_orders import LONGEST_PREVIEW_S, order_topic
-from labkit.recording import BLURS, MAX_MINUTES, MAX_RETENTION_DAYS, NotPermitted, allowed, read_permit
+from labkit.recording import MAX_MINUTES, MAX_RETENTION_DAYS, NotPermitted, allowed, read_permit
 from lms.core import clock
 from lms.core.audit import access, audit
 from lms.core.db import db, new_id, write
@@ -62,7 +62,6 @@ class Wanted:
     ends: datetime
     guardians_informed: date | None
     retention_days: int
-    blur: str
 
 
 def enter_policy(actor: Account, room: Room, wanted: Wanted) -> RecordingPolicy:
@@ -85,8 +84,6 @@ def enter_policy(actor: Account, room: Room, wanted: Wanted) -> RecordingPolicy:
         raise Invalid(
             "retention_days", _l("保存天数应为 1～%(most)s 天。", most=MAX_RETENTION_DAYS), where="retention_days"
         )
-    if wanted.blur not in BLURS:
-        raise Invalid("blur", _l("请选择打码方式。"), where="blur")
     with write():
         row = RecordingPolicy(
             id=new_id(),
@@ -97,7 +94,6 @@ def enter_policy(actor: Account, room: Room, wanted: Wanted) -> RecordingPolicy:
             ends=wanted.ends,
             guardians_informed=wanted.guardians_informed,
             retention_days=wanted.retention_days,
-            blur=wanted.blur,
             entered_by=actor.id,
         )
         db.session.add(row)
@@ -177,7 +173,6 @@ def permit_of(row: RecordingPolicy, room: Room) -> dict[str, Any]:
         "countersigned_by": str(row.countersigned_by or ""),
         "guardians_informed": row.guardians_informed.isoformat(),
         "retention_days": row.retention_days,
-        "blur": row.blur,
     }
 
 

@@ -178,9 +178,7 @@ def _read(form: Mapping[str, str]) -> tuple[Room, service.Wanted]:
         informed: date | None = date.fromisoformat(form.get("guardians_informed", ""))
     except ValueError:
         informed = None
-    return room, service.Wanted(
-        form.get("purpose", ""), moments["begins"], moments["ends"], informed, days, form.get("blur", "")
-    )
+    return room, service.Wanted(form.get("purpose", ""), moments["begins"], moments["ends"], informed, days)
 
 
 def _page(values: Mapping[str, str], problem: Invalid | None = None) -> str:
@@ -212,7 +210,7 @@ def _page(values: Mapping[str, str], problem: Invalid | None = None) -> str:
             for made, device in service.recordings(school_id)
         ],
         rooms=rooms.values(),
-        values=values or {"retention_days": "7", "blur": "whole"},
+        values=values or {"retention_days": "7"},
         problem=problem,
         most_days=MAX_RETENTION_DAYS,
         may_enter=may(me, ("school_admin",)),

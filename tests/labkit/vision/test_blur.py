@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from labkit.simulate.clips import face_picture
-from labkit.vision.blur import COLUMNS, REMEMBERED_S, FaceBlur, pixelated
-from labkit.vision.counts import Detections, Face, face
+from labkit.vision.blur import COLUMNS, pixelated
+from labkit.vision.counts import Detections, face
 from labkit.vision.detect import Detector
 from labkit.vision.preview import WIDTH, encoded
 from labkit.vision.source import Picture
@@ -49,30 +49,3 @@ def test_a_preview_shows_what_was_found_on_the_squares() -> None:
     picture = face_picture(1)
     plain, boxed = (encoded(picture, Detections(faces)) for faces in ((), (face(0.3, 0.2, 0.3, 0.4),)))
     assert plain != boxed
-
-
-class TestFaceBlur:
-    """The mode that hides boxes only is for recordings of a lesson; when it is unsure it hides all."""
-
-    def test_faces_are_hidden_and_the_wall_stays(self, detector: Detector) -> None:
-        picture = face_picture(2)
-        faces = detector.look(picture).faces
-        before = picture.copy()
-        shown = FaceBlur().hide(picture, faces, 0.0)
-        assert (picture == before).all()
-        assert not detector.look(shown).faces
-        assert (shown[:, 310:330] == picture[:, 310:330]).mean() > 0.5
-        assert not (shown == pixelated(picture)).all()
-
-    def test_nobody_looked_or_none_found_hides_all(self) -> None:
-        picture = face_picture(1)
-        for faces in (None, ()):
-            assert (FaceBlur().hide(picture, faces, 0.0) == pixelated(picture)).all()
-
-    def test_a_face_that_is_missed_hides_all_for_a_while(self) -> None:
-        picture, blur = face_picture(2), FaceBlur()
-        two = (Face(0.1, 0.2, 0.2, 0.4), Face(0.6, 0.2, 0.2, 0.4))
-        assert not (blur.hide(picture, two, 0.0) == pixelated(picture)).all()
-        assert (blur.hide(picture, two[:1], 1.0) == pixelated(picture)).all()
-        assert (blur.hide(picture, two[:1], REMEMBERED_S) == pixelated(picture)).all()
-        assert not (blur.hide(picture, two[:1], REMEMBERED_S + 1.1) == pixelated(picture)).all()
