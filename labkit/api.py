@@ -22,7 +22,7 @@ from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
 from labkit.homie import Part
 from labkit.lease import HANDS_OFF
-from labkit.links import Broker, BrokerAddress, Message
+from labkit.links import DEFAULT_BROKER, Broker, BrokerAddress, Message
 from labkit.model import MAIN_NODE, Device, Property, State, Value
 from labkit.room_stops import TOPICS, RoomStops
 
@@ -468,7 +468,7 @@ def lab(broker: str = "", username: str = "", password: str = "", ca: str = "", 
     Raises LabkitError link_down on entering when the broker cannot be reached.
     """
     known = os.environ
-    url = broker or known.get("LABKIT_BROKER", "mqtt://127.0.0.1:1883")
+    url = broker or known.get("LABKIT_BROKER", DEFAULT_BROKER)
     user, secret = username or known.get("LABKIT_USERNAME", ""), password or known.get("LABKIT_PASSWORD", "")
     return Lab(
         BrokerAddress.parse(url, user, secret, ca or known.get("LABKIT_CA", "")), seat or known.get("LABKIT_SEAT", "")

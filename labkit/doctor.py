@@ -21,7 +21,7 @@ from labkit.binding import Choice
 from labkit.codecs import Lacking, Reported
 from labkit.errors import LabkitError, LinkDown
 from labkit.lab import Lab, LabDevice
-from labkit.links import Broker, BrokerAddress, GuardedPort
+from labkit.links import DEFAULT_BROKER, MQTT_PORT, Broker, BrokerAddress, GuardedPort
 from labkit.links.text import Pushes, TextAddress
 from labkit.ports import SCHEMES, Listing, Name, SerialPort, parse_name
 
@@ -217,6 +217,14 @@ def check_ports(machine: Machine, lab: Lab | None, choices: Mapping[str, Choice]
             if nameless:
                 yield nameless
                 continue
+            if device.scheme == "sim":
+                yield Trouble(
+                    "not-simulated", named(device), "是模拟设备，模拟器没有在运行（或用了另一个运行目录）",
+                    "启动模拟器：labkit simulate --lab lab.yaml --run-dir …，运行目录与网关的相同",
+                    "is simulated, but no simulator runs (or in another run directory)",
+                    "labkit simulate --lab lab.yaml --run-dir …, the gateway's own run directory",
+                )  # fmt: skip
+                continue
             yield Trouble(
                 "not-plugged", named(device),
                 f"{device.url} 上没有设备", "插上它的数据线并打开电源；换过插口或板子就改 lab.yaml 里的 url",
@@ -293,6 +301,14 @@ def check_video(machine: Machine, lab: Lab | None) -> Iterator[Trouble]:
         )  # fmt: skip
 
 
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), CONNECT_S / 4).close()
+    except OSError:
+        return False
+    return True
+
+
 def check_broker(address: BrokerAddress) -> Iterator[Trouble]:
     """No such host, nobody listens, a wrong certificate, a wrong password."""
     where = f"{address.host}:{address.port}"
@@ -314,6 +330,15 @@ def check_broker(address: BrokerAddress) -> Iterator[Trouble]:
         )  # fmt: skip
         return
     except (OSError, ValueError) as error:
+        usual = {urlsplit(DEFAULT_BROKER).port or MQTT_PORT, MQTT_PORT} - {address.port}
+        answers = next((port for port in sorted(usual, reverse=True) if _listens(address.host, port)), None)
+        if answers:
+            url = f"mqtt://{address.host}:{answers}"
+            yield Trouble(
+                "other-port", where, f"{where} 没有消息代理，但 {address.host}:{answers} 有", f"加上 --broker {url}（或 LABKIT_BROKER={url}）",
+                f"no broker at {where}, but one at {address.host}:{answers}", f"add --broker {url} (or LABKIT_BROKER={url})",
+            )  # fmt: skip
+            return
         yield Trouble(
             "no-broker", where, f"连不上消息代理 {where}（{error}）", "在服务器上启动智课（lms up）；检查网线、防火墙和端口",
             f"no broker at {where} ({error})", "start the server (lms up); check cable, firewall and port",

@@ -18,7 +18,7 @@ import click
 
 from labkit import homie
 from labkit.errors import LabkitError
-from labkit.links import Broker, BrokerAddress, Message
+from labkit.links import DEFAULT_BROKER, Broker, BrokerAddress, Message
 
 CONNECT_S = 5.0
 
@@ -80,7 +80,7 @@ def broker_options(command: Callable[..., None]) -> Callable[..., None]:
     wrapped: Callable[..., None] = run
     for option in (
         click.option(
-            "--broker", default="mqtt://127.0.0.1:1883", envvar="LABKIT_BROKER", show_default=True, help="代理地址"
+            "--broker", default=DEFAULT_BROKER, envvar="LABKIT_BROKER", show_default=True, help="代理地址"
         ),
         click.option("--username", default="", envvar="LABKIT_USERNAME", help="代理用户名"),
         click.option(

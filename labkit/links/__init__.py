@@ -7,10 +7,10 @@ VisionProcess · ``mqtt:`` → the gateway's own Broker connection.
 from __future__ import annotations
 
 from labkit.links.guarded import GuardedPort
-from labkit.links.mqtt import Broker, BrokerAddress, Message
+from labkit.links.mqtt import DEFAULT_BROKER, MQTT_PORT, Broker, BrokerAddress, Message
 from labkit.links.vision import VisionProcess
 
-__all__ = ["LINKS", "Broker", "BrokerAddress", "GuardedPort", "Message", "VisionProcess"]
+__all__ = ["DEFAULT_BROKER", "LINKS", "MQTT_PORT", "Broker", "BrokerAddress", "GuardedPort", "Message", "VisionProcess"]
 
 LINKS: dict[str, type[GuardedPort | VisionProcess | Broker]] = {
     "serial": GuardedPort,

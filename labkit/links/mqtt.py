@@ -19,6 +19,8 @@ from labkit.errors import LabkitError, LinkDown
 from labkit.links.mqtt_loop import Loop
 
 log = logging.getLogger("labkit.mqtt")
+DEFAULT_BROKER = "mqtt://127.0.0.1:18830"  # the product's own broker; a plain MQTT broker has MQTT_PORT
+MQTT_PORT = 1883
 KEEPALIVE_S = 5
 RETRY_S = (1, 4)
 FLUSH_TOPIC = "zhike/gateway/flush"
@@ -49,12 +51,12 @@ class BrokerAddress:
             raise LabkitError("bad_broker_url", f"代理地址的端口不对：{url}", f"wrong port in {url}") from error
         if parts.scheme not in ("mqtt", "mqtts", "ws", "wss") or not parts.hostname:
             raise LabkitError(
-                "bad_broker_url", f"代理地址应像 mqtt://127.0.0.1:1883：{url}", f"should be mqtt://host:port: {url}"
+                "bad_broker_url", f"代理地址应像 {DEFAULT_BROKER}：{url}", f"should be mqtt://host:port: {url}"
             )
         tls, web = parts.scheme in ("mqtts", "wss"), parts.scheme in ("ws", "wss")
         return cls(
             host=parts.hostname,
-            port=port or (8883 if tls else 1883),
+            port=port or (8883 if tls else MQTT_PORT),
             username=username or unquote(parts.username or ""),
             password=password or unquote(parts.password or ""),
             tls=tls,

@@ -1,4 +1,4 @@
-"""`python -m labkit.simulate --lab lab.yaml --run-dir DIR --broker mqtt://127.0.0.1:1883`: all simulated devices of a lab."""
+"""`python -m labkit.simulate --lab lab.yaml --run-dir DIR --broker mqtt://127.0.0.1:18830`: all simulated devices of a lab."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.lab import load_lab
+from labkit.links import DEFAULT_BROKER
 from labkit.simulate.fleet import run
 
 
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labkit.simulate", description="模拟实验室设备")
     parser.add_argument("--lab", type=Path, required=True, help="lab.yaml")
     parser.add_argument("--run-dir", type=Path, required=True, help="运行目录：dev/ 下是串口，sim/ 下是电机记录")
-    parser.add_argument("--broker", default="mqtt://127.0.0.1:1883", help="MQTT 消息服务器地址")
+    parser.add_argument("--broker", default=DEFAULT_BROKER, help="MQTT 消息服务器地址")
     parser.add_argument("--credentials", type=Path, help="各板卡的密码（JSON），默认 RUN_DIR/boards.json")
     parser.add_argument("--ca", default="", help="学校 CA 证书（mqtts 用）")
     options = parser.parse_args(arguments)

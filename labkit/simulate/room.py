@@ -55,7 +55,7 @@ class Room:
         self, lab: Lab, folder: Path, *, terminals: int | None = None, drive: bool = False, wish_hz: float = 10.0,
         doors: Doors | None = None, port: int = 0, processes: tuple[str, ...] = ("robots", "gateway"),
     ) -> None:  # fmt: skip
-        self.lab, self.folder, self._drive, self._wish_hz = lab, folder, drive, wish_hz
+        self.lab, self.folder, self._drive, self._wish_hz = lab, folder.resolve(), drive, wish_hz
         self.terminals = terminal_ids(lab.room, lab.terminals if terminals is None else terminals)
         self._given, self._port, self._wanted = doors, port, processes
         self.doors = doors or Doors(BrokerAddress("127.0.0.1", port or 1883), 0)
@@ -133,10 +133,13 @@ class Room:
         """Raise LabkitError room_broken when one of the processes has ended."""
         for name, process in self.processes.items():
             if process.poll() is not None:
-                tail = (self.folder / f"{name}.log").read_text("utf-8", "replace")[-600:].strip()
+                tail = self._tail(name)
                 raise LabkitError(
                     "room_broken", f"{name} 已退出（{process.returncode}）：{tail}", f"{name} has ended: {tail}"
                 )
+
+    def _tail(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-600:].strip()
 
     def close(self) -> None:
         """End all processes, the broker last."""
@@ -171,7 +174,12 @@ class Room:
         config = BrokerConfig(folder, ADMIN, secret, tcp_port=address.port, ws_port=ws, log_file=folder / "broker.log")
         (folder / "broker.json").write_text(json.dumps(config.to_json()), "utf-8")
         self._start("broker", "labkit.broker", "--config", str(folder / "broker.json"))
-        wait_ready(config)
+        try:
+            wait_ready(config)
+        except LabkitError as error:
+            self.check()
+            zh, en = (f"{text}；{self.folder / 'broker.log'}：{self._tail('broker')}" for text in (error.zh, error.en))
+            raise LabkitError(error.code, zh, en) from error
         self.check()
         return Doors(address, ws)
 

@@ -20,11 +20,12 @@ from labkit import doctor
 from labkit.binding import Choice
 from labkit.doctor import Machine, Trouble, UsbDevice
 from labkit.lab import Lab, LabDevice, load_lab
-from labkit.links import BrokerAddress
+from labkit.links import DEFAULT_BROKER, BrokerAddress
 from labkit.links.text import TextAddress
 from labkit.ports import SerialPort
 from labkit.profiles import load_profiles
 from labkit.simulate import Fleet
+from lms.config import Settings
 from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD, RunningBroker
 from tests.labkit.gateway.rig import Rig
@@ -78,6 +79,15 @@ def test_no_devices() -> None:
 def test_a_device_of_the_lab_that_is_not_there(tmp_path: Path) -> None:
     found = only(doctor.check_ports(WELL, lab_of(tmp_path, mbot()), {"mbot-7": Choice()}))
     assert found.code == "not-plugged" and found.subject == "07 号（mbot-7）" and "hub:1-1.1" in found.zh
+
+
+def test_a_simulated_device_needs_its_simulator_and_no_cable(tmp_path: Path) -> None:
+    found = only(doctor.check_ports(WELL, lab_of(tmp_path, mbot("sim://pty")), {"mbot-7": Choice()}))
+    assert found.code == "not-simulated" and "labkit simulate" in found.fix_zh and "数据线" not in found.fix_zh
+
+
+def test_the_default_broker_is_the_products_own() -> None:
+    assert BrokerAddress.parse(DEFAULT_BROKER).port == Settings.mqtt_port
 
 
 def test_a_serial_number_that_its_board_does_not_have_for_itself(tmp_path: Path) -> None:
@@ -163,7 +173,7 @@ def test_a_port_that_another_program_has_open(bench: Bench, tmp_path: Path) -> N
     assert list(doctor.check_busy(machine, [port])) == []
 
 
-def test_broker_not_there_wrong_password_no_mqtt(broker: RunningBroker) -> None:
+def test_broker_not_there_wrong_password_no_mqtt(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     port = broker.config.tcp_port
     right = BrokerAddress("127.0.0.1", port, ADMIN, ADMIN_PASSWORD)
     assert list(doctor.check_broker(right)) == []
@@ -171,6 +181,9 @@ def test_broker_not_there_wrong_password_no_mqtt(broker: RunningBroker) -> None:
     assert found.code == "wrong-password" and "LABKIT_PASSWORD" in found.fix_zh
     found = only(doctor.check_broker(replace(right, port=free_ports(1)[0])))
     assert found.code == "no-broker" and "lms up" in found.fix_zh
+    monkeypatch.setattr(doctor, "MQTT_PORT", port)
+    found = only(doctor.check_broker(replace(right, port=free_ports(1)[0])))
+    assert found.code == "other-port" and f"--broker mqtt://127.0.0.1:{port}" in found.fix_zh
     assert only(doctor.check_broker(replace(right, host="no-such-host.invalid"))).code == "no-host"
     assert only(doctor.check_broker(replace(right, tls=True))).code in ("bad-certificate", "no-broker")
 

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from labkit.broker import wait_ready
 from labkit.commands.console import Console
 from labkit.commands.simulate import EXAMPLE
+from labkit.errors import LabkitError
 from labkit.homie import parse_description
 from labkit.lab import load_lab
 from labkit.links import BrokerAddress
 from labkit.simulate import physics
 from labkit.simulate.physics import Pose
+from labkit.simulate.room import Room
 from labkit.simulate.terminals import describe, terminal_ids
 from tests.effort import PATIENCE_S
 
@@ -49,6 +52,24 @@ def test_forty_terminals_and_twenty_robots_come_up(tmp_path: Path) -> None:
     for log in tmp_path.glob("sim/*.jsonl"):
         last = json.loads(log.read_text().splitlines()[-1])
         assert (last["left"], last["right"]) == (0, 0), f"{log.name} still drives"
+
+
+def test_a_room_in_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab.yaml").write_text("name: gw-x\nroom: r\ndevices: []\n")
+    monkeypatch.chdir(tmp_path)
+    with Room(load_lab(Path("lab.yaml")), Path("run"), processes=()) as room:
+        room.check()
+    assert (tmp_path / "run" / "broker" / "broker.json").is_file()
+
+
+def test_a_broker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab.yaml").write_text("name: gw-x\nroom: r\ndevices: []\n")
+    monkeypatch.setattr("labkit.simulate.room.wait_ready", lambda config: wait_ready(config, 1.0))
+    monkeypatch.setattr("labkit.simulate.room.secrets.token_urlsafe", lambda _: "")
+    room = Room(load_lab(tmp_path / "lab.yaml"), tmp_path / "run", processes=())
+    with pytest.raises(LabkitError) as caught, room:
+        pass
+    assert "broker" in caught.value.zh and "password" in caught.value.zh
 
 
 def test_a_terminal_is_a_homie_device() -> None:
