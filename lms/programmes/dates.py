@@ -7,6 +7,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flask_babel import lazy_gettext as _l
+
+from lms.core.errors import Invalid
+from lms.roster.calendar import national_days
+
 LEVELS = ("school", "county", "city", "province", "nation")
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -16,9 +21,26 @@ def day_of(text: str) -> date:
     return date.fromisoformat(text)
 
 
+def day_in(value: str | None) -> date | None:
+    """A day that was typed into a form, None for none; raises Invalid."""
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError as error:
+        raise Invalid("date", _l("日期写得不对，应像 2026-11-24。"), where="date") from error
+
+
 def end_of(day: date) -> datetime:
     """The first moment that is too late."""
     return datetime.combine(day + timedelta(days=1), time(), ZONE)
+
+
+def working_day(day: date, count: int) -> date:
+    """The ``count``-th working day (工作日) after ``day``, by the national table of holidays and 调休."""
+    while count:
+        day += timedelta(days=1)
+        told = next((one.is_school for one in national_days(day.year) if one.day == day), day.weekday() < 5)
+        count -= told
+    return day
 
 
 def due_at(

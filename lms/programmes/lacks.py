@@ -18,7 +18,7 @@ from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.programmes.measures import Outcome
 from lms.programmes.models import Application, ApplicationFile
-from lms.programmes.notices import Due, due_of, pack_of, stations_of
+from lms.programmes.notices import own_due, pack_of
 from lms.programmes.pack import Document
 from lms.programmes.selfcheck import ORDER, Line, check, members_of, waiting_of
 from lms.programmes.service import content_of, files_of
@@ -82,15 +82,9 @@ class Case:
         return url_for("programmes.part", application_id=self.found.id, key=key)
 
 
-def due_for(found: Application) -> Due | None:
-    """By when it must have come to the first office that waits for it; None where nobody stands above."""
-    stations = stations_of(found)
-    return due_of(pack_of(found), found.batch, stations, 0, clock.now()) if stations else None
-
-
 def steps_of(found: Application) -> list[Step]:
     """Every criterion with its answer, what presses first."""
-    due = due_for(found)
+    due = own_due(found, clock.now())
     day = due.day if due else None
     content, files = content_of(found), files_of(found)
     left = (day - today()).days if day else None

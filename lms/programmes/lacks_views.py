@@ -7,6 +7,7 @@ import uuid
 from flask import Blueprint, Response, render_template
 from flask_babel import lazy_gettext as _l
 
+from lms.core import clock
 from lms.core.auth import current_account, require
 from lms.core.db import db
 from lms.core.downloads import download
@@ -14,7 +15,7 @@ from lms.core.errors import NotFound
 from lms.core.models import Organisation
 from lms.programmes import lacks
 from lms.programmes.models import Application
-from lms.programmes.notices import pack_of
+from lms.programmes.notices import own_due, pack_of
 from lms.programmes.rules import EDITABLE
 from lms.programmes.service import application, lacks_of
 from lms.programmes.teaching import today
@@ -59,7 +60,7 @@ def book(application_id: uuid.UUID) -> Response:
 def show(application_id: uuid.UUID) -> str:
     """What is still lacking, for the applicant itself."""
     found = _own(application_id)
-    pack, steps, due = pack_of(found), lacks.steps_of(found), lacks.due_for(found)
+    pack, steps, due = pack_of(found), lacks.steps_of(found), own_due(found, clock.now())
     editable = pack.status_is(found.status) in EDITABLE
     left = (due.day - today()).days if due and due.day else None
     return render_template(

@@ -120,7 +120,8 @@ class ApplicationFile(SchoolRow, Base):
 class ApplicationStep(SchoolRow, Base):
     """A step of an application on its way: who sent it where, with what remark; append-only (流转记录).
 
-    ``by_office_id``: the office that acted, None for the applicant; ``to_office_id``: who may see it from now on.
+    ``by_office_id``: the office that acted, None for the applicant; ``to_office_id``: who may see it from now on; ``due_on``: of a return, the
+    day until which the applicant may put it right (补正期限).
     Personal data: who acted; programme end + 3 years.
     """
 
@@ -137,6 +138,7 @@ class ApplicationStep(SchoolRow, Base):
     by_office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
     to_office_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisation.id"))
     remark: Mapped[str] = mapped_column(Text, default="")
+    due_on: Mapped[date | None]
     by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
 
 

@@ -24,13 +24,14 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.courses.yaml_lines import load
-from lms.programmes.dates import ZONE, day_of, due_at, end_of
-from lms.programmes.models import Application, NoticeVersion, OfficeDate
+from lms.programmes.dates import ZONE, day_of, due_at, end_of, working_day
+from lms.programmes.models import Application, ApplicationStep, NoticeVersion, OfficeDate
 from lms.programmes.originals.files import held, take_in, template_faults
 from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped, texts_in
-from lms.programmes.rules import Office, Station, way
+from lms.programmes.rules import Office, Station, station_at, way
 
 LARGEST = 2_000_000  # bytes of a pack's texts together
+MEND_DAYS = 3  # working days that an applicant has at least for what was returned, unless the office says otherwise
 
 
 def above(organisation_id: uuid.UUID) -> list[Office]:
@@ -235,6 +236,33 @@ def due_of(pack: Pack, batch: str, stations: Sequence[Station], number: int, now
         pack.batch(batch), [one.level for one in offices], offices[0].level, own, [one.name for one in offices]
     )
     return Due(offices[0], day, day is not None and now >= end_of(day))
+
+
+def own_due(found: Application, now: datetime) -> Due | None:
+    """By when the applicant must hand it in: of what was returned the day that the office set (补正期限); None where nobody stands above."""
+    stations = stations_of(found)
+    if not stations:
+        return None
+    number = station_at(stations, found.office_id) or 0 if found.office_id else 0
+    if pack_of(found).status_is(found.status) == "returned":
+        query = select(ApplicationStep.due_on).where(ApplicationStep.application_id == found.id)
+        day = db.session.scalar(query.order_by(ApplicationStep.number.desc()).limit(1))
+        if day is not None:
+            return Due(stations[number].office, day, now >= end_of(day))
+    return due_of(pack_of(found), found.batch, stations, number, now)
+
+
+def mend_days(found: Application, stations: Sequence[Station], number: int, now: datetime) -> tuple[date, date | None]:
+    """The day proposed for putting right what station ``number`` returns, and the last one possible: the day by which that office must pass it on.
+
+    Proposed: in ``MEND_DAYS`` working days, or the office's own day where that is later.
+    """
+    pack, last = pack_of(found), None
+    if number + 1 < len(stations):
+        last = due_of(pack, found.batch, stations, number + 1, now).day
+    usual = working_day(now.astimezone(ZONE).date(), MEND_DAYS)
+    usual = max(usual, due_of(pack, found.batch, stations, number, now).day or usual)
+    return (min(usual, last) if last else usual), last
 
 
 def set_date(actor: Account, slug: str, batch: str, day: date) -> OfficeDate:

@@ -17,17 +17,12 @@ from lms.core.models import Organisation
 from lms.notices import service as notices
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
-from lms.programmes.notices import due_of, pack_of, stations_of
+from lms.programmes.notices import due_of, own_due, pack_of, stations_of
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, may_appeal, station_at
 from lms.programmes.service import steps_of
 
 DAYS = (7, 1)
-
-
-def key_of(application_id: uuid.UUID, days: int) -> str:
-    """Name of the matter."""
-    return f"application/{application_id}/due/{days}"
 
 
 def remind(now: datetime) -> int:
@@ -45,15 +40,12 @@ def _remind(found: Application, now: datetime) -> int:
         return _remind_of_appeal(found, pack, now)
     here = station_at(stations, found.office_id) if found.office_id else None
     if meaning in EDITABLE:
-        who, number = found.filled_by_id or found.school_id, here or 0
+        who, due = found.filled_by_id or found.school_id, own_due(found, now)
     elif meaning == "waiting" and here is not None and here + 1 < len(stations):
-        who, number = stations[here].office.id, here + 1
+        who, due = stations[here].office.id, due_of(pack, found.batch, stations, here + 1, now)
     else:
         return 0
-    if not stations:
-        return 0
-    due = due_of(pack, found.batch, stations, number, now)
-    if due.day is None or due.over:
+    if due is None or due.day is None or due.over:
         return 0
     told = f"须在 {due.day} 结束前报到{due.office.name}"
     return _tell(found, pack, who, due.day, told, now)
@@ -78,7 +70,9 @@ def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, 
     people = {*notices.holders(who, "school_admin"), *notices.holders(who, "officer")}
     with write():
         count = notices.tell(
-            who, people, notices.Matter(key_of(found.id, days), title, pack.title, f"/programmes/{found.id}", day)
+            who,
+            people,
+            notices.Matter(f"{_keys(found)}{day}/{days}", title, pack.title, f"/programmes/{found.id}", day),
         )
         if count:
             notices.send_out(who, title, pack.title)
@@ -88,7 +82,12 @@ def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, 
 def stop(found: Application) -> None:
     """It was done: nobody is reminded any more; in the open write."""
     for office in (*filter(None, (found.school_id, found.filled_by_id)), *(one.office.id for one in stations_of(found))):
-        notices.end(office, *(key_of(found.id, days) for days in DAYS))
+        notices.end_all(office, _keys(found))
+
+
+def _keys(found: Application) -> str:
+    """What the keys of its reminders begin with; the day and how long before stand after it."""
+    return f"application/{found.id}/due/"
 
 
 def _due() -> None:

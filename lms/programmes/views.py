@@ -39,11 +39,12 @@ from lms.programmes import attachments, comments, drafts, notices, papers, selfc
 from lms.programmes.calendar.views import bp as calendar_pages
 from lms.programmes.comment_views import bp as comment_pages
 from lms.programmes.dashboard.views import bp as dashboard_pages
+from lms.programmes.dates import ZONE, day_in
 from lms.programmes.editor.views import bp as editor_pages
 from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
-from lms.programmes.rules import EDITABLE, may_appeal, station_at, way
+from lms.programmes.rules import EDITABLE, Station, may_appeal, station_at, way
 from lms.programmes.sealing import service as sealing
 from lms.programmes.sealing.views import bp as sealing_pages
 from lms.programmes.selection import behalf
@@ -133,10 +134,8 @@ def _offers(pack: Pack, own: Organisation) -> list[dict[str, Any]]:
 
 def _line(found: Application) -> dict[str, Any]:
     pack = notices.pack_of(found)
-    stations = notices.stations_of(found)
-    number = station_at(stations, found.office_id) if found.office_id else 0
     waits = pack.status_is(found.status) in (*EDITABLE, "waiting")
-    due = notices.due_of(pack, found.batch, stations, number or 0, clock.now()) if stations and waits else None
+    due = notices.own_due(found, clock.now()) if waits else None
     return {
         "row": found,
         "pack": pack,
@@ -219,6 +218,8 @@ def show(application_id: uuid.UUID) -> str:
         stations=stations,
         decides=may(account, OFFICER) and found.office_id == here and pack.status_is(found.status) == "waiting",
         station=next((one for one in stations if one.office.id == here), None),
+        mend=_mend_days(found, stations),
+        today=clock.now().astimezone(ZONE).date(),
         quotas=workflow.quotas_of(found, here) if found.school_id != here and may(account, OFFICER) else [],
         rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and found.school_id != here else [],
         recalls=found.school_id != here and may(account, OFFICER) and workflow.may_recall(found, here),
@@ -232,6 +233,12 @@ def show(application_id: uuid.UUID) -> str:
         can_print=can_print(),
         local=lambda at: clock.local(at, current_app.config["ZHIKE"].timezone).strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def _mend_days(found: Application, stations: Sequence[Station]) -> tuple[date, date | None] | None:
+    """What :func:`notices.mend_days` proposes to the office that holds it (or whose paper is recorded)."""
+    number = station_at(stations, found.office_id) if found.office_id else None
+    return notices.mend_days(found, stations, number, clock.now()) if number is not None else None
 
 
 def _owner_name(row: ApplicationPart | None, names: dict[uuid.UUID, str]) -> str:
@@ -484,7 +491,10 @@ def appeal(application_id: uuid.UUID) -> BaseResponse:
 @require(*OFFICER)
 def act(application_id: uuid.UUID) -> BaseResponse:
     """An office recommends, decides, returns or refuses."""
-    workflow.act(current_account(), application_id, request.form.get("action", ""), request.form.get("remark", ""))
+    form = request.form
+    workflow.act(
+        current_account(), application_id, form.get("action", ""), form.get("remark", ""), day_in(form.get("due_on"))
+    )
     flash(_("已办理。"))
     return redirect(url_for("programmes.index"))
 

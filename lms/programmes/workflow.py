@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -19,8 +19,9 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
+from lms.programmes.dates import ZONE
 from lms.programmes.models import Application, ApplicationStep
-from lms.programmes.notices import due_of, lock, pack_of, stations_of
+from lms.programmes.notices import due_of, lock, mend_days, own_due, pack_of, stations_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import stop
 from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
@@ -65,8 +66,8 @@ def submit(actor: Account, application_id: uuid.UUID) -> Application:
             raise Refused("submitted", _l("这份申报已经提交。"))
         stations, now = stations_of(found), clock.now()
         target = 0 if found.office_id is None else station_at(stations, found.office_id) or 0
-        due = due_of(pack, found.batch, stations, target, now)
-        if due.over:
+        due = own_due(found, now)
+        if due is not None and due.over:
             raise Refused(
                 "deadline",
                 _l("%(office)s 的截止日是 %(day)s，已经过了，不能提交。", office=due.office.name, day=str(due.day)),
@@ -126,8 +127,10 @@ def appeal(actor: Account, application_id: uuid.UUID, remark: str) -> Applicatio
     return found
 
 
-def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = "") -> Application:
-    """An office acts on what lies with it: ``recommend`` (or ``grant`` at the last station), ``return``, ``refuse``."""
+def act(
+    actor: Account, application_id: uuid.UUID, action: str, remark: str = "", due_on: date | None = None
+) -> Application:
+    """An office acts on what lies with it: ``recommend`` (or ``grant`` at the last station), ``return`` (until ``due_on``), ``refuse``."""
     with write() as session:
         _lock_office(actor)
         found = _locked(actor, application_id)
@@ -136,18 +139,27 @@ def act(actor: Account, application_id: uuid.UUID, action: str, remark: str = ""
         number = station_at(stations, actor.organisation_id)
         if number is None or found.office_id != actor.organisation_id or pack.status_is(found.status) != "waiting":
             raise Refused("not-here", _l("这份申报现在不在本单位。"), remedy=_l("请刷新收件箱。"))
-        decide(actor, found, stations, number, action, remark)
+        decide(actor, found, Desk(stations, number, clock.now(), due_on), action, remark)
         session.flush()
     return found
 
 
-def decide(
-    actor: Account, found: Application, stations: Sequence[Station], number: int, action: str, remark: str
-) -> None:
-    """What the office of station ``number`` decides, in the open write, under its lock; ``actor`` acts there, or records its paper (代录)."""
-    pack, here = pack_of(found), stations[number]
+@dataclass(frozen=True)
+class Desk:
+    """Where and when an office decides: station ``number`` of the way, ``at`` judges deadlines; ``due_on``: 补正期限 of a return, None as proposed."""
+
+    stations: Sequence[Station]
+    number: int
+    at: datetime
+    due_on: date | None = None
+
+
+def decide(actor: Account, found: Application, desk: Desk, action: str, remark: str) -> None:
+    """What the office at the desk decides, in the open write, under its lock; ``actor`` acts there, or records its paper (代录)."""
+    pack, stations, here = pack_of(found), desk.stations, desk.stations[desk.number]
     if action == "return":
-        _step(actor, found, "return", pack.status("returned"), by=here, remark=_need_remark(remark), keep_office=True)
+        remark, day = _need_remark(remark), _mend_day(found, desk)
+        _step(actor, found, "return", pack.status("returned"), by=here, remark=remark, keep_office=True, due_on=day)
     elif action == "refuse":
         found.refused_by, found.refused_at = here.office.id, clock.now()
         _step(actor, found, "refuse", pack.status("refused"), by=here, remark=_need_remark(remark))
@@ -156,8 +168,8 @@ def decide(
         if here.last:
             _step(actor, found, "grant", pack.kind(found.kind)["granted"], by=here, remark=remark)
         else:
-            following = stations[number + 1]
-            due = due_of(pack, found.batch, stations, number + 1, clock.now())
+            following = stations[desk.number + 1]
+            due = due_of(pack, found.batch, stations, desk.number + 1, desk.at)
             if due.over:
                 raise Refused(
                     "deadline",
@@ -167,6 +179,29 @@ def decide(
             _step(actor, found, "recommend", following.status, by=here, to=following.office.id, remark=remark)
     else:
         raise Invalid("action", _l("没有这种操作。"), where="action")
+
+
+def _mend_day(found: Application, desk: Desk) -> date:
+    """Until when it may be put right; raises Refused where the office could not pass it on any more, Invalid for a day that cannot be."""
+    now = clock.now()
+    usual, last = mend_days(found, desk.stations, desk.number, now)
+    today = now.astimezone(ZONE).date()
+    if last is not None and last < today:
+        office = desk.stations[desk.number + 1].office.name
+        raise Refused(
+            "deadline",
+            _l("%(office)s 的截止日是 %(day)s，已经过了：退回以后也报不上去。", office=office, day=str(last)),
+            remedy=_l("请与上级联系；不能上报的，请写明理由不予推荐。"),
+            clause="B9",
+        )
+    day, most = desk.due_on or usual, last or today + timedelta(days=366)
+    if not today <= day <= most:
+        raise Invalid(
+            "mend-day",
+            _l("补正期限应在 %(first)s 至 %(last)s 之间。", first=str(today), last=str(most)),
+            where="due_on",
+        )
+    return day
 
 
 def may_recall(found: Application, office_id: uuid.UUID) -> bool:
@@ -336,6 +371,7 @@ def _step(
     to: uuid.UUID | None = None,
     remark: str = "",
     keep_office: bool = False,
+    due_on: date | None = None,
     **detail: Any,
 ) -> None:
     number = (
@@ -346,7 +382,7 @@ def _step(
     db.session.add(
         ApplicationStep(
             id=new_id(), school_id=found.school_id, application_id=found.id, number=number, action=action, from_status=before,
-            to_status=status, by_office_id=office, to_office_id=to, remark=remark.strip()[:2000], by_id=actor.id,
+            to_status=status, by_office_id=office, to_office_id=to, remark=remark.strip()[:2000], due_on=due_on, by_id=actor.id,
         )
     )  # fmt: skip
     found.status = status
@@ -363,10 +399,10 @@ def _step(
         was=before,
         **detail,
     )
-    _tell(found, action, to, number)
+    _tell(found, action, to, number, due_on)
 
 
-def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) -> None:
+def _tell(found: Application, action: str, to: uuid.UUID | None, number: int, due_on: date | None) -> None:
     """Tell who must act now; whoever was asked before is reminded no more."""
     pack, name = pack_of(found), db.session.get_one(Organisation, found.school_id).name
     link = f"/programmes/{found.id}"
@@ -374,7 +410,7 @@ def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) ->
         notices.end(office, f"application/{found.id}/inbox/{number - 1}")
     notices.end(found.school_id, f"application/{found.id}/back/{number - 1}")
     stop(found)
-    title = f"{name}：{pack.status_name(found.status)}"
+    title = f"{name}：{pack.status_name(found.status)}" + (f"，请在 {due_on} 结束前补正" if due_on else "")
     if to is not None:
         notices.tell(
             to,
@@ -386,5 +422,7 @@ def _tell(found: Application, action: str, to: uuid.UUID | None, number: int) ->
         if found.filled_by_id:
             own |= {*notices.holders(found.filled_by_id, "officer")}
         notices.tell(
-            found.school_id, own, notices.Matter(f"application/{found.id}/back/{number}", title, pack.title, link)
+            found.school_id,
+            own,
+            notices.Matter(f"application/{found.id}/back/{number}", title, pack.title, link, due_on),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from datetime import date
+from datetime import UTC, date, datetime
 from io import BytesIO
 
 import pytest
@@ -270,3 +270,16 @@ def test_who_is_missing(app: Flask, tree: Tree) -> None:
     assert rows[2] == ("序号", "单位", "代码", "报送至", "情况", "现在", "截止日", "剩余天数", "账号") and len(rows) == 8
     with pytest.raises(NotFound):
         missing.overview(city, "hunan-baixiao", "school", "1999")
+
+
+def test_a_recorded_decision_is_judged_by_the_day_of_its_paper(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    """The county decided in time on paper; the school enters it after the city's day (2026-12-30) is past."""
+    school, city = make.person(tree["school"]), make.person(tree["city"])
+    found = service.begin(school, "hunan-baixiao", "school", "2026")
+    make.fill_in(school, found)
+    workflow.submit(school, found.id)
+    fixed_clock.at = datetime(2027, 1, 5, 2, tzinfo=UTC)
+    with pytest.raises(Refused, match="deadline"):
+        behalf.record(school, found.id, {**PAPER, "action": "recommend", "decided_on": "2026-12-31"}, "a.pdf", make.PDF)
+    behalf.record(school, found.id, {**PAPER, "action": "recommend", "decided_on": "2026-12-30"}, "a.pdf", make.PDF)
+    assert found.office_id == city.organisation_id

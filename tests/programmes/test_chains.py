@@ -14,7 +14,9 @@ from lms.core.db import db, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, AuditEntry, Organisation
 from lms.notices.models import Notice
-from lms.programmes import notices, service, workflow
+from lms.programmes import notices, reminders, service, workflow
+from lms.programmes.calendar.service import deadlines_of
+from lms.programmes.dates import working_day
 from lms.programmes.models import Application
 from lms.programmes.pack import SHIPPED
 from lms.roster.models import SchoolStage
@@ -319,3 +321,64 @@ def test_a_recommendation_is_taken_back_until_the_next_acts(tree: Tree) -> None:
     workflow.act(city, found.id, "recommend")
     with pytest.raises(Refused, match="recall"):
         workflow.recall(county, found.id, "太晚")
+
+
+LAST = {
+    "ncet-pilot": ("county", "city", "province", "nation"),
+    "hunan-baixiao": ("county", "city", "province"),
+    "henan-experiment": ("county", "city", "province"),
+    "smart-training": ("province", "nation"),
+}
+
+
+@pytest.mark.parametrize("slug", LAST)
+def test_what_is_returned_after_the_day_is_put_right_by_a_day_of_its_own(
+    tree: Tree, fixed_clock: clock.FixedClock, slug: str
+) -> None:
+    """An office reviews after the day by which things had to come in: what it returns then can be handed in again (补正期限)."""
+    admin, offices = make.person(tree["school"]), [make.person(tree[level]) for level in LAST[slug]]
+    found = handed_in(admin, slug)
+    for officer in offices[:-1]:
+        workflow.act(officer, found.id, "recommend")
+    fixed_clock.at = datetime(2027, 1, 4, 2, tzinfo=UTC)  # a Monday; every day of the notices is past
+    workflow.act(offices[-1], found.id, "return", "请补一页")
+    due = notices.own_due(found, clock.now())
+    assert due is not None and (due.day, due.over) == (date(2027, 1, 7), False)
+    mended = [one for one in deadlines_of(admin, date(2027, 1, 1), date(2027, 1, 31)) if one.mine]
+    assert [(one.day, "补正" in one.title) for one in mended] == [(date(2027, 1, 7), True)]
+    assert reminders.remind(clock.now()) == 1
+    fixed_clock.at = datetime(2027, 1, 7, 16, 0, tzinfo=UTC)
+    with pytest.raises(Refused, match="2027-01-07"):
+        workflow.submit(admin, found.id)
+    fixed_clock.at = datetime(2027, 1, 7, 15, 59, tzinfo=UTC)
+    workflow.submit(admin, found.id)
+    assert found.office_id == tree[LAST[slug][-1]].id
+    assert all(row.ended_at for row in db.session.scalars(select(Notice).where(Notice.account_id == admin.id)))
+    workflow.act(offices[-1], found.id, "recommend")
+    assert notices.pack_of(found).status_is(found.status) == "active"
+
+
+def test_a_day_to_put_right_ends_before_the_office_must_pass_it_on(tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    admin, province = make.person(tree["school"]), make.person(tree["province"])
+    found = handed_in(admin, "ncet-pilot")
+    for level in ("county", "city"):
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+    fixed_clock.at = datetime(2026, 12, 14, 2, tzinfo=UTC)  # the province had it by 12-11, must pass it on by 12-31
+    for day in (date(2026, 12, 13), date(2027, 1, 1)):
+        with pytest.raises(Invalid, match="2026-12-31"):
+            workflow.act(province, found.id, "return", "请补一页", day)
+    workflow.act(province, found.id, "return", "请补一页", date(2026, 12, 31))
+    fixed_clock.at = datetime(2026, 12, 31, 15, 59, tzinfo=UTC)
+    workflow.submit(admin, found.id)
+    fixed_clock.at = datetime(2026, 12, 31, 16, tzinfo=UTC)
+    with pytest.raises(Refused, match="报不上去"):  # and no dead end is made
+        workflow.act(province, found.id, "return", "再补一页")
+    assert found.status == "at-province"
+
+
+@pytest.mark.parametrize(
+    ("day", "count", "expected"),
+    [("2026-11-20", 3, "2026-11-25"), ("2026-09-30", 1, "2026-10-08"), ("2026-09-18", 1, "2026-09-20")],
+)
+def test_working_days_follow_the_national_table(day: str, count: int, expected: str) -> None:
+    assert working_day(date.fromisoformat(day), count) == date.fromisoformat(expected)

@@ -20,9 +20,9 @@ from lms.programmes import service, workflow
 from lms.programmes.calendar.rules import Deadline, beside
 from lms.programmes.dates import ZONE, day_of, due_at
 from lms.programmes.models import Application, OfficeDate
-from lms.programmes.notices import above, pack_of, packs_for
+from lms.programmes.notices import above, own_due, pack_of, packs_for
 from lms.programmes.pack import Document, Pack
-from lms.programmes.rules import EDITABLE, Office, Station, may_appeal, way
+from lms.programmes.rules import Office, Station, may_appeal, way
 
 Source = Callable[[Account], Iterable[Deadline]]
 _SOURCES: list[Source] = []
@@ -129,7 +129,7 @@ def _due(here: _Here, pack: Pack, batch: Document, stations: Sequence[Station]) 
 
 def _own_day(here: _Here, pack: Pack, batch: Document, kind: Document, station: Station, day: date) -> Deadline:
     found = here.mine.get((pack.slug, kind["id"], batch["id"]))
-    editable = found is not None and pack_of(found).status_is(found.status) in EDITABLE
+    editable = found is not None and pack_of(found).status_is(found.status) == "draft"  # what was returned has a day of its own
     title = _("%(kind)s：本单位须报到%(office)s", kind=kind["name"], office=station.office.name)
     if found is None:
         title += _("（还没有开始）")
@@ -175,6 +175,10 @@ def steps(account: Account) -> Iterator[Deadline]:
             title = f"{kind['name']}：{workflow.ACTION_NAMES[step.action]} → {pack.status_name(step.to_status)}"
             day = step.created_at.astimezone(ZONE).date()
             yield entry(pack, f"step/{found.id}/{step.number}", day, "step", title, link, done=True)
+        due = own_due(found, clock.now()) if pack.status_is(found.status) == "returned" else None
+        if due is not None and due.day is not None:
+            title = _("%(kind)s：退回补正，须报到%(office)s", kind=kind["name"], office=due.office.name)
+            yield entry(pack, f"mend/{found.id}", due.day, "hand-in", title, link, mine=True)
         if pack.status_is(found.status) == "refused" and found.refused_at is not None and kind.get("appeal_days"):
             day = (found.refused_at + timedelta(days=kind["appeal_days"])).astimezone(ZONE).date()
             open_ = may_appeal(kind, found.refused_at, clock.now()) and all(one.action != "appeal" for one in taken)

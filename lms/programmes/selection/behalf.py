@@ -7,7 +7,7 @@ import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from io import BytesIO
 from typing import Any
 
@@ -22,7 +22,7 @@ from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.core.stages import SCHOOL_TYPES
 from lms.programmes import attachments, papers, service, values, workflow
-from lms.programmes.dates import LEVELS, ZONE
+from lms.programmes.dates import LEVELS, ZONE, day_in
 from lms.programmes.models import Application, ApplicationFile
 from lms.programmes.notices import lock, pack_of, stations_of
 from lms.programmes.rules import EDITABLE, station_at
@@ -358,7 +358,7 @@ def office_to_record(account: Account, found: Application) -> Organisation | Non
 
 
 def record(actor: Account, application_id: uuid.UUID, form: Mapping[str, str], name: str, scan: bytes) -> Application:
-    """Record what the office above decided on paper (上级决定登记): number and day of the paper, its scan; the way goes on as if it had acted."""
+    """Record what the office above decided on paper (上级决定登记): number and day of the paper, its scan; the way goes on as if it had acted that day."""
     number = form.get("number", "").strip()[:60]
     try:
         day = date.fromisoformat(form.get("decided_on", ""))
@@ -381,7 +381,8 @@ def record(actor: Account, application_id: uuid.UUID, form: Mapping[str, str], n
         stations = stations_of(found)
         place = station_at(stations, decided.id) or 0
         remark = "　".join(filter(None, (f"〔代录〕{number}，{day.isoformat()}", form.get("remark", "").strip())))
-        workflow.decide(actor, found, stations, place, form.get("action", ""), remark)
+        desk = workflow.Desk(stations, place, datetime.combine(day, time(), ZONE), day_in(form.get("due_on")))
+        workflow.decide(actor, found, desk, form.get("action", ""), remark)
         session.flush()
         step = service.steps_of(found)[-1]
         file = _keep(actor, found, f"decision:{step.number}", name, kind, scan)

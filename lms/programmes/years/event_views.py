@@ -14,10 +14,11 @@ from lms.core.auth import current_account, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid
 from lms.core.models import Organisation
+from lms.programmes.dates import day_in
 from lms.programmes.notices import packs_for
 from lms.programmes.years import events, files
 from lms.programmes.years.service import below
-from lms.programmes.years.views import ADMIN, STAFF, day_in, id_in, name_of, uploaded
+from lms.programmes.years.views import ADMIN, STAFF, id_in, name_of, uploaded
 
 LEVELS = {
     "nation": _l("国家级"),

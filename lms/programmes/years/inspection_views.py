@@ -16,11 +16,12 @@ from lms.core.auth import current_account, may, require
 from lms.core.db import db
 from lms.core.errors import Invalid
 from lms.programmes import teaching
+from lms.programmes.dates import day_in
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of, packs_for
 from lms.programmes.years import files, inspections, service
 from lms.programmes.years.rules import half_year, half_year_name, list_text, shares
-from lms.programmes.years.views import ADMIN, OFFICER, day_in, local, name_of, uploaded
+from lms.programmes.years.views import ADMIN, OFFICER, local, name_of, uploaded
 
 bp = Blueprint("inspections", __name__, url_prefix="/inspections")
 RESULTS = {"": _l("待检查"), "passed": _l("合格"), "warned": _l("限期整改"), "exited": _l("退出")}

@@ -15,10 +15,11 @@ from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Organisation
 from lms.core.paper import can_print
+from lms.programmes.dates import day_in
 from lms.programmes.teaching import today
 from lms.programmes.years import norms, papers
 from lms.programmes.years.rules import LEVELS, risk_level
-from lms.programmes.years.views import day_in, local, out
+from lms.programmes.years.views import local, out
 from lms.roster import service as roster
 from lms.roster.models import SchoolClass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -21,7 +21,7 @@ from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
 from lms.programmes import attachments, teaching
-from lms.programmes.dates import ZONE
+from lms.programmes.dates import ZONE, day_in
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.service import manages
@@ -57,14 +57,6 @@ def name_of(organisation_id: uuid.UUID | None) -> str:
     """Name of an organisation."""
     found = db.session.get(Organisation, organisation_id) if organisation_id else None
     return found.name if found else ""
-
-
-def day_in(value: str | None) -> date | None:
-    """A day that was typed, None for none; raises Invalid."""
-    try:
-        return date.fromisoformat(value) if value else None
-    except ValueError as error:
-        raise Invalid("date", _l("日期写得不对，应像 2026-11-24。"), where="date") from error
 
 
 def id_in(value: str | None) -> uuid.UUID | None:
