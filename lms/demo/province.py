@@ -27,7 +27,7 @@ from lms.demo.places import CASES, CITIES, NATION, PROVINCE, SCHOOLS, USERNAMES,
 from lms.demo.plan import demo_calendar
 from lms.demo.usages import record_usage
 from lms.demo.writing import written
-from lms.programmes import attachments, notices, service, workflow
+from lms.programmes import attachments, notices, papers, service, workflow
 from lms.programmes.models import Application, ApplicationEdit, ApplicationPart, NoticeVersion
 from lms.programmes.pack import Document, Pack, shipped
 from lms.programmes.selection import outcome
@@ -174,6 +174,8 @@ def _play(here: _Places, case: Case, number: int, today: date) -> None:
 
 def _take(here: _Places, actor: Account, found: Application, step: str) -> None:
     verb, _colon, status = step.partition(":")
+    if verb == "submit":
+        _seal(actor, found)
     if verb in ("submit", "withdraw"):
         {"submit": workflow.submit, "withdraw": workflow.withdraw}[verb](actor, found.id)
     elif verb == "appeal":
@@ -206,6 +208,12 @@ def _fill(actor: Account, found: Application, number: int, *, half: bool) -> Non
     for one in () if half else pack.attachments_of(found.kind):
         if one.get("required"):
             attachments.add_file(actor, found.id, one["id"], f"{one['name']}（示例）.pdf", PDF)
+
+
+def _seal(actor: Account, found: Application) -> None:
+    """Scans of the stamped pages, as the documents stand now."""
+    for name, code in papers.codes_of(found).items():
+        attachments.add_file(actor, found.id, f"scan:{name}", "盖章页扫描件（示例）.pdf", PDF, code)
 
 
 def _own_dates(here: _Places, today: date) -> None:

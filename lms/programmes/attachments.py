@@ -35,8 +35,10 @@ def slot_of(found: Application, slot: str) -> Document:
     raise NotFound("slot", _l("通知里没有这个附件。"))
 
 
-def add_file(actor: Account, application_id: uuid.UUID, slot: str, name: str, data: bytes) -> ApplicationFile:
-    """Take in a file; raises Invalid for a wrong type or size, naming what is allowed."""
+def add_file(
+    actor: Account, application_id: uuid.UUID, slot: str, name: str, data: bytes, code: str = ""
+) -> ApplicationFile:
+    """Take in a file; raises Invalid for a wrong type or size, naming what is allowed. ``code``: of a sealed document's content now."""
     found = application(actor, application_id)
     wanted = slot_of(found, slot)
     _need_writable(actor, found)
@@ -55,6 +57,7 @@ def add_file(actor: Account, application_id: uuid.UUID, slot: str, name: str, da
             type=kind,
             size=len(data),
             sha256=digest,
+            code=code,
             added_by=actor.id,
         )
         session.add(row)

@@ -13,11 +13,11 @@ from lms.core.db import db
 from lms.core.downloads import download
 from lms.core.errors import NotFound
 from lms.core.models import Organisation
-from lms.programmes import lacks
+from lms.programmes import lacks, workflow
 from lms.programmes.models import Application
 from lms.programmes.notices import own_due, pack_of
 from lms.programmes.rules import EDITABLE
-from lms.programmes.service import application, lacks_of
+from lms.programmes.service import application
 from lms.programmes.teaching import today
 
 bp = Blueprint("lacks", __name__)
@@ -76,7 +76,7 @@ def show(application_id: uuid.UUID) -> str:
         open=[one for one in steps if one.answer.reach != "done"],
         done=[one for one in steps if one.answer.reach == "done"],
         counts={name: sum(one.answer.reach == key for one in steps) for key, name in lacks.REACH_NAMES.items()},
-        papers=lacks_of(found) if editable else [],
+        papers=workflow.lacks_of(found) if editable else [],
         keys=set(pack.keys_of(found.kind)),
         editable=editable,
     )

@@ -101,7 +101,7 @@ append_only("application_edit")
 class ApplicationFile(SchoolRow, Base):
     """An attachment or a scan of stamped pages (附件、盖章扫描件); its bytes lie in the data folder under their SHA-256.
 
-    ``slot``: attachment id of the pack, or ``scan:<document>``. ``removed_at``: taken out, kept in the journal.
+    ``slot``: attachment id of the pack, or ``scan:<document>``; ``code``: of what that document said then. ``removed_at``: taken out, kept in the journal.
     Personal data: as the paper holds; programme end + 3 years.
     """
 
@@ -113,6 +113,7 @@ class ApplicationFile(SchoolRow, Base):
     type: Mapped[str] = mapped_column(String(8))
     size: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
+    code: Mapped[str] = mapped_column(String(16), default="")
     added_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
     removed_at: Mapped[datetime | None]
 

@@ -258,13 +258,12 @@ def _content(found: Application, wanted: Document, missing: list[str]) -> list[t
         return [document_of(found, wanted["document"], wanted["format"])]
     document = next(one for one in pack_of(found).documents_of(found.kind) if one["id"] == wanted["document"])
     name = file_name(document["file"], places_of(found))
-    rows = [row for row in files_of(found) if row.slot == f"scan:{wanted['document']}"]
+    state = {one["id"]: made for one, made in sealing.desk_of(found, codes_of(found)).documents}[document["id"]]
+    rows = [row for row in files_of(found) if row.id in state.files]
     if not rows:  # nothing was uploaded for the document by hand: pages matched by their code
-        states = {one["id"]: state for one, state in sealing.desk_of(found, codes_of(found)).documents}
-        state = states[document["id"]]
         if state.done:
             return [(f"{name}-盖章页扫描件.pdf", sealing.bundled(found, state))]
-        missing.append(f"{name}（内容在打印后改过，请重新打印盖章）" if state.changed else name)
+        missing.append(f"{name}（内容在打印后改过，请重新打印盖章）" if state.stale else name)
     return [
         (f"{name}-盖章页扫描件{'' if len(rows) == 1 else place}.{row.type}", attachments.content(row))
         for place, row in enumerate(rows, 1)

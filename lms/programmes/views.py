@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from io import BytesIO
@@ -182,9 +181,6 @@ def show(application_id: uuid.UUID) -> str:
         }
         for key in pack.keys_of(found.kind)
     ]
-    stations = notices.stations_of(found)
-    here = account.organisation_id
-    office = db.session.get_one(Organisation, here)
     return render_template(
         "programmes/application.html",
         line=_line(found),
@@ -196,12 +192,14 @@ def show(application_id: uuid.UUID) -> str:
         parts=parts,
         checks=selfcheck.check(found),
         summary=selfcheck.summary,
-        lacks=service.lacks_of(found) if own and pack.status_is(found.status) in EDITABLE else [],
+        lacks=workflow.lacks_of(found) if own and pack.status_is(found.status) in EDITABLE else [],
         slots=[
             {**one, "rows": [row for row in service.files_of(found) if row.slot == one["id"]]}
             for one in _slots(found, pack)
         ],
-        scanned=Counter(row.document for row in sealing.pages_of(found)),
+        seals={
+            f"scan:{one['id']}": state for one, state in sealing.desk_of(found, papers.codes_of(found)).documents
+        },
         documents=pack.documents_of(found.kind),
         bundles=pack.bundles_of(found.kind),
         steps=[
@@ -215,14 +213,7 @@ def show(application_id: uuid.UUID) -> str:
             for step in service.steps_of(found)
         ],
         came_back=workflow.came_back(found) if own else None,
-        stations=stations,
-        decides=may(account, OFFICER) and found.office_id == here and pack.status_is(found.status) == "waiting",
-        station=next((one for one in stations if one.office.id == here), None),
-        mend=_mend_days(found, stations),
-        today=clock.now().astimezone(ZONE).date(),
-        quotas=workflow.quotas_of(found, here) if found.school_id != here and may(account, OFFICER) else [],
-        rungs=workflow.rungs(found, office.level) if may(account, OFFICER) and found.school_id != here else [],
-        recalls=found.school_id != here and may(account, OFFICER) and workflow.may_recall(found, here),
+        **_for_office(account, found),
         **behalf.facts_of(account, found),
         content=content,
         remarks=comments.remarks_of(account, found),
@@ -233,6 +224,23 @@ def show(application_id: uuid.UUID) -> str:
         can_print=can_print(),
         local=lambda at: clock.local(at, current_app.config["ZHIKE"].timezone).strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def _for_office(account: Account, found: Application) -> dict[str, Any]:
+    """What the page shows to an office on the way: what it may do now."""
+    stations, here = notices.stations_of(found), account.organisation_id
+    judges = may(account, OFFICER) and found.school_id != here
+    level = db.session.get_one(Organisation, here).level
+    return {
+        "stations": stations,
+        "decides": judges and found.office_id == here and notices.pack_of(found).status_is(found.status) == "waiting",
+        "station": next((one for one in stations if one.office.id == here), None),
+        "mend": _mend_days(found, stations),
+        "today": clock.now().astimezone(ZONE).date(),
+        "quotas": workflow.quotas_of(found, here) if judges else [],
+        "rungs": workflow.rungs(found, level) if judges else [],
+        "recalls": judges and workflow.may_recall(found, here),
+    }
 
 
 def _mend_days(found: Application, stations: Sequence[Station]) -> tuple[date, date | None] | None:
@@ -394,14 +402,11 @@ def owner(application_id: uuid.UUID, key: str) -> BaseResponse:
 @require(*ADMIN)
 def add_file(application_id: uuid.UUID) -> BaseResponse:
     """Take in an attachment or a scan."""
-    sent = request.files.get("file")
-    attachments.add_file(
-        current_account(),
-        application_id,
-        request.form.get("slot", ""),
-        (sent.filename if sent else "") or "",
-        sent.read() if sent else b"",
-    )
+    account, sent, slot = current_account(), request.files.get("file"), request.form.get("slot", "")
+    document = slot.removeprefix("scan:")
+    codes = papers.codes_of(service.application(account, application_id)) if document != slot else {}
+    name, data = ((sent.filename or ""), sent.read()) if sent else ("", b"")
+    attachments.add_file(account, application_id, slot, name, data, codes.get(document, ""))
     flash(_("已上传。"))
     return redirect(url_for("programmes.show", application_id=application_id) + "#files")
 

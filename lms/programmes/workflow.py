@@ -19,13 +19,15 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
+from lms.programmes import papers, service
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import due_of, lock, mend_days, own_due, pack_of, stations_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import stop
-from lms.programmes.rules import EDITABLE, Station, may_appeal, quotas_for, station_at
-from lms.programmes.service import application, lacks_of, manages, stages_of, steps_of
+from lms.programmes.rules import EDITABLE, Lack, Station, may_appeal, quotas_for, station_at
+from lms.programmes.sealing import service as sealing
+from lms.programmes.service import application, manages, stages_of, steps_of
 from lms.roster.models import School
 
 ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder", "recall")
@@ -54,6 +56,11 @@ def came_back(found: Application) -> ApplicationStep | None:
     """The step with which an office returned or refused it, while nobody has acted since."""
     steps = steps_of(found)
     return steps[-1] if steps and steps[-1].action in ("return", "refuse") else None
+
+
+def lacks_of(found: Application) -> list[Lack]:
+    """Everything that is missing or wrong in what was written, handed in and sealed; the hard ones stop the submission."""
+    return [*service.lacks_of(found), *sealing.lacks(found, papers.codes_of(found))]
 
 
 def submit(actor: Account, application_id: uuid.UUID) -> Application:

@@ -8,7 +8,7 @@ from typing import Any
 from lms.core.auth import hash_password
 from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation, RoleGrant
-from lms.programmes import attachments, notices, service
+from lms.programmes import attachments, notices, papers, service
 from lms.programmes.models import Application
 from lms.programmes.pack import Document
 from lms.roster.models import School, SchoolStage
@@ -69,7 +69,13 @@ def tree() -> dict[str, Organisation]:
 
 
 def fill_in(actor: Account, found: Application) -> None:
-    """Write something right in every part, and hand in every attachment that is needed."""
+    """Write something right in every part, hand in every attachment that is needed, and a scan of every document that is sealed."""
+    write_up(actor, found)
+    seal(actor, found)
+
+
+def write_up(actor: Account, found: Application) -> None:
+    """Write something right in every part, and hand in every attachment that is needed; nothing is sealed yet."""
     pack = notices.pack_of(found)
     for key in pack.keys_of(found.kind):
         part = pack.part(key)
@@ -78,6 +84,12 @@ def fill_in(actor: Account, found: Application) -> None:
     for one in pack.attachments_of(found.kind):
         if one.get("required"):
             attachments.add_file(actor, found.id, one["id"], "附件.pdf", PDF)
+
+
+def seal(actor: Account, found: Application) -> None:
+    """Hand in a scan of every document that is sealed, as it stands now."""
+    for name, code in papers.codes_of(found).items():
+        attachments.add_file(actor, found.id, f"scan:{name}", "盖章页.pdf", PDF, code)
 
 
 def _edition(found: Application, key: str) -> int:

@@ -382,3 +382,14 @@ def test_a_day_to_put_right_ends_before_the_office_must_pass_it_on(tree: Tree, f
 )
 def test_working_days_follow_the_national_table(day: str, count: int, expected: str) -> None:
     assert working_day(date.fromisoformat(day), count) == date.fromisoformat(expected)
+
+
+def test_a_notice_may_take_the_sealed_pages_later(tree: Tree) -> None:
+    officer, admin = make.person(tree["county"]), make.person(tree["school"])
+    texts = {path.relative_to(COUNTY).as_posix(): path.read_text("utf-8") for path in COUNTY.rglob("*.yaml")}
+    later = texts["pack.yaml"].replace("sealed: [cover]", "sealed: [cover], seal_later: true")
+    notices.publish(officer, {**texts, "pack.yaml": later})
+    found = service.begin(admin, "county-ai-class", "school", "2026")
+    make.write_up(admin, found)
+    assert [(one.where, one.hard) for one in workflow.lacks_of(found)] == [("scan:application", False)]
+    assert workflow.submit(admin, found.id).receipt

@@ -142,6 +142,15 @@ def write_part(page: Page, heading: str, text: str) -> None:
     page.locator("nav[aria-label=位置] a").first.click()
 
 
+def seal(page: Page) -> None:
+    """Print, sign, seal, scan: the scan of every sealed document goes in by the form beside it."""
+    for slot in [one.get_attribute("value") for one in page.locator("#files [name=slot][value^='scan:']").all()]:
+        form = page.locator("#files form", has=page.locator(f"[name=slot][value='{slot}']"))
+        form.locator("[name=file]").set_input_files({"name": "盖章页.pdf", "mimeType": "application/pdf", "buffer": make.PDF})
+        form.get_by_role("button", name="上传").click()
+        expect(page.get_by_text("已上传。").first).to_be_visible()
+
+
 def hand_in(page: Page) -> None:
     page.get_by_role("button", name="提交到").click()
     expect(page.get_by_text("已提交，回执号").first).to_be_visible()
@@ -176,6 +185,9 @@ def test_from_the_school_to_its_status_and_to_its_end(tree: Tree, desks: Desks, 
     school = desks.of(admin)
     found = begun(school, notice, notice.school, admin).id
     write_part(school, notice.written, "学校位于县城，本学期开设人工智能课。")
+    expect(school.locator("#files")).to_contain_text("已过期，要重新打印")
+    expect(school.get_by_role("button", name="提交到")).to_be_disabled()
+    seal(school)
     hand_in(school)
     first, _verb, status = notice.way[0]
     shows(school, desks, found, status)
@@ -185,7 +197,9 @@ def test_from_the_school_to_its_status_and_to_its_end(tree: Tree, desks: Desks, 
     decide(office, "退回修改", "请补充班级数")
     shows(school, desks, found, "已退回修改")
     expect(school.get_by_text("请补充班级数").first).to_be_visible()
+    expect(school.get_by_text("结束前补正后再提交").first).to_be_visible()
     write_part(school, notice.written, "学校位于县城，本学期6个班开设人工智能课。")
+    seal(school)
     hand_in(school)
     for level, verb, status in notice.way:
         shows(school, desks, found, status)

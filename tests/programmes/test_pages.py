@@ -60,7 +60,11 @@ def test_from_a_school_to_its_plaque_through_the_pages(app: Flask, tree: Tree) -
     )
     assert "30 / 3000" in school.get(part).text.replace("<b>", "").replace("</b>", "")
     found = db.session.scalars(select(Application)).one()
-    make.fill_in(db.session.get_one(Account, found.created_by), found)
+    make.write_up(db.session.get_one(Account, found.created_by), found)
+    assert school.get(f"{address}/bundles/school.zip").status_code == 409
+    assert school.post(f"{address}/submit", data={"csrf_token": csrf}).status_code == 409  # nothing is sealed yet
+    scan = {"csrf_token": csrf, "slot": "scan:application", "file": (BytesIO(make.PDF), "封面.pdf")}
+    assert "盖章页齐了" in school.post(f"{address}/files", data=scan, follow_redirects=True).text
     answer = school.post(f"{address}/submit", data={"csrf_token": csrf}, follow_redirects=True)
     assert "回执号" in answer.text and "区县推荐中" in answer.text
     for level in ("county", "city", "province"):
@@ -72,7 +76,6 @@ def test_from_a_school_to_its_plaque_through_the_pages(app: Flask, tree: Tree) -
     assert "已挂牌" in school.get(address).text
     document = school.get(f"{address}/documents/application.docx")
     assert document.status_code == 200 and document.data.startswith(b"PK")
-    assert school.get(f"{address}/bundles/school.zip").status_code == 409
     assert school.get(f"{address}/bundles/school.zip?anyway=1").status_code == 200
 
 

@@ -14,6 +14,7 @@ from flask import Flask
 from openpyxl import load_workbook
 
 from lms.core import clock
+from lms.core.db import write
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
@@ -236,7 +237,6 @@ def test_the_zip_has_the_mandated_names(tree: Tree) -> None:
         workflow.act(province, found.id, "recommend")
     made = service.begin(province, "smart-training", "province", "2026")
     make.fill_in(province, made)
-    attachments.add_file(province, made.id, "scan:summary", "扫描.pdf", make.PDF)
     name, data, missing = papers.bundle_of(made, "province")
     assert (name, missing) == ("甲省智能研修平台应用试验区（校）申报材料.zip", [])
     assert zipfile.ZipFile(BytesIO(data)).namelist() == [
@@ -281,14 +281,16 @@ def test_the_zips_of_the_pilot_hold_each_schools_statement_and_every_stamped_pag
         admin = make.person(where)
         found = service.begin(admin, "ncet-pilot", "school", "2026")
         make.fill_in(admin, found)
-        if scanned:
-            attachments.add_file(admin, found.id, "scan:school-statement", "1.pdf", make.PDF)
-            attachments.add_file(admin, found.id, "scan:school-statement", "2.pdf", make.PDF + b" ")
+        code = papers.codes_of(found)["school-statement"]
+        attachments.add_file(admin, found.id, "scan:school-statement", "2.pdf", make.PDF + b" ", code)
         workflow.submit(admin, found.id)
         workflow.act(county, found.id, "recommend")
+        if not scanned:  # handed in without, as a notice may allow
+            with write():
+                for row in service.files_of(found):
+                    row.removed_at = clock.now() if row.slot.startswith("scan:") else None
     area = service.begin(county, "ncet-pilot", "area", "2026")
     make.fill_in(county, area)
-    attachments.add_file(county, area.id, "scan:area-statement", "1.pdf", make.PDF)
     workflow.submit(county, area.id)
     statement = "附件2-“央馆人工智能课程”规模化应用试点区申报自述材料（丙县）"
     _name, data, missing = papers.bundle_of(area, "area")

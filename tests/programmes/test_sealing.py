@@ -49,8 +49,9 @@ def test_what_is_missing_and_what_has_changed() -> None:
     assert state.done and [one.id for one in state.matched] == [2, 4, 1]  # the new print settles the old one
     assert rules.standing("form", "NOW", ["cover"], []).missing == (1,)
     assert rules.standing("form", "NOW", ["cover"], [scan(1, 1, 1)]).done
-    by_hand = rules.standing("form", "NOW", ["cover"], [scan(1, 1, 1, code="")])
-    assert by_hand.done
+    assert not rules.standing("form", "NOW", ["cover"], [scan(1, 1, 1, code="")]).done  # of no print that is known
+    whole = [rules.standing("form", "NOW", ["all"], [], [("a", code)]) for code in ("NOW", "OLD")]
+    assert [(one.done, one.stale) for one in whole] == [(True, False), (False, True)]
     word = rules.standing("form", "NOW", ["all"], [scan(1, ANY, 0), scan(2, ANY, 0)])
     assert word.done and [one.id for one in word.matched] == [1, 2]
 

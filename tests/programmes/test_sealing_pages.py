@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from lms.core import clock
 from lms.core.db import db
-from lms.core.errors import Invalid, NotAllowed, NotFound
+from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Organisation, OutboxMessage
 from lms.core.paper import can_print
 from lms.programmes import papers, service, workflow
@@ -42,7 +42,7 @@ def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
 def begun(tree: Tree) -> tuple[Any, Application]:
     admin = make.person(tree["school"])
     found = service.begin(admin, "hunan-baixiao", "school", "2026")
-    make.fill_in(admin, found)
+    make.write_up(admin, found)
     return admin, found
 
 
@@ -157,10 +157,35 @@ def test_pages_in_any_order_others_pages_and_by_hand(app: Flask, tree: Tree) -> 
     client.post(f"{page}/{unread}", data={"csrf_token": csrf, "document": "application", "page": "1"})
     client.post(f"{page}/{foreign}", data={"csrf_token": csrf, "action": "remove"})
     assert "盖章页齐了" in client.get(page).text and "认不出的页" not in client.get(page).text
-    assert "已归位的扫描页 1 张" in client.get(f"/programmes/{found.id}").text
+    assert "归位 1 页" in client.get(f"/programmes/{found.id}").text
     assert client.get(f"{page}/{unread}.jpg").mimetype == "image/jpeg"
     assert client.get(f"{page}/{foreign}.jpg").status_code == 404
     assert papers.bundle_of(found, "school")[2] == []
+    part = service.parts_of(found)["application.plan"]
+    service.save_part(admin, found.id, "application.plan", "盖章以后改了方案", part.edition)
+    assert "内容在打印后改过" in client.get(page).text  # what was said by hand goes stale as well
+    with pytest.raises(Refused, match="打印以后内容改过"):
+        workflow.submit(admin, found.id)
+
+
+def test_nothing_goes_up_unsealed_or_sealed_before_a_change(app: Flask, tree: Tree) -> None:
+    admin, found = begun(tree)
+    address = f"/programmes/{found.id}"
+    with pytest.raises(Refused, match="还没有盖章页扫描件"):
+        workflow.submit(admin, found.id)
+    make.seal(admin, found)
+    assert workflow.lacks_of(found) == []
+    part = service.parts_of(found)["application.plan"]
+    service.save_part(admin, found.id, "application.plan", "盖章以后改了方案", part.edition)
+    assert [one.where for one in workflow.lacks_of(found) if one.hard] == ["scan:application"]
+    assert "已过期，要重新打印" in door(app, admin).get(address).text
+    with pytest.raises(Refused, match="打印以后内容改过"):
+        workflow.submit(admin, found.id)
+    make.seal(admin, found)
+    assert papers.bundle_of(found, "school")[2] == []
+    workflow.submit(admin, found.id)
+    text = door(app, make.person(tree["county"])).get(address).text
+    assert "盖章页齐了" in text and text.count("旧版") == 1
 
 
 def test_who_may(app: Flask, tree: Tree) -> None:
@@ -199,11 +224,13 @@ def test_who_may(app: Flask, tree: Tree) -> None:
         for method, path in routes:
             answer = client.open(path, method=method, data={"csrf_token": csrf} if method == "POST" else None)
             assert answer.status_code in (403, 404), (person.username, method, path)
+    codes = papers.codes_of(found)
     with pytest.raises(NotFound):
-        sealing.assign(make.person(tree["city-school"]), found.id, row.id, "application", 1)
+        sealing.assign(make.person(tree["city-school"]), found.id, row.id, "application", 1, codes)
+    make.seal(admin, found)
     workflow.submit(admin, found.id)
     with pytest.raises(NotAllowed):
-        sealing.assign(admin, found.id, row.id, "application", 1)
+        sealing.assign(admin, found.id, row.id, "application", 1, codes)
     officer = make.person(tree["county"])
     office = door(app, officer)
     assert "上传并识读" not in office.get(base).text and "查看盖章页" in office.get(f"/programmes/{found.id}").text

@@ -70,24 +70,39 @@ class Page:
 
 @dataclass(frozen=True)
 class Sealed:
-    """How far a document is: its pages in order with the scans that are right, what is missing, what was printed before a change."""
+    """How far a document is: its pages in order with the scans that are right, what is missing, what was printed before a change.
+
+    ``files``: scans of the whole document that were uploaded for it as it stands now; ``old_files``: before a change.
+    """
 
     document: str
     pages: int
     matched: tuple[Page, ...]
     missing: tuple[int, ...]
     changed: tuple[Page, ...]
+    files: tuple[Any, ...] = ()
+    old_files: tuple[Any, ...] = ()
 
     @property
     def done(self) -> bool:
         """Whether every sealed page is there."""
-        return bool(self.matched) and not self.missing and not self.changed
+        return bool(self.files) or (bool(self.matched) and not self.missing and not self.changed)
+
+    @property
+    def stale(self) -> bool:
+        """Whether it was sealed before a change, and must be printed and sealed again (过期)."""
+        return not self.done and bool(self.changed or self.old_files)
 
 
-def standing(document: str, code: str, sealed: Sequence[str], scans: Sequence[Page]) -> Sealed:
-    """How far a document is. ``code``: of its content now; ``sealed``: cover | all; a page scanned twice counts once, the newer one."""
+def standing(
+    document: str, code: str, sealed: Sequence[str], scans: Sequence[Page], files: Sequence[tuple[Any, str]] = ()
+) -> Sealed:
+    """How far a document is. ``code``: of its content now; ``sealed``: cover | all; a page scanned twice counts once, the newer one.
+
+    ``files``: scans uploaded as a whole, each with the code of what the document said then.
+    """
     own = [one for one in scans if one.document == document]
-    fresh = [one for one in own if not one.code or one.code == code]
+    fresh = [one for one in own if one.code == code]
     numbered = {one.page: one for one in fresh if one.page != ANY}
     free = [one for one in fresh if one.page == ANY]
     pages = (
@@ -99,6 +114,7 @@ def standing(document: str, code: str, sealed: Sequence[str], scans: Sequence[Pa
     matched = tuple(numbered[number] for number in sorted(numbered) if number <= pages)
     found = {number for number in numbered if number <= pages}
     missing = tuple(number for number in range(1, pages + 1) if number not in found)
-    stale = [one for one in own if one.code and one.code != code]
+    stale = [one for one in own if one.code != code]
     changed = tuple(one for one in stale if missing and (one.page in missing or one.page == ANY))
-    return Sealed(document, pages, matched, missing, changed)
+    new, old = (tuple(key for key, was in files if (was == code) is now) for now in (True, False))
+    return Sealed(document, pages, matched, missing, changed, new, old)

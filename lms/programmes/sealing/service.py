@@ -25,10 +25,10 @@ from lms.core.models import Account
 from lms.programmes.models import Application, ScanPage, ScanUpload
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document, Pack
-from lms.programmes.rules import EDITABLE
+from lms.programmes.rules import EDITABLE, Lack
 from lms.programmes.sealing import pdfs
 from lms.programmes.sealing.rules import Mark, Page, Sealed, content_code, read_mark, standing
-from lms.programmes.service import application, content_of, manages
+from lms.programmes.service import application, content_of, files_of, manages
 
 ROOM = "programmes"
 MOST_FILES, LARGEST_MB = 40, 40
@@ -176,14 +176,40 @@ def desk_of(found: Application, codes: Mapping[str, str]) -> Desk:
     uploads = db.session.scalars(
         select(ScanUpload).where(ScanUpload.application_id == found.id).order_by(ScanUpload.created_at)
     )
-    documents = [
-        (one, standing(one["id"], codes[one["id"]], one["sealed"], scans)) for one in sealed_documents(found, pack)
-    ]
+    files = files_of(found)
+    documents = []
+    for one in sealed_documents(found, pack):
+        whole = [(row.id, row.code) for row in files if row.slot == f"scan:{one['id']}"]
+        documents.append((one, standing(one["id"], codes[one["id"]], one["sealed"], scans, whole)))
     return Desk(documents, {row.id: row for row in rows}, [row for row in rows if not row.document], list(uploads))
 
 
-def assign(actor: Account, application_id: uuid.UUID, page_id: uuid.UUID, document: str, page: int) -> None:
-    """Say by hand which page of which document it is; ``""``: throw the page away."""
+def lacks(found: Application, codes: Mapping[str, str]) -> list[Lack]:
+    """Documents whose stamped pages are not in, or were printed before a change; hard unless the notice takes them later (``seal_later``)."""
+    pack, made = pack_of(found), []
+    for document, state in desk_of(found, codes).documents:
+        if state.done:
+            continue
+        title = pack.form(document["form"])["title"]
+        why = "打印以后内容改过，请重新打印、签字盖章、扫描上传" if state.stale else "还没有盖章页扫描件"
+        if state.matched and not state.stale:
+            why = f"盖章页缺第 {'、'.join(map(str, state.missing))} 页"
+        made.append(Lack(f"scan:{document['id']}", f"{title}：{why}", hard=not document.get("seal_later")))
+    return made
+
+
+def assign(
+    actor: Account,
+    application_id: uuid.UUID,
+    page_id: uuid.UUID,
+    document: str,
+    page: int,
+    codes: Mapping[str, str],
+) -> None:
+    """Say by hand which page of which document it is; ``""``: throw the page away.
+
+    It stands for the document as it is now (``codes``); where its own code can be read, for what was printed.
+    """
     found = application(actor, application_id)
     row = page_of(found, page_id)
     _need_writable(actor, found)
@@ -193,7 +219,10 @@ def assign(actor: Account, application_id: uuid.UUID, page_id: uuid.UUID, docume
         raise Invalid("scan-page", _l("请选择文件和页码。"), where="document")
     with write():
         if document:
-            row.document, row.page, row.pages, row.code, row.by_hand = document, page, page, "", True
+            mark, order = read_mark(row.told), pack_of(found).document["documents"]
+            printed = mark is not None and mark.application == found.id and order[mark.document]["id"] == document
+            row.code = mark.code if mark is not None and printed else codes[document]
+            row.document, row.page, row.pages, row.by_hand = document, page, page, True
         else:
             row.removed_at = clock.now()
         audit(actor, "scan-page", "application", found.id, school_id=found.school_id, document=document, page=page)

@@ -68,5 +68,7 @@ def picture(application_id: uuid.UUID, page_id: uuid.UUID) -> Response:
 def assign(application_id: uuid.UUID, page_id: uuid.UUID) -> BaseResponse:
     """Say by hand what a page is, or throw it away."""
     document = "" if request.form.get("action") == "remove" else request.form.get("document", "") or "?"
-    sealing.assign(current_account(), application_id, page_id, document, request.form.get("page", 0, type=int))
+    account, page = current_account(), request.form.get("page", 0, type=int)
+    codes = papers.codes_of(service.application(account, application_id))
+    sealing.assign(account, application_id, page_id, document, page, codes)
     return redirect(url_for("programmes.sealing.show", application_id=application_id))
