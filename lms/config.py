@@ -39,7 +39,7 @@ class Settings:
     https: bool = True
     """``0`` where a proxy in front speaks HTTPS: then there is no school CA and no HTTPS port."""
     trusted_proxies: str = ""
-    """Addresses of proxies, comma-separated, whose X-Forwarded headers are believed."""
+    """Addresses or networks of proxies, comma-separated, whose X-Forwarded headers are believed; nobody else's are."""
     web_workers: int = 2
     """Web worker processes."""
     web_threads: int = 4

@@ -16,11 +16,11 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core.errors import ZhikeError
 from lms.core.metrics import REQUESTS, SECONDS
+from lms.core.proxies import TrustedProxies, networks
 from lms.core.sessions import TwoDoorSessions
 
 csrf = CSRFProtect()
@@ -170,7 +170,7 @@ def init_web(app: Flask) -> None:
     )
     app.session_interface = TwoDoorSessions()
     if app.config["ZHIKE"].trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]  # how Flask documents it
+        app.wsgi_app = TrustedProxies(app.wsgi_app, networks(app.config["ZHIKE"].trusted_proxies))  # type: ignore[method-assign]  # how Flask documents it
     app.before_request(_before)
     app.before_request(_must_change)
     app.url_defaults(_stamp)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 
 from lms.app import create_app
 from lms.config import Settings, settings_from, to_environ
 from lms.core import schema
-from lms.core.db import db
+from lms.core.db import db, write
 from lms.core.errors import Refused
 from lms.core.logs import JsonLines
+from lms.core.proxies import networks
+from lms.roster.models import Seat
+from lms.roster.rooms import seat_of_request
 from tests import factories as make
 
 
@@ -117,14 +122,50 @@ def test_each_door_has_its_own_cookie(app: Flask, base: str) -> None:
     assert "SameSite=Lax" in cookie
 
 
-def test_a_trusted_proxy_may_say_https(settings: Settings, database_url: str) -> None:
-    app = create_app(
-        Settings(data_dir=settings.data_dir, database_url=database_url, trusted_proxies="127.0.0.1"), testing=True
-    )
-    app.add_url_rule("/scheme", "scheme", lambda: __import__("flask").request.scheme)
-    assert app.test_client().get("/scheme", headers={"X-Forwarded-Proto": "https"}).text == "https"
+FORGED = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+
+
+@pytest.fixture
+def behind(settings: Settings) -> Iterator[FlaskClient]:
+    """An app that believes 10.0.0.5 and 10.1.0.0/16 and says who it thinks is asking."""
+    app = create_app(replace(settings, trusted_proxies="10.0.0.5, 10.1.0.0/16"), testing=True)
+    app.add_url_rule("/asks", "asks", lambda: f"{request.remote_addr} {request.scheme} {request.host}")
+    yield app.test_client()
     with app.app_context():
+        db.session.remove()
         db.engine.dispose()
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.5", "10.1.7.7", "::ffff:10.0.0.5"])
+def test_a_listed_proxy_says_who_asks(behind: FlaskClient, peer: str) -> None:
+    answer = behind.get("/asks", headers=FORGED, environ_overrides={"REMOTE_ADDR": peer})
+    assert answer.text == "127.0.0.1 https evil.example"
+
+
+@pytest.mark.parametrize("peer", ["192.168.1.66", "10.0.0.6", "10.2.0.1", "::1", ""])
+def test_nobody_else_says_who_asks(behind: FlaskClient, peer: str) -> None:
+    answer = behind.get("/asks", headers=FORGED, environ_overrides={"REMOTE_ADDR": peer})
+    assert answer.text == f"{peer} http localhost"
+
+
+def test_forged_headers_open_no_metrics_and_no_seat(behind: FlaskClient) -> None:
+    with behind.application.app_context():
+        _room, seats = make.make_room(make.make_school())
+        with write():
+            db.session.get_one(Seat, seats[0].id).host_name = "127.0.0.1"
+        label = seats[0].label
+    behind.application.add_url_rule("/sits", "sits", lambda: getattr(seat_of_request(), "label", "nowhere"))
+    away = {"REMOTE_ADDR": "192.168.1.66"}
+    assert behind.get("/metrics", headers=FORGED, environ_overrides=away).status_code == 403
+    assert behind.get("/sits", headers=FORGED, environ_overrides=away).text == "nowhere"
+    proxy = {"REMOTE_ADDR": "10.0.0.5"}
+    assert behind.get("/metrics", headers=FORGED, environ_overrides=proxy).status_code == 200
+    assert behind.get("/sits", headers=FORGED, environ_overrides=proxy).text == label
+
+
+def test_a_proxy_that_is_no_address_is_named() -> None:
+    with pytest.raises(ValueError, match="nginx"):
+        networks("10.0.0.5, nginx")
 
 
 def test_logs_are_json_without_addresses() -> None:
