@@ -134,7 +134,8 @@ def check(source: Path) -> Manifest:
 
 
 def restore(settings: Settings, source: Path, now: datetime) -> Manifest:
-    """Put an archive in the place of the data folder and the database; what was there is kept in ``<data_dir>/before-restore``.
+    """Put an archive in the place of the data folder and the database; what was there is kept in ``<data_dir>/before-restore``
+    (the files, and of PostgreSQL a dump named ``database``).
 
     Raises Invalid for a damaged archive and Refused where it does not fit, before anything is touched. The caller brings the tables up to
     date and calls :func:`after_restore`.
@@ -158,10 +159,20 @@ def restore(settings: Settings, source: Path, now: datetime) -> Manifest:
     shutil.rmtree(staging, ignore_errors=True)
     _unpack(source, manifest, staging)
     dump = staging / DATABASE
+    before = staging.with_name(f"{settings.data_dir.name}.before")
     if not settings.is_sqlite:
-        _load_postgres(settings, dump)
+        before.touch(mode=0o600)  # it holds what the database holds
+        try:
+            _dump(settings, before)
+            _load_postgres(settings, dump)
+        except Refused:  # in one transaction: the database is as it was
+            before.unlink(missing_ok=True)
+            shutil.rmtree(staging)
+            raise
         dump.unlink()
     _exchange(settings, staging, dump)
+    if before.exists():
+        before.rename(settings.data_dir / "before-restore" / DATABASE)
     return manifest
 
 
@@ -273,7 +284,7 @@ def _postgres(program: str, settings: Settings, *arguments: str, database_option
 
 
 def _revision(settings: Settings) -> str:
-    engine = create_engine(settings.database)
+    engine = create_engine(settings.database, hide_parameters=True)
     try:
         return schema.current(engine) or ""
     finally:

@@ -17,6 +17,9 @@ from flask_babel import lazy_gettext as _l
 from lms.core.errors import Invalid, NotFound
 
 LARGEST_MB = 20
+UNPACKED_MB = 80
+XML_MB = {"docx": 10, "xlsx": 40}  # a document is read whole and takes some twenty times its text, a workbook row by row
+MOST_PARTS = 5000
 MIME = {
     "pdf": "application/pdf",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -26,11 +29,15 @@ MIME = {
     "zip": "application/zip",
 }
 SCAN_TYPES = ("pdf", "jpg", "png")
+_PART = b"PK\x01\x02"  # an entry of a zip's directory
 _ODD = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
-def kind_of(data: bytes) -> str:
-    """pdf | docx | xlsx | jpg | png by the bytes, "" for anything else; Office files with macros or active content are none of them."""
+def kind_of(data: bytes, where: str = "file") -> str:
+    """pdf | docx | xlsx | jpg | png by the bytes, "" for anything else; Office files with macros or active content are none of them.
+
+    Raises Invalid (``file-bomb``) for an Office file that unpacks to more than a reader's memory should hold.
+    """
     if data.startswith(b"%PDF-"):
         return "pdf"
     if data.startswith(b"\xff\xd8\xff"):
@@ -39,14 +46,33 @@ def kind_of(data: bytes) -> str:
         return "png"
     if not data.startswith(b"PK\x03\x04"):
         return ""
+    return _office_kind(data, where)
+
+
+def _office_kind(data: bytes, where: str) -> str:
+    if data.count(_PART) > MOST_PARTS:
+        raise _too_large_inside(where)
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except zipfile.BadZipFile:
+            sizes = {part.filename: part.file_size for part in archive.infolist()}  # as declared; Python never unpacks more
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return ""
-    if any("vbaProject" in name or "activeX" in name or "/embeddings/" in name for name in names):
+    if any("vbaProject" in name or "activeX" in name or "/embeddings/" in name for name in sizes):
         return ""
-    return "docx" if "word/document.xml" in names else "xlsx" if "xl/workbook.xml" in names else ""
+    kind = "docx" if "word/document.xml" in sizes else "xlsx" if "xl/workbook.xml" in sizes else ""
+    xml = sum(size for name, size in sizes.items() if name.lower().endswith((".xml", ".rels")))
+    if kind and (sum(sizes.values()) > UNPACKED_MB * 1_000_000 or xml > XML_MB[kind] * 1_000_000):
+        raise _too_large_inside(where)
+    return kind
+
+
+def _too_large_inside(where: str) -> Invalid:
+    return Invalid(
+        "file-bomb",
+        _l("文件解压后过大，已拒绝读取。"),
+        remedy=_l("请把需要的内容复制到一个新文件里，另存后再传。"),
+        where=where,
+    )
 
 
 def check(data: bytes, types: Sequence[str], largest_mb: int, where: str) -> str:
@@ -61,7 +87,7 @@ def check(data: bytes, types: Sequence[str], largest_mb: int, where: str) -> str
             remedy=_l("请压缩扫描件（灰度、150 dpi 即可）后再传。"),
             where=where,
         )
-    kind = kind_of(data)
+    kind = kind_of(data, where)
     if kind not in types:
         raise Invalid(
             "file-type",

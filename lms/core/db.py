@@ -20,7 +20,7 @@ from typing import Any
 import uuid_utils
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Dialect, Engine, ForeignKey, MetaData, Uuid, event
+from sqlalchemy import JSON, DateTime, Dialect, Engine, ExceptionContext, ForeignKey, MetaData, Uuid, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -155,7 +155,7 @@ class WriterQueue:
 def init_db(app: Flask) -> None:
     """Bind the app to its database and set SQLite's pragmas."""
     url: str = app.config["SQLALCHEMY_DATABASE_URI"]
-    options: dict[str, Any] = {"pool_pre_ping": not url.startswith("sqlite")}
+    options: dict[str, Any] = {"pool_pre_ping": not url.startswith("sqlite"), "hide_parameters": True}
     if url.startswith("sqlite"):
         options["connect_args"] = {"timeout": 30, "check_same_thread": False}
         options["pool_size"] = app.config.get("ZHIKE_POOL", 20)
@@ -165,8 +165,21 @@ def init_db(app: Flask) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     with app.app_context():
+        event.listen(db.engine, "handle_error", _forget_values)
         if url.startswith("sqlite"):
             _tune_sqlite(db.engine)
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """PostgreSQL's details quote the row ("Key (name)=(…) already exists"); errors are logged, and logs hold no names."""
+    error, told = context.original_exception, context.sqlalchemy_exception
+    detail = getattr(getattr(error, "diag", None), "message_detail", None)
+    if not detail:
+        return
+    before, after = str(error), error.diag.message_primary or type(error).__name__
+    error.args = (after,)
+    if told is not None:
+        told.args = tuple(one.replace(before, after) if isinstance(one, str) else one for one in told.args)
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,6 +62,44 @@ def test_everything_comes_back(school: Settings, tmp_path: Path) -> None:
     assert (school.data_dir / "packages" / "abc" / "课程.md").read_text("utf-8") == "# 第一课"
     assert (school.data_dir / "keys" / "evidence").stat().st_mode & 0o077 == 0
     assert (school.data_dir / "before-restore" / "keys" / "evidence").exists()
+
+
+def test_what_was_there_can_be_had_again(school: Settings, tmp_path: Path) -> None:
+    """The database that a restore replaces is kept: the file of SQLite, a dump of PostgreSQL."""
+    target = tmp_path / "school.zip"
+    archives.backup(school, target, NOW)
+    with write():
+        db.session.scalars(select(Organisation).where(Organisation.level == "school")).one().name = "后来的名字"
+    db.session.remove()
+    db.engine.dispose()
+    archives.restore(school, target, NOW)
+    kept = school.data_dir / "before-restore"
+    if SERVER:
+        assert (kept / "database").stat().st_mode & 0o077 == 0
+        archives._load_postgres(school, kept / "database")
+    else:
+        archives.sqlite_path(school).write_bytes((kept / archives.sqlite_path(school).name).read_bytes())
+    assert names() == ["后来的名字"]
+    assert not list(school.data_dir.parent.glob("data.*"))
+
+
+@pytest.mark.skipif(not SERVER, reason="PostgreSQL loads a dump by a program of its own")
+def test_a_dump_that_postgresql_refuses_changes_nothing(school: Settings, tmp_path: Path) -> None:
+    target = tmp_path / "school.zip"
+    made = archives.backup(school, target, NOW)
+    with zipfile.ZipFile(target) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["database"] = members["database"][:-200]
+    checksums = {**made.files, "database": hashlib.sha256(members["database"]).hexdigest()}
+    members["manifest.json"] = json.dumps({**asdict(made), "files": checksums}).encode()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    before = sorted(path.name for path in school.data_dir.parent.rglob("*"))
+    with pytest.raises(Refused, match="postgres-failed"):
+        archives.restore(school, target, NOW)
+    assert names() == ["备份小学"]
+    assert sorted(path.name for path in school.data_dir.parent.rglob("*")) == before
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "missing", "foreign", "traversal", "no-zip"])

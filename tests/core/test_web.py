@@ -10,15 +10,17 @@ from dataclasses import replace
 import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
 from lms.app import create_app
 from lms.config import Settings, settings_from, to_environ
 from lms.core import schema
-from lms.core.db import db, write
+from lms.core.db import db, new_id, write
 from lms.core.errors import Refused
 from lms.core.logs import JsonLines
 from lms.core.proxies import networks
-from lms.roster.models import Seat
+from lms.roster.models import Person, Seat
 from lms.roster.rooms import seat_of_request
 from tests import factories as make
 
@@ -172,6 +174,21 @@ def test_logs_are_json_without_addresses() -> None:
     record = logging.makeLogRecord({"name": "lms.web", "msg": "request", "levelname": "INFO", "rule": "/me", "ms": 1.5})
     line = json.loads(JsonLines("web").format(record))
     assert (line["process"], line["message"], line["rule"], line["ms"]) == ("web", "request", "/me", 1.5)
+
+
+@pytest.mark.parametrize("broken", ["same id", "no kind"])
+def test_errors_of_the_database_are_logged_without_what_a_row_says(app: Flask, broken: str) -> None:
+    school = make.make_school()
+    person = make.make_teacher(school, name="张小明")
+    id_, kind = (person.id, "staff") if broken == "same id" else (new_id(), None)
+    with pytest.raises(IntegrityError) as error, write():
+        db.session.execute(insert(Person).values(id=id_, school_id=school.id, kind=kind, name="张小明"))
+    record = logging.LogRecord("lms.web", logging.ERROR, "", 0, "unexpected", (), (error.type, error.value, error.tb))
+    line = json.loads(JsonLines("web").format(record))
+    assert "IntegrityError" in line["error"]
+    assert "INSERT INTO person" in line["error"]
+    told = str([error.value, error.value.orig]) + line["error"]
+    assert not any(one in told.replace('name="张小明"', "") for one in ("张小明", str(id_), id_.hex))
 
 
 def test_requests_are_logged_by_rule_not_by_address(

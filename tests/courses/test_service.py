@@ -173,6 +173,15 @@ def test_no_excel_and_no_header(tmp_path: Path) -> None:
             read_catalogue(path)
 
 
+def test_a_catalogue_that_unpacks_too_large_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "c.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("xl/workbook.xml", b"")
+        archive.writestr("xl/worksheets/sheet1.xml", b"<c/>" * 22_000_000)
+    with pytest.raises(Invalid, match="file-bomb"):
+        read_catalogue(path)
+
+
 def test_catalogue_import_previews_first(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
     school = make_school()
     sign_in(client, make_admin(school))
