@@ -173,10 +173,10 @@ def init_db(app: Flask) -> None:
 def _forget_values(context: ExceptionContext) -> None:
     """PostgreSQL's details quote the row ("Key (name)=(…) already exists"); errors are logged, and logs hold no names."""
     error, told = context.original_exception, context.sqlalchemy_exception
-    detail = getattr(getattr(error, "diag", None), "message_detail", None)
-    if not detail:
+    diagnosis = getattr(error, "diag", None)
+    if getattr(diagnosis, "message_detail", None) is None:
         return
-    before, after = str(error), error.diag.message_primary or type(error).__name__
+    before, after = str(error), getattr(diagnosis, "message_primary", None) or type(error).__name__
     error.args = (after,)
     if told is not None:
         told.args = tuple(one.replace(before, after) if isinstance(one, str) else one for one in told.args)
