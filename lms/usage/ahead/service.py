@@ -123,6 +123,9 @@ def _free(school: School, cohort: SchoolClass, slot: TimetableSlot, facts: Facts
 def arrange(actor: Account, class_id: uuid.UUID, day: date, ordinal: int) -> SlotMove:
     """Put a lesson of the class there: it stands in the timetable and in the chain of evidence before its bell (one click)."""
     school = roster.school_of(actor.organisation_id)
+    cohort = db.session.get(SchoolClass, class_id)
+    if cohort is None or cohort.school_id != school.id:
+        raise NotFound("class", _l("没有这个班级。"))
     slot = slot_of(school, class_id, day)
     if slot is None:
         raise Refused("no-slot", _l("课表里没有这个班的课。"), remedy=_l("请先在“学校”的课表页给这个班排课。"))
