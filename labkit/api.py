@@ -13,8 +13,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 from labkit import homie
@@ -33,6 +34,8 @@ LOOK_S = 2.0
 LIST_S = 0.5
 STOP_S = 2.0
 READ_S = 3.0
+REFUSED_S = 0.6
+GONE = (State.LOST, State.DISCONNECTED)
 STATES = {
     State.INIT: "正在启动，请稍等",
     State.LOST: "失去连接：请检查电源、线和网络",
@@ -266,6 +269,7 @@ class Lab:
         self._rows: dict[str, Row] = {}
         self._alerts: dict[str, dict[str, str]] = {}
         self._stops = RoomStops()
+        self._refused: dict[str, tuple[float, RobotError]] = {}
         self._readings: dict[str, dict[str, Reading]] = {}
         self._robots: list[Robot] = []
         self._broker = Broker(address, f"labkit-{uuid.uuid4().hex[:12]}", self._hear, lambda: None)
@@ -317,9 +321,9 @@ class Lab:
 
     # What robots ask for.
 
-    def order(self, device: str, property_id: str, payload: bytes) -> None:
+    def order(self, device: str, property_id: str, payload: bytes, node: str = MAIN_NODE) -> None:
         """Publish to a device's ``/set``; raises RobotError not_ready while the broker is away."""
-        if not self._broker.publish(homie.set_topic(device, property_id), payload, qos=1, retain=False):
+        if not self._broker.publish(homie.set_topic(device, property_id, node), payload, qos=1, retain=False):
             raise self._away()
 
     def _away(self) -> RobotError:
@@ -362,14 +366,68 @@ class Lab:
         known = "；".join(text for text in self._alerts.get(device.id, {}).values() if text)
         return RobotError("not_ready", f"{name} 号{known or STATES[state]}", f"{device.id} is {state.value}: {known}")
 
+    def device(self, name: str) -> Device:
+        """Any device by its id or sticker number, its readings subscribed to; raises RobotError no_robot."""
+        wanted = {name, name.zfill(2)}
+
+        def find() -> Device | None:
+            known = self._devices.values()
+            return next((d for d in known if d.id == name or self._rows.get(d.id, Row()).sticker in wanted), None)
+
+        self._wait(lambda: find() is not None, LOOK_S)
+        device = find()
+        if device is None:
+            raise RobotError(
+                "no_robot", f"没有这台设备：{name}。labkit list 列出在的设备", f"no device {name}: see labkit list"
+            )
+        self._broker.subscribe(f"homie/5/{device.id}/{MAIN_NODE}/+")
+        return device
+
+    def tell(self, device: Device, property_id: str, payload: bytes) -> None:
+        """Write one property, or call an action, of a device that is there, after checking it, and wait whether it is refused.
+
+        Raises RobotError no_property, wrong_value, not_ready, or the refusal of its gateway.
+        """
+        node, item = next(((n.id, i) for n in device.nodes for i in n.properties if i.id == property_id), ("", None))
+        if item is None or not item.settable:
+            names = "、".join(i.id for n in device.nodes for i in n.properties if i.settable) or "没有"
+            raise RobotError(
+                "no_property",
+                f"{device.id} 没有可以设置的 {property_id}；有：{names}",
+                f"{device.id} has no {property_id} to be set; it has: {names}",
+            )
+        try:
+            homie.decode(item, payload)
+        except Malformed as error:
+            raise RobotError("wrong_value", error.zh, error.en) from error
+        self._wait(lambda: self.state(device) not in GONE, LOOK_S)
+        if self.state(device) in GONE:
+            raise self._not_ready(device.id, device)
+        asked = time.monotonic()
+        self.order(device.id, property_id, payload, node)
+        refused = self.refusal(device.id, asked, REFUSED_S)
+        if refused:
+            raise refused
+
+    def refusal(self, device: str, since: float, timeout_s: float) -> RobotError | None:
+        """What the gateway has refused since then (monotonic seconds), waited for."""
+        self._wait(lambda: self._refused.get(device, (0.0, None))[0] >= since, timeout_s)
+        at, why = self._refused.get(device, (0.0, None))
+        return why if at >= since else None
+
     def stop_and_prove(self, device: Device) -> bool:
         """Tell it to stop (again after a second) and wait for a proof that came afterwards."""
+        return self.stop_all([device])[device.id]
+
+    def stop_all(self, devices: Sequence[Device]) -> dict[str, bool]:
+        """Stop them at once, so that a silent one keeps no other waiting; each one's own proof is waited for."""
+        left, since = list(devices), time.monotonic()
         for _ in range(2):
-            asked = time.monotonic()
-            self.order(device.id, face.STOP, b"stop")
-            if self._wait(lambda since=asked: self._stands(device, since), STOP_S / 2):  # type: ignore[misc]  # a lambda's defaults have no types
-                return True
-        return False
+            for device in left:
+                self.order(device.id, face.STOP, b"stop")
+            self._wait(partial(self._all_stand, left, since), STOP_S / 2)
+            left = [device for device in left if not self._stands(device, since)]
+        return {device.id: device not in left for device in devices}
 
     def reading(self, robot: Robot, item: Property, timeout_s: float) -> Value:
         """A property's newest value, waited for if there is none."""
@@ -389,6 +447,9 @@ class Lab:
 
     # What the bus says.
 
+    def _all_stand(self, devices: Sequence[Device], since: float) -> bool:
+        return all(self._stands(device, since) for device in devices)
+
     def _stands(self, device: Device, since: float) -> bool:
         said = self._readings.get(device.id, {})
 
@@ -402,9 +463,12 @@ class Lab:
 
     def _refusal(self, device: str, message: Message) -> None:
         said = homie.parse_json_object(message.payload)
-        if message.retained or said.get("terminal") != self.me:
+        if message.retained or said.get("terminal", "") not in (self.me, ""):
+            return  # somebody else's
+        why = RobotError(str(said.get("code")), f"{device}：{said.get('zh')}", f"{device}: {said.get('en')}")
+        self._refused[device] = (time.monotonic(), why)
+        if said.get("terminal") != self.me:
             return
-        why = RobotError(str(said.get("code")), str(said.get("zh")), str(said.get("en")))
         for robot in [r for r in self._robots if r.id == device]:
             robot.refused(why)
 

@@ -123,6 +123,19 @@ def _serial(at: float, data: dict[str, object]) -> SerialFrame:
         raise Malformed("hex 不是十六进制", "hex is not hexadecimal") from error
 
 
+def orders(topic: str) -> bool:
+    """Whether a message tells somebody to act, which a replay must not do by itself: ``/set``, wishes, steering, all of a room but its reports, a gateway's orders."""
+    levels = topic.split("/")
+    if levels[0] == "homie" or levels[0] == "homeassistant":
+        return levels[-1] == "set" or levels[-2:] == ["wish", "drive"] or "$broadcast" in levels
+    if levels[:2] == ["zhike", "room"]:
+        return levels[3:] != ["stopped"]
+    if levels[:2] == ["zhike", "gateway"]:
+        return levels[3:] not in (["devices"], ["strangers"], ["recordings"], ["adopted"])
+    # A board's own words and what it is told share no form: of topics that are nobody's convention nothing is said.
+    return True
+
+
 class Retention:
     """Tells which messages were retained: a broker does not say so of live ones, so Homie's rules and the descriptions do."""
 

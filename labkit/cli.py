@@ -20,17 +20,17 @@ from typing import Any
 import click
 
 from labkit import commands, homie, samples
+from labkit.api import Lab, RobotError
 from labkit.commands.console import Console, Speaking, Voice, as_path, broker_options, pass_voice
 from labkit.commands.room_answers import RoomAnswers
 from labkit.errors import BadDocument, Fault, LabkitError, Malformed
 from labkit.gateway import Gateway, face
 from labkit.lab import load_lab
-from labkit.links import BrokerAddress
+from labkit.links import BrokerAddress, Message
 from labkit.model import Device, State
 from labkit.profiles import load_profile, load_profiles
 
 LOOK_S = 0.8
-REPEAT_DRIVE_S = 0.2
 CONFIRM_S = 2.0
 
 
@@ -140,6 +140,10 @@ def watch(voice: Voice, address: BrokerAddress, device: str, seconds: float) -> 
     """Readings of one device as they come."""
     with Console(address) as console:
         console.broker.subscribe(f"homie/5/{device}/#")
+        if homie.is_id(device) is False or console.wait_for(_describes, LOOK_S) is None:
+            raise RobotError(
+                "no_robot", f"没有这台设备：{device}。labkit list 列出在的设备", f"no device {device}: see labkit list"
+            )
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             message = console.wait_for(lambda m: not m.topic.endswith("$description"), left)
@@ -150,24 +154,28 @@ def watch(voice: Voice, address: BrokerAddress, device: str, seconds: float) -> 
             voice.say(f"{name}\t{text}", f"{name}\t{text}", property=name, value=text, retained=message.retained)
 
 
+def _describes(message: Message) -> bool:
+    return message.topic.endswith("/$description") and bool(message.payload)
+
+
 @main.command(help="驾驶一台小车（需要有权直接写设备的账号），到时停车并等待确认。")
 @click.argument("device")
 @click.option("--linear", default=0.0, help="米/秒")
 @click.option("--angular", default=0.0, help="弧度/秒，左转为正")
-@click.option("--seconds", default=1.0, show_default=True)
+@click.option("--seconds", default=1.0, show_default=True, help="开多久，最长 10 秒")
 @broker_options
 @pass_voice
 def drive(voice: Voice, address: BrokerAddress, device: str, linear: float, angular: float, seconds: float) -> None:
     """Drive for a while, then stop and wait for the proof."""
-    with Console(address) as console:
-        console.broker.subscribe(homie.value_topic(device, face.STOP_CONFIRMED))
-        pause, end = threading.Event(), time.monotonic() + seconds
-        while time.monotonic() < end:
-            console.set(device, face.LINEAR, f"{linear:g}")
-            console.set(device, face.ANGULAR, f"{angular:g}")
-            pause.wait(min(REPEAT_DRIVE_S, max(0.0, end - time.monotonic())))
-        confirmed = _stop_all(console, [device])[device]
-    _tell_stopped(voice, device, confirmed)
+    try:
+        with Lab(address) as lab, lab.robot(device) as robot:
+            robot.drive(linear, angular, seconds)
+    except RobotError as error:
+        if error.code != "not_stopped":
+            raise
+        _tell_stopped(voice, device, confirmed=False)
+        sys.exit(1)
+    _tell_stopped(voice, device, confirmed=True)
 
 
 @main.command(help="停止：给出设备名，或用 --room 停止整间教室。未确认的会列出，退出码 1。")
@@ -179,16 +187,13 @@ def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: s
     """Stop devices or a whole room."""
     if not devices and not room:
         raise click.UsageError("请给出设备名或 --room / name a device or --room")
-    with Console(address) as console:
-        if room:
+    if room:
+        with Console(address) as console:
             _stop_room(voice, console, room)
-            return
-        for device in devices:
-            console.broker.subscribe(homie.value_topic(device, face.STOP_CONFIRMED))
-        results = _stop_all(console, devices)
-    for device, confirmed in results.items():
-        _tell_stopped(voice, device, confirmed, leave=False)
-    sys.exit(0 if all(results.values()) else 1)
+        return
+    with Lab(address) as lab:
+        confirmed = _stop_each(voice, lab, devices)
+    sys.exit(0 if confirmed else 1)
 
 
 @main.command(help="让设备亮灯或鸣叫，认出是哪一台。")
@@ -197,23 +202,25 @@ def stop(voice: Voice, address: BrokerAddress, devices: tuple[str, ...], room: s
 @pass_voice
 def identify(voice: Voice, address: BrokerAddress, device: str) -> None:
     """Blink."""
-    with Console(address) as console:
-        console.set(device, face.IDENTIFY, "identify")
+    with Lab(address) as lab:
+        lab.tell(lab.device(device), face.IDENTIFY, b"identify")
     voice.say(f"{device}：已发出", f"{device}: sent", device=device, sent=True)
 
 
-def _stop_all(console: Console, devices: Sequence[str]) -> dict[str, bool]:
-    """Stop all, then wait for each one's own proof; what was confirmed before does not count."""
-    console.hear(0.1)
-    for device in devices:
-        console.set(device, face.STOP, "stop")
-    waited = {homie.value_topic(device, face.STOP_CONFIRMED): device for device in devices}
-    end = time.monotonic() + CONFIRM_S
-    while waited and (left := end - time.monotonic()) > 0:
-        message = console.wait_for(lambda m: m.topic in waited and not m.retained and m.payload == b"true", left)
-        if message is not None:
-            waited.pop(message.topic)
-    return {device: device not in waited.values() for device in devices}
+def _stop_each(voice: Voice, lab: Lab, names: Sequence[str]) -> bool:
+    """Stop first, whatever is known of them; then each one's own proof. Whether all have confirmed."""
+    for name in filter(homie.is_id, names):
+        lab.order(name, face.STOP, b"stop")
+    found: dict[str, Device] = {}
+    for name in names:
+        try:
+            found[name] = lab.device(name)
+        except RobotError as error:
+            voice.say(error.zh, error.en, device=name, stop_confirmed=False, error=error.code)
+    stands = lab.stop_all(list(found.values()))
+    for name, device in found.items():
+        _tell_stopped(voice, name, stands[device.id])
+    return len(found) == len(names) and all(stands.values())
 
 
 def _stop_room(voice: Voice, console: Console, room: str) -> None:
@@ -256,15 +263,13 @@ def _say_report(voice: Voice, report: dict[str, Any]) -> None:
         )
 
 
-def _tell_stopped(voice: Voice, device: str, confirmed: bool, leave: bool = True) -> None:
+def _tell_stopped(voice: Voice, device: str, confirmed: bool) -> None:
     voice.say(
         f"{device}：{'已停，已确认' if confirmed else '停止未确认，请拿起来'}",
         f"{device}: {'stopped, confirmed' if confirmed else 'stop not confirmed, lift it'}",
         device=device,
         stop_confirmed=confirmed,
     )
-    if leave and not confirmed:
-        sys.exit(1)
 
 
 commands.add_to(main)

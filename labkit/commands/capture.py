@@ -14,15 +14,17 @@ from types import FrameType
 import click
 
 from labkit import homie
-from labkit.capture import BusFrame, Frame, Retention, SerialFrame, Writer, read
+from labkit.capture import BusFrame, Frame, Retention, SerialFrame, Writer, orders, read
 from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
 from labkit.errors import LabkitError, LinkDown
 from labkit.gateway.mirror import ASKED_FOR_S, ask_topic, frame_topic
 from labkit.links import BrokerAddress, Message
 from labkit.links.mqtt import FLUSH_TOPIC
+from labkit.model import State
 
 FILTERS = ("homie/#", "homeassistant/#", "zhike/#")
 FLUSH_EVERY, FLUSH_S = 500, 10.0
+LOOK_S = 0.8
 
 
 @dataclass
@@ -120,20 +122,30 @@ def _write(writer: Writer, recorder: Recorder, message: Message | None) -> None:
         writer.put(frame)
 
 
-@click.command(help="重放录制：按原来的时间把 FILE 里的 MQTT 消息发到代理（串口帧只用于测试，不发）。")
+@click.command(
+    help="重放录制：按原来的时间把 FILE 里的 MQTT 消息发到代理（串口帧只用于测试，不发）。命令（/set、愿望、租约、急停……）默认不发；"
+    "有网关在运行的代理上默认不放。"
+)
 @click.argument("file", type=as_path)
 @click.option("--speed", default=1.0, show_default=True, help="快几倍；0 = 不等待")
 @click.option("--once/--loop", default=True, show_default=True, help="放一遍，或反复放直到 Ctrl-C")
 @click.option("--prefix", default="", help="只放以此开头的主题")
+@click.option("--with-orders", is_flag=True, help="也发命令：会让真的小车动起来")
+@click.option("--force", is_flag=True, help="有网关在运行也放：会盖住真设备的状态")
 @broker_options
 @pass_voice
-def replay(voice: Voice, address: BrokerAddress, file: Path, speed: float, once: bool, prefix: str) -> None:
+def replay(
+    voice: Voice, address: BrokerAddress, file: Path, speed: float, once: bool, prefix: str, with_orders: bool, force: bool
+) -> None:  # fmt: skip
     """Play a capture into a broker."""
     if speed < 0:
         raise click.UsageError("--speed 不能小于 0 / --speed cannot be below 0")
-    frames = [frame for frame in read(file) if isinstance(frame, BusFrame) and frame.topic.startswith(prefix)]
-    sent, pause = 0, threading.Event()
+    wanted = [frame for frame in read(file) if isinstance(frame, BusFrame) and frame.topic.startswith(prefix)]
+    frames = [frame for frame in wanted if with_orders or not orders(frame.topic)]
+    sent, left_out, pause = 0, len(wanted) - len(frames), threading.Event()
     with Console(address) as console:
+        if not force:
+            _refuse_beside(console)
         try:
             while True:
                 sent += play(console, frames, speed, pause)
@@ -141,7 +153,33 @@ def replay(voice: Voice, address: BrokerAddress, file: Path, speed: float, once:
                     break
         except KeyboardInterrupt:
             pass
-    voice.say(f"{file}：放了 {sent} 条", f"{file}: {sent} messages", file=str(file), messages=sent)
+    voice.say(
+        f"{file}：放了 {sent} 条，略去命令 {left_out} 条{'（要发请加 --with-orders）' if left_out else ''}",
+        f"{file}: {sent} messages, {left_out} orders left out",
+        file=str(file),
+        messages=sent,
+        left_out=left_out,
+    )
+
+
+def _refuse_beside(console: Console) -> None:
+    """Raise LabkitError when a gateway serves this broker: a capture speaks with the voices of devices, pupils and teachers."""
+    console.broker.subscribe(f"{homie.BASE}/+/$state")
+    console.broker.subscribe("zhike/gateway/+/devices")
+    listed, ready = set(), set()
+    for message in console.hear(LOOK_S):
+        levels = message.topic.split("/")
+        if levels[-1] == "devices" and message.payload:
+            listed.add(levels[2])
+        elif message.payload == State.READY.value.encode():
+            ready.add(levels[2])
+    if listed & ready:
+        names = "、".join(sorted(listed & ready))
+        raise LabkitError(
+            "gateway_ready",
+            f"网关 {names} 正在这个代理上运行（或是上一次重放留下的），重放会盖住真设备的状态：请换一个代理，确实要放请加 --force",
+            f"the gateway {names} serves this broker: replay to another one, or add --force",
+        )
 
 
 def play(console: Console, frames: list[BusFrame], speed: float, pause: threading.Event) -> int:

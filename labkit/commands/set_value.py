@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from labkit import homie
-from labkit.commands.console import Console, Voice, broker_options, pass_voice
+from labkit.api import Lab
+from labkit.commands.console import Voice, broker_options, pass_voice
 from labkit.errors import Malformed
 from labkit.links import BrokerAddress
 
@@ -22,8 +23,8 @@ def set_value(voice: Voice, address: BrokerAddress, device: str, name: str, valu
     for part in (device, property_id):
         if not homie.is_id(part):
             voice.fail(Malformed(f"{part} 不是设备号或属性名", f"{part} is neither a device nor a property"))
-    with Console(address) as console:
-        console.set(device, property_id, value)
+    with Lab(address) as lab:
+        lab.tell(lab.device(device), property_id, value.encode())
     voice.say(f"{device}：已发出 {name} = {value}", f"{device}: sent {name} = {value}", device=device, sent=True)
 
 

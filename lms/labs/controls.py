@@ -69,6 +69,14 @@ def profile_of(profile: str) -> Profile | None:
         return None
 
 
+def caps_of(profile: str, stage: str, grade: int) -> tuple[float, float]:
+    """Largest speed (m/s) and turn (rad/s) of a kit under a class: its profile may cap a stage (学段) lower than the grade's table."""
+    linear, angular = rules.caps_for(grade)
+    found = profile_of(profile)
+    own = found.safety.speed_caps.get(stage) if found is not None and found.safety is not None else None
+    return (linear if own is None else min(linear, own)), angular
+
+
 def drives(profile: str) -> bool:
     """Whether a kit can be driven; one whose profile this server does not know may be."""
     found = profile_of(profile)

@@ -28,6 +28,7 @@ from lms.core.models import Account, OutboxMessage
 from lms.core.outbox import to_mqtt
 from lms.labs import pc_rules, rules
 from lms.labs.controls import acts as acts
+from lms.labs.controls import caps_of as caps_of
 from lms.labs.controls import drives as drives
 from lms.labs.models import (
     BrokerCredential,

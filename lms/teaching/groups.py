@@ -15,7 +15,6 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account
 from lms.core.stages import grade_of
-from lms.labs import rules as lab_rules
 from lms.labs import service as labs
 from lms.labs.models import Device, DeviceLease
 from lms.roster.models import Enrollment, SchoolClass, Seat
@@ -181,7 +180,7 @@ def _lend(actor: Account, lesson: LessonSession, group: LessonGroup, device: Dev
         list(dict.fromkeys(terminals.values())),
         holder,
         lease_until(lesson),
-        *lab_rules.caps_for(_grade(lesson)),
+        *_caps(lesson, device),
     )
 
 
@@ -190,10 +189,11 @@ def lease_until(lesson: LessonSession) -> datetime:
     return max(times_of(lesson).bell + timedelta(minutes=15), clock.now() + timedelta(hours=1))
 
 
-def _grade(lesson: LessonSession) -> int:
-    """The class's grade 1–12 on the lesson's day: younger pupils get slower robots."""
+def _caps(lesson: LessonSession, device: Device) -> tuple[float, float]:
+    """Speed caps (m/s, rad/s) by the class's grade on the lesson's day, and by the robot: younger pupils get slower robots."""
     cohort, school = db.session.get_one(SchoolClass, lesson.class_id), school_of(lesson.school_id)
-    return grade_of(cohort.stage, cohort.entry_year, clock.local_date(lesson.started_at, school.zone), school.system)
+    grade = grade_of(cohort.stage, cohort.entry_year, clock.local_date(lesson.started_at, school.zone), school.system)
+    return labs.caps_of(device.profile, cohort.stage, grade)
 
 
 def pass_wheel(actor: Account, lesson: LessonSession, group_no: int, person_id: uuid.UUID) -> LessonGroup:

@@ -398,10 +398,13 @@ def test_groups_robots_and_the_wheel(scene: Scene) -> None:
             service.seat_pupil(account_of(scene.pupils[number]), scene.seats[number], lesson)
     made = service.make_groups(scene.actor, lesson, 2)
     assert [group.number for group in made] == [1, 2]
+    with write():
+        robots[0].profile = "makeblock-mbot"
     service.assign_robot(scene.actor, lesson, 1, robots[0])
     service.assign_robot(scene.actor, lesson, 2, robots[0])  # the robot moves to group 2
     open_leases = db.session.scalars(select(DeviceLease).where(DeviceLease.released_at.is_(None))).all()
     assert [(lease.group_no, lease.holder) for lease in open_leases] == [(2, scene.seats[2].terminal)]
+    assert open_leases[0].max_linear == 0.2, "the profile's cap for primary pupils"
     service.pass_wheel(scene.actor, lesson, 2, scene.pupils[3].id)
     assert open_leases[0].holder == scene.seats[3].terminal
     with pytest.raises(Refused, match="not-at-terminal"):

@@ -7,17 +7,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
+from click.testing import CliRunner, Result
 
-from labkit import cli
-from labkit.commands.console import Console
-from labkit.links import Message
+from labkit import api, homie
+from labkit.api import Lab
+from labkit.cli import main
+from labkit.links import BrokerAddress, Message
+from labkit.model import Datatype, Device, Node, Property
 from tests.effort import PATIENCE_S
 from tests.labkit.brokers import ADMIN, ADMIN_PASSWORD
 from tests.labkit.gateway.rig import Rig
+
+PROOF = Property("stop-confirmed", Datatype.BOOLEAN)
 
 
 def labkit(rig: Rig, *words: str, password: str = ADMIN_PASSWORD) -> subprocess.CompletedProcess[str]:
@@ -28,6 +31,12 @@ def labkit(rig: Rig, *words: str, password: str = ADMIN_PASSWORD) -> subprocess.
         env={**os.environ, "LABKIT_PASSWORD": password},
         capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
+
+
+def here(rig: Rig, *words: str) -> Result:
+    """The same in this process."""
+    broker = ["--broker", f"mqtt://127.0.0.1:{rig.broker.config.tcp_port}", "--username", ADMIN]
+    return CliRunner().invoke(main, [*words, *broker], env={"LABKIT_PASSWORD": ADMIN_PASSWORD})
 
 
 def test_list_watch_identify_drive_and_stop(rig: Rig) -> None:
@@ -75,18 +84,55 @@ def test_a_room_with_two_gateways_is_stopped_when_both_have_answered(rig: Rig) -
     assert labkit(rig, "stop", "--room", "lab1").returncode == 0
 
 
-def test_devices_are_stopped_at_once_and_each_needs_its_own_proof() -> None:
+def test_devices_are_stopped_at_once_and_each_needs_its_own_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    news = [Message("homie/5/mbot-10/main/stop-confirmed", b"true", False)]
+    lab = Lab(BrokerAddress.parse("mqtt://127.0.0.1:1"))
+    robots = [Device(name, nodes=(Node("main", properties=(PROOF,)),), root="gw-1") for name in ("mbot-1", "mbot-10")]
 
-    def wait_for(fits: Callable[[Message], bool], _seconds: float) -> Message | None:
-        assert told == ["mbot-1", "mbot-10"], "a silent one keeps no other waiting"
-        return next((news.pop() for one in list(news) if fits(one)), None)
+    def order(device: str, _property: str, _payload: bytes) -> None:
+        told.append(device)
+        if told == ["mbot-1", "mbot-10"]:
+            lab._hear(Message("homie/5/mbot-10/main/stop-confirmed", b"true", False))
 
-    console = SimpleNamespace(hear=lambda _: [], set=lambda device, *_: told.append(device), wait_for=wait_for)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "CONFIRM_S", 0.05)
-        assert cli._stop_all(cast(Console, console), ("mbot-1", "mbot-10")) == {"mbot-1": False, "mbot-10": True}
+    for robot in robots:
+        lab._hear(Message(f"homie/5/{robot.id}/$description", homie.describe(robot), True))
+        lab._hear(Message(f"homie/5/{robot.id}/main/stop-confirmed", b"true", True))
+    monkeypatch.setattr(lab, "order", order)
+    monkeypatch.setattr(api, "STOP_S", 0.1)
+    assert lab.stop_all(robots) == {"mbot-1": False, "mbot-10": True}
+    assert told == ["mbot-1", "mbot-10", "mbot-1"], "a silent one keeps no other waiting and is told again"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["drive", "mbot-1", "--linear", "50"], "速度应在 -0.4 到 0.4 米/秒之间，不是 50"),
+        (["drive", "nosuch"], "没有 nosuch 号小车；有：07"),
+        (["identify", "nosuch"], "没有这台设备：nosuch"),
+        (["watch", "nosuch"], "没有这台设备：nosuch"),
+        (["set", "mbot-1", "nosuchprop", "3"], "mbot-1 没有可以设置的 nosuchprop；有："),
+        (["set", "mbot-1", "linear-x", "fast"], "linear-x"),
+        (["set", "mbot-1", "range", "3"], "没有可以设置的 range"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_chinese(rig: Rig, words: list[str], said: str) -> None:
+    done = here(rig, *words)
+    assert (done.exit_code, said in done.stderr, done.stdout) == (1, True, ""), done.output
+    assert rig.kit.moved == [] or not any(any(motors.values()) for _, motors in rig.kit.moved)
+
+
+def test_a_wrong_firmware_is_not_driven_in_silence(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    rig.kit.firmware = "09.02.001"
+    rig.serve()
+    rig.wait(lambda: bool(rig.last("homie/5/mbot-1/$alert/firmware")), "no alert")
+    done = here(rig, "drive", "mbot-1", "--linear", "0.2")
+    assert (done.exit_code, "固件" in done.stderr) == (1, True), done.output
+    refused = here(rig, "identify", "mbot-1")
+    assert (refused.exit_code, refused.stderr) == (1, "mbot-1：固件不对\n"), refused.output
+    stopped = here(rig, "stop", "nosuch", "mbot-1")
+    assert (stopped.exit_code, stopped.stdout.splitlines()[-1]) == (1, "mbot-1：已停，已确认")
+    assert "没有这台设备：nosuch" in stopped.stdout
 
 
 def test_a_refused_connection_is_told_in_chinese(rig: Rig) -> None:

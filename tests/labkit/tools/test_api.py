@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from click.testing import CliRunner
 
 import labkit
 from labkit.api import Robot, RobotError, lab
+from labkit.cli import main
 from labkit.commands.console import Console
 from labkit.errors import LinkDown
 from labkit.simulate.room import Room
@@ -206,6 +208,20 @@ def test_a_leased_robot_is_driven_by_its_seat_only_and_within_the_lease(here: Ro
         finally:
             console.broker.publish(topic, b"")
             console.broker.flush(PATIENCE_S)
+
+
+def test_the_commands_drive_and_stop_a_board_of_its_own(here: Room) -> None:
+    address = here.doors.address
+    env = {"LABKIT_BROKER": here.doors.url, "LABKIT_USERNAME": address.username, "LABKIT_PASSWORD": address.password}
+
+    def labkit(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(main, words, env=env)
+        return done.exit_code, done.output
+
+    before = len(motion(here, "car-8"))
+    assert labkit("drive", "car-8", "--linear", "0.2", "--seconds", "0.4") == (0, "car-8：已停，已确认\n")
+    assert any(speed == (0.2, 0.2) for speed in motion(here, "car-8")[before:])
+    assert labkit("stop", "car-8", "07") == (0, "car-8：已停，已确认\n07：已停，已确认\n")
 
 
 def test_mistakes_are_told_in_chinese(here: Room) -> None:

@@ -166,6 +166,56 @@ def test_a_lesson_is_recorded_and_played_to_a_reader(broker: RunningBroker, tmp_
     assert late.expect("homie/5/cap-1/main/range").payload == b"9.0" and late.messages[-1].retain
 
 
+ORDERS = [
+    "homie/5/car-1/main/linear-x/set", "homie/5/t-lab1-01/wish/drive", "homie/5/$broadcast/stop/lab1", "homie/old-bench/led/on/set",
+    "zhike/room/lab1/stop", "zhike/room/lab1/lease/car-1", "zhike/room/lab1/lesson", "zhike/room/lab1/camera/cam-1/record",
+    "zhike/gateway/gw-1/steer/car-1", "zhike/gateway/gw-1/adopt", "cmnd/plug/POWER",
+]  # fmt: skip
+NEWS = [
+    "homie/5/car-1/main/linear-x", "homie/5/car-1/$state", "homie/5/car-1/$description", "homie/5/t-lab1-01/terminal/heartbeat",
+    "zhike/room/lab1/stopped", "zhike/gateway/gw-1/devices", "homeassistant/switch/plant-1/relay/config",
+]  # fmt: skip
+
+
+def test_a_replay_gives_no_orders_unless_told(broker: RunningBroker, tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "c.jsonl", AT)
+    for topic in (*ORDERS, *NEWS):
+        writer.put(BusFrame(0.0, topic, b"{}"))
+    writer.close()
+    reader = broker.person(ADMIN, ADMIN_PASSWORD, client_id="orders-reader")
+    reader.subscribe("homie/#", "zhike/#", "cmnd/#", "homeassistant/#")
+    seen = len(reader.messages)
+    for more, expected in ([], NEWS), (["--with-orders"], ORDERS + NEWS):
+        played = labkit(broker, "replay", str(tmp_path / "c.jsonl"), "--speed", "0", *more)
+        told = json.loads(played.communicate(timeout=PATIENCE_S)[0])
+        assert (told["messages"], told["left_out"]) == (len(expected), len(ORDERS + NEWS) - len(expected))
+        reader.publish("cmnd/last", b"")
+        reader.wait(lambda n=seen: any(m.topic == "cmnd/last" for m in reader.messages[n:]), "not played")  # type: ignore[misc]  # a lambda's defaults have no types
+        heard = {m.topic for m in reader.messages[seen:]} & set(ORDERS + NEWS)
+        assert heard == set(expected)
+        seen = len(reader.messages)
+    reader.publish_all(((topic, b"") for topic in ORDERS + NEWS), retain=True)
+
+
+def test_a_replay_beside_a_gateway_is_refused(broker: RunningBroker, tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "c.jsonl", AT)
+    writer.put(BusFrame(0.0, "homie/5/car-1/main/range", b"1"))
+    writer.close()
+    gateway = broker.person(ADMIN, ADMIN_PASSWORD, client_id="gw-beside")
+    gateway.publish("zhike/gateway/gw-beside/devices", b"[]", retain=True)
+    gateway.publish("homie/5/gw-beside/$state", b"ready", retain=True)
+    played = labkit(broker, "replay", str(tmp_path / "c.jsonl"))
+    answer = json.loads(played.communicate(timeout=PATIENCE_S)[0])
+    assert (played.returncode, "gw-beside 正在这个代理上运行" in answer["zh"]) == (1, True)
+    forced = labkit(broker, "replay", str(tmp_path / "c.jsonl"), "--force")
+    assert json.loads(forced.communicate(timeout=PATIENCE_S)[0])["messages"] == 1
+    gateway.publish("homie/5/gw-beside/$state", b"lost", retain=True)
+    alone = labkit(broker, "replay", str(tmp_path / "c.jsonl"))
+    assert json.loads(alone.communicate(timeout=PATIENCE_S)[0])["messages"] == 1
+    gateway.publish("zhike/gateway/gw-beside/devices", b"", retain=True)
+    gateway.publish("homie/5/gw-beside/$state", b"", retain=True)
+
+
 def test_replay_names_the_line_of_a_broken_file(broker: RunningBroker, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"capture": 1}\n{"t": 0}\n')
     played = labkit(broker, "replay", str(tmp_path / "c.jsonl"))
