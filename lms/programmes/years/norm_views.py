@@ -24,8 +24,8 @@ from lms.roster import service as roster
 from lms.roster.models import SchoolClass
 
 bp = Blueprint("norms", __name__, url_prefix="/norm")
-STAFF = ("teacher", "school_admin")
-ADMIN = ("school_admin",)
+STAFF = ("teacher", "school_admin", "officer")
+ADMIN = norms.ADMIN
 
 
 @bp.get("")
@@ -33,12 +33,13 @@ ADMIN = ("school_admin",)
 def index() -> str:
     """The norm in force, who has taken note, older versions; the admin writes the next one."""
     account, school_id = current_account(), current_school_id()
-    _need_school(school_id)
+    _need_keeper(school_id)
+    is_school = db.session.get_one(Organisation, school_id).level == "school"
     versions = norms.norms_of(school_id)
     admin = may(account, ADMIN)
-    school = roster.school_of(school_id)
     classes = []
-    for cohort in roster.classes_of(school_id) if versions else []:
+    for cohort in roster.classes_of(school_id) if versions and is_school else []:
+        school = roster.school_of(school_id)
         if admin or roster.teaches(account, cohort.id, today()):
             lines = norms.class_answers(school_id, cohort)
             classes.append(
@@ -56,7 +57,7 @@ def index() -> str:
         versions=versions[1:],
         text=versions[0].text if versions else norms.starting_text(),
         staff=norms.staff_coverage(school_id),
-        pupils=norms.pupil_coverage(school_id),
+        pupils=norms.pupil_coverage(school_id) if is_school else None,
         classes=classes,
         acknowledged=norms.has_acknowledged(account),
         admin=admin,
@@ -65,9 +66,9 @@ def index() -> str:
     )  # fmt: skip
 
 
-def _need_school(school_id: uuid.UUID) -> None:
-    if db.session.get_one(Organisation, school_id).level != "school":
-        raise NotFound("norm", _l("伦理规范由学校制定。"))
+def _need_keeper(organisation_id: uuid.UUID) -> None:
+    if not norms.keeps(organisation_id):
+        raise NotFound("norm", _l("伦理规范和风险清单由学校和申报的市、县制定。"))
 
 
 @bp.post("")
@@ -158,7 +159,7 @@ def record(class_id: uuid.UUID) -> BaseResponse:
 def risks() -> str:
     """The register of a year."""
     school_id = current_school_id()
-    _need_school(school_id)
+    _need_keeper(school_id)
     year = request.args.get("year", today().year, type=int)
     rows = norms.risks_of(school_id, year)
     return render_template(

@@ -16,7 +16,7 @@ from lms.core.audit import audit
 from lms.core.auth import may
 from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
-from lms.core.models import Account
+from lms.core.models import Account, Organisation
 from lms.programmes.notices import lock
 from lms.programmes.teaching import today
 from lms.programmes.years.models import EthicsNorm, NormAcknowledgement, RiskEntry
@@ -24,7 +24,7 @@ from lms.programmes.years.rules import LEVELS, Coverage
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, SchoolClass
 
-ADMIN = ("school_admin",)
+ADMIN = ("school_admin", "officer")
 STARTING = Path(__file__).with_name("norm.md")
 LONGEST = 20_000
 DRAFT = "草案，请按本校实际修改后发布"
@@ -36,9 +36,14 @@ def starting_text() -> str:
 
 
 def need_admin(actor: Account) -> None:
-    """Raise NotAllowed for all but the school's admin."""
+    """Raise NotAllowed for all but the school's admin, or an officer of the area (HA-13)."""
     if not may(actor, ADMIN):
-        raise NotAllowed("norm", _l("请由学校管理员办理。"))
+        raise NotAllowed("norm", _l("请由学校管理员（或部门负责人）办理。"))
+
+
+def keeps(organisation_id: uuid.UUID) -> bool:
+    """Whether the organisation may stand in a notice, and so keeps a norm and a risk register: schools, and counties and cities as areas."""
+    return db.session.get_one(Organisation, organisation_id).level in ("school", "county", "city")
 
 
 def norms_of(school_id: uuid.UUID) -> list[EthicsNorm]:

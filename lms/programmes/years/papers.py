@@ -65,10 +65,12 @@ def report_paper(found: Application, page: ReportPage) -> Paper:
 
 def norm_paper(norm: EthicsNorm) -> Paper:
     """The norm in force with its coverage."""
-    name = db.session.get_one(Organisation, norm.school_id).name
+    org = db.session.get_one(Organisation, norm.school_id)
+    name = org.name
     lines = norm.text.split("\n")
-    staff, pupils = norms.staff_coverage(norm.school_id), norms.pupil_coverage(norm.school_id)
-    rows = (("教职工（系统内知悉）", *_counts(staff)), ("监护人（纸质签收）", *_counts(pupils)))
+    rows = [("教职工（系统内知悉）", *_counts(norms.staff_coverage(norm.school_id)))]
+    if org.level == "school":
+        rows.append(("监护人（纸质签收）", *_counts(norms.pupil_coverage(norm.school_id))))
     blocks = [
         *([Block("mark", SIMULATED)] if current_app.config["ZHIKE"].origin == "simulated" else []),
         Block("title", lines[0]),
@@ -78,7 +80,7 @@ def norm_paper(norm: EthicsNorm) -> Paper:
         Block(
             "table",
             table=Table(
-                "知悉情况", ("对象", "总数", "知悉（同意）", "不同意", "未答复", "比例"), rows, (46, 20, 26, 20, 22, 22)
+                "知悉情况", ("对象", "总数", "知悉（同意）", "不同意", "未答复", "比例"), tuple(rows), (46, 20, 26, 20, 22, 22)
             ),
         ),
     ]

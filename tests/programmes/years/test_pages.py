@@ -116,7 +116,6 @@ def test_every_route_for_every_role_here_and_elsewhere(app: Flask, tree: Tree, f
     denied = {
         report,
         f"{report}.docx",
-        f"{Y}/{hunan.id}/inspection-pack.zip",
         f"{Y}/files/{file.id}",
         f"{Y}/cases/{case.id}",
         f"{Y}/cases/new/{hunan.id}",
@@ -289,3 +288,21 @@ def test_lists_ask_the_database_once_for_all(app: Flask, tree: Tree, fixed_clock
         page = office.get(path)
         assert page.status_code == 200 and len(asked) < 50, (path, len(asked))  # 41 schools: not one question each
     assert "第39小学" in page.text
+
+
+def test_an_area_keeps_a_norm_and_risks_and_its_inspectors_open_the_pack(app: Flask, tree: Tree) -> None:
+    """HA-13: areas are inspected too; who inspects takes the folder along."""
+    officer, province, teacher = make.person(tree["county"]), make.person(tree["province"]), make.person(tree["school"], "teacher")
+    page = "/programmes/years/norm"
+    county = door(app, officer)
+    county.post(page, data={"csrf_token": token(county, page), "text": TEXT, "note": "县级"})
+    county.post(f"{page}/acknowledge", data={"csrf_token": token(county, page)})
+    text = county.get(page).text
+    assert "第 1 版" in text and "1 / 1" in text and "监护人（纸质" not in text
+    assert "风险清单" in text and county.get(f"{page}/risks").status_code == 200
+    assert door(app, province).get(page).status_code == 404
+    assert "还没有发布" in door(app, teacher).get(page).text  # a school has its own
+    found = granted(tree, make.person(tree["school"]), "henan-experiment")
+    pack = f"/programmes/years/{found.id}/inspection-pack.zip"
+    assert door(app, province).get(pack).data.startswith(b"PK")
+    assert door(app, make.person(tree["city-school"])).get(pack).status_code == 404
