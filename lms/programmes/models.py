@@ -146,6 +146,28 @@ class ApplicationStep(SchoolRow, Base):
 append_only("application_step")
 
 
+class Filing(SchoolRow, Base):
+    """What an application was handed in with (报送底稿), so that its documents stay as they were sealed; append-only.
+
+    ``step``: number of the submission; ``editions``: of its parts; ``collected``: rows of its summary tables by part; ``below``: ids of the
+    applications in them, by kind; ``checks``: {id, state, figure, source}; ``codes``: content codes of
+    its documents. Personal data: as the tables hold; programme end + 3 years.
+    """
+
+    __tablename__ = "application_filing"
+    __table_args__ = (UniqueConstraint("school_id", "application_id", "step"),)
+    application_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("application.id"), index=True)
+    step: Mapped[int]
+    editions: Mapped[dict[str, Any]]
+    collected: Mapped[dict[str, Any]]
+    below: Mapped[dict[str, Any]]
+    checks: Mapped[list[Any]]
+    codes: Mapped[dict[str, Any]]
+
+
+append_only("application_filing")
+
+
 class OfficeDate(SchoolRow, Base):
     """An office's own earlier day for a batch (本级截止日). ``school_id``: the office. Personal data: who set it."""
 

@@ -28,6 +28,7 @@ from lms.programmes.dates import ZONE, day_of, due_at, end_of, working_day
 from lms.programmes.models import Application, ApplicationStep, NoticeVersion, OfficeDate
 from lms.programmes.originals.files import held, take_in, template_faults
 from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped, texts_in
+from lms.programmes.regions import Place, concerns
 from lms.programmes.rules import Office, Station, station_at, way
 
 LARGEST = 2_000_000  # bytes of a pack's texts together
@@ -50,12 +51,17 @@ def lock(organisation_id: uuid.UUID) -> None:
 
 
 def packs_for(organisation_id: uuid.UUID) -> list[Pack]:
-    """Notices that the organisation may look at: shipped ones, and those of offices above it or of its own, the newest version of each."""
+    """Notices that the organisation may look at: shipped ones, and those of offices above it or of its own, the newest version of each.
+
+    Those for another region are left out (适用地区).
+    """
     ids = [organisation_id, *(one.id for one in above(organisation_id))]
+    rows = [db.session.get_one(Organisation, one) for one in ids]
+    places = [Place(one.level, one.name, one.code) for one in rows]
     found = dict(shipped())
     query = select(NoticeVersion).where(NoticeVersion.school_id.in_(ids)).order_by(NoticeVersion.created_at)
     found |= {row.slug: Pack(row.document) for row in db.session.scalars(query)}
-    return list(found.values())
+    return [pack for pack in found.values() if concerns(pack.document.get("region", ()), places)]
 
 
 def pack_named(organisation_id: uuid.UUID, slug: str) -> Pack:

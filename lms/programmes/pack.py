@@ -20,6 +20,7 @@ from lms.programmes import references
 from lms.programmes.dates import LEVELS, day_of
 from lms.programmes.originals import rules as originals
 from lms.programmes.references import PLACES
+from lms.programmes.regions import region_problems
 
 SHIPPED = Path(str(files("lms.programmes") / "packs"))
 EXAMPLE = Path(str(files("lms.programmes") / "example"))  # the smallest notice, made up: what one begins with
@@ -389,6 +390,8 @@ def _pack_problems(pack: Document, forms: Mapping[str, Document]) -> Iterator[Fi
         "targets",
     ):
         yield from _twice(pack.get(key, ()), (key,))
+    for number, cause in region_problems(pack.get("region", ())):
+        yield ("region", number), cause
     statuses = pack["statuses"]
     for meaning in ("draft", "returned", "refused", "withdrawn"):
         if sum(one["is"] == meaning for one in statuses.values()) != 1:

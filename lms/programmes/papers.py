@@ -20,13 +20,13 @@ from lms.core.models import Organisation
 from lms.core.stages import STAGE_NAMES
 from lms.programmes import attachments, selfcheck
 from lms.programmes.layout import Block, Filler, Paper, lay_out
-from lms.programmes.models import Application
+from lms.programmes.models import Application, Filing
 from lms.programmes.notices import pack_of
 from lms.programmes.originals import files as originals
 from lms.programmes.pack import Document, Pack, file_name
 from lms.programmes.sealing import printing
 from lms.programmes.sealing import service as sealing
-from lms.programmes.service import content_of, files_of, recommended
+from lms.programmes.service import content_filed, content_of, filed_of, files_of, last_filed, recommended
 from lms.programmes.sheets import as_xlsx
 
 
@@ -45,19 +45,18 @@ def places_of(found: Application) -> dict[str, str]:
     )
 
 
-def filler_of(found: Application, pack: Pack, form: Document) -> Filler:
-    """What fills a form: written, collected and measured."""
+def filler_of(found: Application, pack: Pack, form: Document, filed: Filing | None) -> Filler:
+    """What fills a form: written, collected and measured; as it was handed in, or now for None."""
     lines = (
-        {one.criterion["id"]: one for one in selfcheck.check(found)}
+        {one.criterion["id"]: one for one in selfcheck.lines_of(found, filed)}
         if any(one["type"] == "answers" for one in form["parts"])
         else {}
     )
+    collected = {f"{form['form']}.{part['id']}": part for part in form["parts"] if "collect" in part}
     return Filler(
-        content=content_of(found),
+        content=content_filed(filed) if filed else content_of(found),
         names=places_of(found),
-        collected={
-            f"{form['form']}.{part['id']}": collect(found, pack, part) for part in form["parts"] if "collect" in part
-        },
+        collected={key: collected_of(found, pack, key, part, filed) for key, part in collected.items()},
         criteria={
             name: (line.criterion["text"], line.outcome.figure if line.outcome.source not in ("学校自述", "") else "")
             for name, line in lines.items()
@@ -66,40 +65,44 @@ def filler_of(found: Application, pack: Pack, form: Document) -> Filler:
     )
 
 
-def paper_of(found: Application, document: Document) -> Paper:
-    """A document in our layout."""
-    pack = pack_of(found)
+def paper_of(found: Application, document: Document, above: Filing | None = None) -> Paper:
+    """A document in our layout; ``above``: as it stood when that was handed in."""
+    pack, filed = pack_of(found), _filed(found, above)
     form = pack.form(document["form"])
-    made = lay_out(form, filler_of(found, pack, form), pack.document.get("choices", {}))
-    return _appended(found, made, form["append"]) if "append" in form else made
+    made = lay_out(form, filler_of(found, pack, form, filed), pack.document.get("choices", {}))
+    return _appended(found, made, form["append"], filed) if "append" in form else made
 
 
-def _appended(found: Application, made: Paper, added: Document) -> Paper:
+def _filed(found: Application, above: Filing | None) -> Filing | None:
+    return last_filed(found, above.created_at) if above else filed_of(found)
+
+
+def _appended(found: Application, made: Paper, added: Document, filed: Filing | None) -> Paper:
     """The document with those of the applications below it as its last section, each from a new page (GS-31 §四)."""
     blocks = [*made.blocks, Block("heading", added["heading"])]
-    for one in _below(found, added["kind"]):
-        blocks += [Block("break"), *paper_of(one, {"form": added["form"]}).blocks]
+    for one in below(found, added["kind"]):
+        blocks += [Block("break"), *paper_of(one, {"form": added["form"]}, filed).blocks]
     return replace(made, blocks=tuple(blocks))
 
 
-def document_of(found: Application, name: str, form: str) -> tuple[str, bytes]:
+def document_of(found: Application, name: str, form: str, above: Filing | None = None) -> tuple[str, bytes]:
     """File name and bytes of a document as ``docx``, ``xlsx`` or ``pdf``; NotFound where the notice has none such."""
     pack = pack_of(found)
     for one in pack.documents_of(found.kind):
         if one["id"] == name and form in one["formats"]:
             called, described = f"{file_name(one['file'], places_of(found))}.{form}", pack.form(one["form"])
             if described.get("template", {}).get("name", "").endswith(f".{form}"):  # the office's own file
-                filler = filler_of(found, pack, described)
+                filler = filler_of(found, pack, described, _filed(found, above))
                 if filler.simulated:  # nothing is written into the office's file but its fields
                     called = f"示范数据-{called}"
                 return called, originals.fill(described, filler, pack.document.get("choices", {}))
-            return called, _rendered(found, one, form)
+            return called, _rendered(found, one, form, above)
     raise NotFound("document", _l("通知里没有这份文件。"))
 
 
-def _rendered(found: Application, document: Document, form: str) -> bytes:
+def _rendered(found: Application, document: Document, form: str, above: Filing | None) -> bytes:
     """In our layout; pages that will be sealed carry a code, in Excel nothing can."""
-    made = paper_of(found, document)
+    made = paper_of(found, document, above)
     if not document.get("sealed") or form == "xlsx":
         return _RENDER[form](made)
     if form == "pdf":
@@ -118,6 +121,13 @@ def codes_of(found: Application) -> dict[str, str]:
 # ---- rows that come from other applications
 
 
+def collected_of(
+    found: Application, pack: Pack, key: str, part: Document, filed: Filing | None
+) -> list[dict[str, str]]:
+    """Rows of a summary table: as they were handed in, or as they stand now."""
+    return list(filed.collected.get(key, ())) if filed else collect(found, pack, part)
+
+
 def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, str]]:
     """Rows of a summary table from the applications that this office recommended, in the order in which it did (GS-28, GS-29, HN-28)."""
     asked = part["collect"]
@@ -128,7 +138,7 @@ def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, st
         if asked.get("table"):
             rows += [_row(part, one, content, len(rows) + 1, {**row}) for row in content.get(asked["table"]) or ()]
             continue
-        schools = _below(one, asked["below"]) if asked.get("below") else []
+        schools = below(one, asked["below"]) if asked.get("below") else []
         listed |= {row.id for row in schools}
         head = f"试点区{number}　{asked['area']}" if asked.get("area") else ""
         stages = [stage for stage in STAGE_NAMES if any(stage in row.stages for row in (one, *schools))]
@@ -144,8 +154,19 @@ def collect(found: Application, pack: Pack, part: Document) -> list[dict[str, st
     return rows
 
 
-def _below(area: Application, kind: str) -> list[Application]:
-    """Applications that the area's office recommended (列入试点区), none that still waits there or was sent back."""
+def listed_in(found: Application, kind: str) -> list[Application]:
+    """Applications of a kind that the office recommended: as it handed them in, or as they stand now."""
+    filed = filed_of(found)
+    if filed is None or kind not in filed.below:
+        return recommended(found, kind)
+    rows = (db.session.get(Application, uuid.UUID(one)) for one in filed.below[kind])
+    return [row for row in rows if row is not None]
+
+
+def below(area: Application, kind: str) -> list[Application]:
+    """Applications that the area's office recommended (列入试点区), none that still waits there or was sent back when it handed in."""
+    if filed_of(area) is not None:
+        return listed_in(area, kind)
     pack = pack_of(area)
     return [row for row in recommended(area, kind) if pack.status_is(row.status) != "returned"]
 
@@ -236,9 +257,10 @@ def bundle_of(found: Application, name: str) -> tuple[str, bytes, list[str]]:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         used: set[str] = set()
+        filed = filed_of(found)
         for one in bundle["contains"]:
             for owner in _owners(found, one.get("of", "")):
-                for path, data in _content(owner, one, missing):
+                for path, data in _content(owner, one, missing, filed if owner is not found else None):
                     archive.writestr(_unique(path, used), data)
     return f"{file_name(bundle['file'], places_of(found))}.zip", stream.getvalue(), missing
 
@@ -248,14 +270,16 @@ def _owners(found: Application, kind: str) -> list[Application]:
         return [found]
     within = pack_of(found).kind(kind).get("within")
     if within == found.kind:
-        return _below(found, kind)
-    inside = [row for area in recommended(found, within) for row in _below(area, kind)] if within else []
-    return list(dict.fromkeys([*inside, *recommended(found, kind)]))  # what stands in the table, and no other
+        return below(found, kind)
+    inside = [row for area in listed_in(found, within) for row in below(area, kind)] if within else []
+    return list(dict.fromkeys([*inside, *listed_in(found, kind)]))  # what stands in the table, and no other
 
 
-def _content(found: Application, wanted: Document, missing: list[str]) -> list[tuple[str, bytes]]:
+def _content(
+    found: Application, wanted: Document, missing: list[str], above: Filing | None
+) -> list[tuple[str, bytes]]:
     if wanted["format"] != "scan":
-        return [document_of(found, wanted["document"], wanted["format"])]
+        return [document_of(found, wanted["document"], wanted["format"], above)]
     document = next(one for one in pack_of(found).documents_of(found.kind) if one["id"] == wanted["document"])
     name = file_name(document["file"], places_of(found))
     state = {one["id"]: made for one, made in sealing.desk_of(found, codes_of(found)).documents}[document["id"]]

@@ -25,6 +25,11 @@ from lms.programmes.service import steps_of
 DAYS = (7, 1)
 
 
+def missing_key(slug: str, kind: str, batch: str) -> str:
+    """How names of reminders to those who have not handed in begin (催报)."""
+    return f"missing/{slug}/{kind}/{batch}/"
+
+
 def remind(now: datetime) -> int:
     """Tell whoever must act within a week, and again within a day; returns how many were told."""
     told = 0
@@ -72,7 +77,9 @@ def _tell(found: Application, pack: Pack, who: uuid.UUID, day: date, told: str, 
         count = notices.tell(
             who,
             people,
-            notices.Matter(f"{_keys(found)}{day}/{days}", title, pack.title, f"/programmes/{found.id}", day),
+            notices.Matter(
+                f"{_keys(found)}{found.edition}/{day}/{days}", title, pack.title, f"/programmes/{found.id}", day
+            ),
         )
         if count:
             notices.send_out(who, title, pack.title)
@@ -83,10 +90,11 @@ def stop(found: Application) -> None:
     """It was done: nobody is reminded any more; in the open write."""
     for office in (*filter(None, (found.school_id, found.filled_by_id)), *(one.office.id for one in stations_of(found))):
         notices.end_all(office, _keys(found))
+    notices.end_all(found.school_id, missing_key(found.slug, found.kind, found.batch))
 
 
 def _keys(found: Application) -> str:
-    """What the keys of its reminders begin with; the day and how long before stand after it."""
+    """What the keys of its reminders begin with; the step, so that what comes back is told anew, the day and how long before stand after it."""
     return f"application/{found.id}/due/"
 
 

@@ -12,7 +12,7 @@ from lms.core.db import db
 from lms.core.errors import NotFound, Refused
 from lms.core.models import Organisation
 from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Usage, measure
-from lms.programmes.models import Application
+from lms.programmes.models import Application, Filing
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document
 from lms.programmes.service import content_of, files_of, recommended
@@ -52,6 +52,14 @@ def check(found: Application) -> list[Line]:
     pack = pack_of(found)
     facts = facts_of(found)
     return [Line(one, measure(one, facts)) for one in pack.criteria_of(found.kind)]
+
+
+def lines_of(found: Application, filed: Filing | None) -> list[Line]:
+    """As it was handed in; as it stands now for None."""
+    if filed is None:
+        return check(found)
+    kept = {one["id"]: Outcome(one["state"], one["figure"], one["source"]) for one in filed.checks}
+    return [Line(one, kept[one["id"]]) for one in pack_of(found).criteria_of(found.kind) if one["id"] in kept]
 
 
 def facts_of(found: Application) -> Facts:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from lms.core import clock
 from lms.core.audit import audit
@@ -18,7 +18,14 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.programmes import values
-from lms.programmes.models import Application, ApplicationEdit, ApplicationFile, ApplicationPart, ApplicationStep
+from lms.programmes.models import (
+    Application,
+    ApplicationEdit,
+    ApplicationFile,
+    ApplicationPart,
+    ApplicationStep,
+    Filing,
+)
 from lms.programmes.notices import frozen, kinds_for, lock, open_batches, pack_named, pack_of, stations_of
 from lms.programmes.pack import Pack
 from lms.programmes.rules import EDITABLE, Lack, WordCount, count_words, lacks_of_part
@@ -137,6 +144,28 @@ def parts_of(application: Application) -> dict[str, ApplicationPart]:
 def content_of(application: Application) -> Content:
     """Values by key."""
     return {key: row.value["value"] for key, row in parts_of(application).items()}
+
+
+def last_filed(application: Application, at: datetime | None = None) -> Filing | None:
+    """What it was handed in with: the last time, or the last one until ``at``."""
+    query = select(Filing).where(Filing.application_id == application.id).order_by(Filing.step.desc())
+    return db.session.scalars(query.where(Filing.created_at <= at) if at else query).first()
+
+
+def filed_of(application: Application) -> Filing | None:
+    """What it stands for as it was handed in; None while it may be edited."""
+    return None if pack_of(application).status_is(application.status) in EDITABLE else last_filed(application)
+
+
+def content_filed(filing: Filing) -> Content:
+    """Values by key as they were handed in."""
+    rows = db.session.scalars(
+        select(ApplicationEdit).where(
+            ApplicationEdit.application_id == filing.application_id,
+            tuple_(ApplicationEdit.key, ApplicationEdit.edition).in_(filing.editions.items()),
+        )
+    )
+    return {row.key: row.value["value"] for row in rows}
 
 
 def files_of(application: Application) -> list[ApplicationFile]:

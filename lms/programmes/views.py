@@ -181,6 +181,7 @@ def show(application_id: uuid.UUID) -> str:
         }
         for key in pack.keys_of(found.kind)
     ]
+    filed = service.filed_of(found)
     return render_template(
         "programmes/application.html",
         line=_line(found),
@@ -190,7 +191,8 @@ def show(application_id: uuid.UUID) -> str:
         manages=service.manages(account, found),
         editable=own and pack.status_is(found.status) in EDITABLE,
         parts=parts,
-        checks=selfcheck.check(found),
+        checks=selfcheck.lines_of(found, filed),
+        filed=filed,
         summary=selfcheck.summary,
         lacks=workflow.lacks_of(found) if own and pack.status_is(found.status) in EDITABLE else [],
         slots=[
@@ -315,7 +317,9 @@ def _part_page(application_id: uuid.UUID, key: str, mine: Any = None, conflict: 
         owner=row.owner_id if row else None,
         staff=_staff(found.school_id) if service.manages(account, found) else {},
         widths=_shares([one.get("wide", 20) for one in described.get("columns", ())]),
-        collected=papers.collect(found, pack, described) if "collect" in described else [],
+        collected=papers.collected_of(found, pack, key, described, service.filed_of(found))
+        if "collect" in described
+        else [],
         before=keys[place - 1] if place else None,
         after=keys[place + 1] if place + 1 < len(keys) else None,
         remarks=comments.remarks_of(account, found).get(key, []),

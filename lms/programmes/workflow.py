@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
-from lms.programmes import papers, service
+from lms.programmes import filing, papers, service
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import due_of, lock, mend_days, own_due, pack_of, stations_of
@@ -92,10 +93,10 @@ def submit(actor: Account, application_id: uuid.UUID) -> Application:
         if pack.kind(found.kind).get("stages"):
             found.stages = stages_of(found.school_id)  # quotas are counted by them
         found.submitted_at = now
-        found.receipt = (
-            hashlib.sha256(f"{found.id}/{found.edition}/{now.isoformat()}".encode()).hexdigest()[:12].upper()
-        )
-        _step(actor, found, "submit", stations[target].status, to=stations[target].office.id, receipt=found.receipt)
+        filed = filing.keep(found, len(steps_of(found)) + 1)
+        told = f"{found.id}/{found.edition}/{now.isoformat()}/{json.dumps(filed.codes, sort_keys=True)}"
+        found.receipt, to = hashlib.sha256(told.encode()).hexdigest()[:12].upper(), stations[target]
+        _step(actor, found, "submit", to.status, to=to.office.id, receipt=found.receipt, codes=filed.codes)
         session.flush()
     return found
 

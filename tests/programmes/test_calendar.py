@@ -71,7 +71,8 @@ def test_a_school_sees_its_day_and_the_ones_above(tree: Tree) -> None:
         city, "hunan-baixiao", "2026", date(2026, 12, 1)
     )  # earlier than the province's, and for the county too
     [mine] = of(admin, "hand-in")
-    assert (mine.day, mine.mine, mine.done, mine.link) == (date(2026, 12, 1), True, False, "/programmes/")
+    assert (mine.day, mine.mine, mine.done, mine.link) == (date(2026, 12, 1), False, False, "/programmes/")
+    assert not near(deadlines_of(admin, TODAY, date(2027, 1, 30)), TODAY)  # what nobody began presses nobody
     assert [(one.day.isoformat(), one.mine) for one in of(admin, "pass-on")] == [
         ("2026-12-01", False),
         ("2026-12-30", False),
@@ -168,6 +169,7 @@ def test_what_was_told_with_a_day_stands_there_too(tree: Tree) -> None:
 
 def test_pages_and_file(app: Flask, tree: Tree) -> None:
     admin = make.person(tree["school"])
+    service.begin(admin, "hunan-baixiao", "school", "2026")
     client = door(app, admin)
     page = client.get("/programmes/calendar?month=2026-12").text
     assert "实验校：本单位须报到丙县" in page and "near-later" in page

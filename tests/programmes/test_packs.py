@@ -160,6 +160,8 @@ def test_the_command_names_what_is_right() -> None:
 
 WRONG: list[tuple[str, Callable[[str], str], str]] = [
     ("pack.yaml", lambda text: text.replace('version: "2026.1"', "version: new"), "version"),
+    ("pack.yaml", lambda text: text.replace('version: "2026.1"', 'version: "2026.1"\nregion: ["99"]'), "不是行政区划代码"),
+    ("pack.yaml", lambda text: text.replace('version: "2026.1"', 'version: "2026.1"\nregion: ["4300"]'), "末尾的 00"),
     (
         "pack.yaml",
         lambda text: text.replace("forms: [application]", "forms: [applicatio]"),

@@ -14,6 +14,7 @@ depends_on = None
 
 APPEND_ONLY = [
     "application_edit",
+    "application_filing",
     "application_step",
     "attempt",
     "audit_entry",
@@ -1755,6 +1756,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("application_file", schema=None) as batch_op:
         batch_op.create_index("ix_application_file_application", ["application_id", "slot"], unique=False)
+
+    op.create_table(
+        "application_filing",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("editions", sa.JSON(), nullable=False),
+        sa.Column("collected", sa.JSON(), nullable=False),
+        sa.Column("below", sa.JSON(), nullable=False),
+        sa.Column("checks", sa.JSON(), nullable=False),
+        sa.Column("codes", sa.JSON(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"], ["application.id"], name=op.f("fk_application_filing_application_id_application")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["organisation.id"], name=op.f("fk_application_filing_school_id_organisation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_filing")),
+        sa.UniqueConstraint(
+            "school_id", "application_id", "step", name=op.f("uq_application_filing_school_id_application_id_step")
+        ),
+    )
+    with op.batch_alter_table("application_filing", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_application_filing_application_id"), ["application_id"], unique=False)
 
     op.create_table(
         "application_part",

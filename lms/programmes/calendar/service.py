@@ -142,7 +142,7 @@ def _own_day(here: _Here, pack: Pack, batch: Document, kind: Document, station: 
         "hand-in",
         title,
         link,
-        mine=editable or (found is None and day >= today()),
+        mine=editable,
         done=found is not None and not editable,
     )
 

@@ -20,7 +20,7 @@ from lms.programmes.models import Application, ApplicationFile
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Pack
 from lms.programmes.selection import behalf
-from lms.programmes.service import content_of, files_of
+from lms.programmes.service import content_of, filed_of, files_of
 from lms.programmes.teaching import today
 from lms.roster.models import School
 from lms.usage.evidence.anchors import Standing
@@ -70,7 +70,7 @@ class Dossier:
 def dossier_of(found: Application) -> Dossier:
     """Everything about one applicant that an expert may read."""
     pack, content = pack_of(found), content_of(found)
-    lines = selfcheck.check(found)
+    lines = selfcheck.lines_of(found, filed_of(found))
     sections = [Section("资格自查", tuple(_check(found, lines)))]
     answers = {line.criterion["id"]: line for line in lines}
     for name in pack.kind(found.kind)["forms"]:

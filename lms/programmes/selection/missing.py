@@ -21,6 +21,7 @@ from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import above, due_of, pack_named, pack_of
 from lms.programmes.pack import Document, Pack
+from lms.programmes.reminders import missing_key
 from lms.programmes.rules import EDITABLE, way
 from lms.programmes.selection import behalf
 from lms.programmes.selection.tables import Workbook
@@ -36,7 +37,10 @@ STATES = {
 
 @dataclass(frozen=True)
 class Line:
-    """An organisation that may apply: ``state`` of STATES; ``via``: the office it reports to; ``days`` left, None without a day, negative when over."""
+    """An organisation that may apply: ``state`` of STATES; ``via``: the office it reports to; ``days`` left, None without a day, negative when over.
+
+    ``step``: the application's, 0 where there is none.
+    """
 
     organisation: Organisation
     state: str
@@ -45,6 +49,7 @@ class Line:
     days: int | None
     at: str
     account: bool
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ def overview(actor: Account, slug: str, kind: str, batch: str) -> Overview:
             else ""
         )
         left = (due.day - today).days if due.day else None
-        lines.append(Line(one, _state(found), stations[0].office.name, due.day, left, at, one.id not in silent))
+        step = found.edition if found else 0
+        lines.append(Line(one, _state(found), stations[0].office.name, due.day, left, at, one.id not in silent, step))
     return Overview(pack, kind_, batch_, tuple(lines))
 
 
@@ -137,7 +143,7 @@ def remind(actor: Account, made: Overview, chosen: Collection[uuid.UUID]) -> int
         for one in wanted:
             own = one.organisation.id
             until = f"，请于 {one.due} 24时前提交" if one.due else ""
-            key = f"missing/{made.pack.slug}/{made.kind['id']}/{made.batch['id']}/{today}"
+            key = f"{missing_key(made.pack.slug, made.kind['id'], made.batch['id'])}{today}/{one.step}"
             matter = notices.Matter(
                 key, f"您单位还没有报送{made.kind['name']}{until}", made.pack.title, "/programmes/", one.due
             )
