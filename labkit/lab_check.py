@@ -16,6 +16,7 @@ from labkit.model import Kind, State
 
 FIX, WATCH = "fix", "watch"
 LESSON_BATTERY = 40.0
+CLOCK = "clock"  # the gateway's alert, said once for all its devices
 
 # Alert id → the gateway's bare reason, and what to do about it in Chinese and English. An alert that says anything else says more
 # than we know here, and is told as it stands.
@@ -130,6 +131,13 @@ def judge(facts: Iterable[Facts]) -> list[Finding]:
         )
         for gateway in sorted(gone)
     ]  # fmt: skip
+    clocks = {f.gateway: f.alerts[CLOCK] for f in known if f.gateway and CLOCK in f.alerts}
+    found += [
+        Finding(
+            gateway, "", "", WATCH, CLOCK, f"{gateway} {text}", f"the clock of {gateway} is wrong: let it set itself"
+        )
+        for gateway, text in sorted(clocks.items())
+    ]
     for one in sorted(known, key=lambda f: (_natural(f.seat), _natural(f.sticker), f.device)):
         if one.gateway not in gone:
             found.extend(Finding(one.device, one.sticker, one.seat, *rest) for rest in _judge(one))
@@ -152,7 +160,7 @@ def _judge(one: Facts) -> list[tuple[str, str, str, str]]:
                 "the PC is gone: check its network and power",
             )
         ]
-    found = [_alerted(alert, text) for alert, text in sorted(one.alerts.items()) if alert != "battery"]
+    found = [_alerted(alert, text) for alert, text in sorted(one.alerts.items()) if alert not in ("battery", CLOCK)]
     if one.state is not State.READY and not _must_fix(found):
         found.append(_not_ready(one.state))
     if one.proved is False and not _must_fix(found):
@@ -227,8 +235,8 @@ def _slow(one: Facts) -> Iterable[tuple[str, str, str, str]]:
 def alerts_of(
     device: str, own: Mapping[str, str], gateway: Mapping[str, str], devices: Iterable[str]
 ) -> dict[str, str]:
-    """The alerts of a device: its own, and ``<device>-<alert>`` of its gateway (a board of its own has no other voice)."""
-    found = dict(own)
+    """The alerts of a device: its own, ``<device>-<alert>`` of its gateway (a board of its own has no other voice), and its gateway's clock."""
+    found = {**own, CLOCK: gateway[CLOCK]} if CLOCK in gateway else dict(own)
     names = sorted(devices, key=len, reverse=True)
     for alert, text in gateway.items():
         named = next((name for name in names if alert.startswith(f"{name}-")), None)

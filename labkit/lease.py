@@ -101,7 +101,8 @@ class Wheel:
 
     ``held`` after an emergency stop: no drive until the pupil has let go for 0.6 s or a new lease came.
     ``steered``: the two speeds that trusted clients asked for last (None = not told), ``steered_at`` when; ``steer_held``: the same
-    hold for them. It outlives the leases, which the lesson's end takes away.
+    hold for them. It outlives the leases, which the lesson's end takes away. ``ahead``: how far this PC's clock is before the
+    server's, which wrote the lease's end; ``over``: that end has been acted upon.
     """
 
     device: str
@@ -113,6 +114,8 @@ class Wheel:
     steered: tuple[float | None, float | None] = (None, None)
     steered_at: datetime | None = None
     steer_held: bool = False
+    ahead: timedelta = timedelta()
+    over: bool = False
 
 
 def parse_steer(payload: bytes) -> Steer:
@@ -179,7 +182,12 @@ def granted(wheel: Wheel, lease: Lease | None) -> Wheel:
     """The wheel under a new lease (None = released); a changed lease ends a hold and forgets the last wish."""
     if lease == wheel.lease:
         return wheel
-    return replace(wheel, lease=lease, last_seq=-1, last_wish_at=None, held=False)
+    return replace(wheel, lease=lease, last_seq=-1, last_wish_at=None, held=False, over=False)
+
+
+def with_clock(wheel: Wheel, ahead: timedelta) -> Wheel:
+    """The server's clock is known better: a lease that seemed over may not be."""
+    return replace(wheel, ahead=ahead, over=False)
 
 
 def must_stop(before: Wheel, after: Wheel) -> bool:
@@ -215,7 +223,7 @@ def steer(wheel: Wheel, wanted: Steer, now: datetime) -> tuple[Wheel, Decision]:
         return after, Refusal(
             "held", "老师按了急停：先停下程序，再重新开始", "emergency stop: end the program first, then start again"
         )
-    lease = wheel.lease if wheel.lease and now < wheel.lease.until else None
+    lease = wheel.lease if wheel.lease and not _is_over(wheel.lease, wheel, now) else None
     if lease and lease.holder != wanted.by and (linear or angular):
         return replace(after, steered=(None, None)), Refusal(
             "held-by",
@@ -226,8 +234,17 @@ def steer(wheel: Wheel, wanted: Steer, now: datetime) -> tuple[Wheel, Decision]:
 
 
 def expired(wheel: Wheel, now: datetime) -> bool:
-    """Whether the lease's time is over."""
-    return wheel.lease is not None and now >= wheel.lease.until
+    """Whether the lease's time is over, and nobody has done anything about it."""
+    return wheel.lease is not None and not wheel.over and _is_over(wheel.lease, wheel, now)
+
+
+def ended(wheel: Wheel) -> Wheel:
+    """The wheel after its lease's end was acted upon; the lease stays, to tell its holder why nothing moves."""
+    return replace(wheel, over=True)
+
+
+def _is_over(lease: Lease, wheel: Wheel, now: datetime) -> bool:
+    return now - wheel.ahead >= lease.until
 
 
 def decide(wheel: Wheel, terminal: str, wish: Wish, now: datetime) -> tuple[Wheel, Decision]:
@@ -241,7 +258,7 @@ def decide(wheel: Wheel, terminal: str, wish: Wish, now: datetime) -> tuple[Whee
         return wheel, Refusal("not_yours", "这台设备属于别的小组", "this robot belongs to another group")
     if wish.stop:
         return replace(wheel, last_seq=wish.seq, last_wish_at=now), Halt()
-    if now >= lease.until:
+    if _is_over(lease, wheel, now):
         return wheel, Refusal("lease_over", "使用时间已到，请老师重新分配", "the time is over: ask the teacher")
     if wish.identify:
         return wheel, Blink()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from labkit import doctor
+from labkit import doctor, lab_check
 from labkit.agent.browser import check_browser
 from labkit.binding import Choice, PortBook
 from labkit.commands.console import Console, Voice, as_path, broker_options, pass_voice
@@ -85,6 +85,11 @@ def _ask_gateway(lab: Lab, address: BrokerAddress) -> list[Trouble | None]:
     if seen.states.get(lab.name) is not State.READY:
         return []
     found: list[Trouble | None] = [None]
+    if lab_check.CLOCK in seen.alerts.get(lab.name, {}):
+        (why, _, fix) = seen.alerts[lab.name][lab_check.CLOCK].partition("：")
+        found.append(
+            Trouble("clock", lab.name, why, fix, "its clock is wrong", "let it set itself: timedatectl set-ntp true")
+        )
     for device in lab.devices:
         alerts = seen.alerts.get(device.id, {})
         if "firmware" in alerts:

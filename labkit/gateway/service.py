@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from labkit import homie, lease
+from labkit import homie, lease, server_clock
 from labkit.binding import PortBook
 from labkit.errors import LabkitError, Malformed
 from labkit.gateway import face
@@ -48,6 +48,7 @@ from labkit.links import LINKS, Broker, BrokerAddress, GuardedPort, Message
 from labkit.links.text import Pushes
 from labkit.model import MAIN_NODE, Kind, State, Title
 from labkit.ports import Listing
+from labkit.server_clock import ServerClock
 
 log = logging.getLogger("labkit.gateway")
 ROUTER_TICK_S = 0.1
@@ -93,6 +94,7 @@ class Gateway:
         self._boards = frozenset(device.id for device in lab.devices if not device.bridged)
         self.workers: dict[str, Worker] = {}
         self._wheels: dict[str, Wheel] = {}
+        self._clock = ServerClock()
         self.failure: str = ""
         self.failed = threading.Event()
 
@@ -137,7 +139,7 @@ class Gateway:
         worker.mirror = self._mirror
         self.workers[device.id] = worker
         if isinstance(worker, Robot):
-            self._wheels[device.id] = Wheel(device.id, _caps(worker))
+            self._wheels[device.id] = Wheel(device.id, _caps(worker), ahead=self._clock.ahead)
         worker.start()
 
     def _grow(self, lab: Lab, device: LabDevice) -> None:
@@ -206,6 +208,7 @@ class Gateway:
         self._broker.subscribe("homie/5/+/$state")
         self._broker.subscribe(ask_topic(self.lab.name))
         self._broker.subscribe(adopt_topic(self.lab.name))
+        self._broker.subscribe(server_clock.TOPIC, 0)
         self._broker.subscribe(face.steer_topic(self.lab.name, "+"), 0)
         for device in self.lab.devices:
             self._hear_device(device)
@@ -279,7 +282,7 @@ class Gateway:
         for device_id, wheel in self._wheels.items():
             if lease.expired(wheel, now):
                 log.info("%s: its lease is over", device_id)
-                self._wheels[device_id] = lease.granted(wheel, None)
+                self._wheels[device_id] = lease.ended(wheel)
                 self.workers[device_id].mailbox.put(StopOrder("lease over"))
         dead = [w.name for w in self.workers.values() if not w.is_alive()]
         if dead and not self._ending.is_set():
@@ -301,6 +304,8 @@ class Gateway:
             self._mirror.ask(message.payload)
         if message.topic == adopt_topic(self.lab.name) and not message.retained:
             self._adopting.take(message.payload)
+        if message.topic == server_clock.TOPIC and not message.retained:
+            self._hear_clock(message.payload)
         if message.topic == face.steer_topic(self.lab.name, levels[-1]):
             self._steer_both(levels[-1], message)
         if self._foreign.take(message) or levels[0] != homie.DOMAIN:
@@ -331,6 +336,19 @@ class Gateway:
             if wheel.lease and wheel.lease.holder == device:
                 log.info("%s: %s is gone, stopping", device_id, device)
                 self.workers[device_id].mailbox.put(StopOrder(f"{device} is gone"))
+
+    def _hear_clock(self, payload: bytes) -> None:
+        """The server's time: leases follow it, and a wrong clock of this PC is told."""
+        if not self._clock.hear(payload, self._now()):
+            return
+        ahead, topic = self._clock.ahead, homie.alert_topic(self.lab.name, "clock")
+        self._wheels = {device: lease.with_clock(wheel, ahead) for device, wheel in self._wheels.items()}
+        if self._clock.wrong:
+            zh, en = server_clock.remedy(ahead)
+            log.warning("%s", en)
+            self._board.put(topic, zh.encode())
+        else:
+            self._board.clear(topic)
 
     def _lease(self, room: str, device_id: str, message: Message) -> None:
         wheel, device = self._wheels.get(device_id), self.lab.device(device_id)

@@ -1,6 +1,6 @@
 """The bridge (桥): between the broker and the database, one process a school.
 
-It provisions broker clients (again after every reconnect), publishes the outbox in order, repeats a stop that no gateway has
+It provisions broker clients (again after every reconnect), publishes the outbox in order, says the time every 5 s, repeats a stop that no gateway has
 answered (it may have been killed in that moment), and takes presence, readings and stop reports from MQTT into tables,
 committing at most once a second: latest values and one summary a device and lesson.
 """
@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from flask import Flask
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import func, select, update
 
+from labkit import server_clock
 from labkit.broker import BrokerAdmin, BrokerError, ClientSpec, RoleSpec
 from lms.config import kept_secret
 from lms.core import clock
@@ -86,9 +88,13 @@ class Bridge:
             self._client.loop_start()
             self._pcs.start()
             last_commit = clock.now()
+            beat_at = time.monotonic()
             try:
                 while not self._stopping.wait(POLL_S):
                     if self._connected.is_set():
+                        if self._fresh.is_set() or time.monotonic() >= beat_at:
+                            beat_at = time.monotonic() + server_clock.BEAT_S
+                            self._client.publish(server_clock.TOPIC, json.dumps({"at": clock.now().isoformat()}), qos=0)
                         self._work()
                     if (clock.now() - last_commit).total_seconds() >= COMMIT_S:
                         last_commit = clock.now()

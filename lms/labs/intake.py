@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from labkit.lab_check import alerts_of
+from labkit.lab_check import CLOCK, alerts_of
 from lms.core.db import db, new_id
 from lms.labs import pc_rules, rules
 from lms.labs.cameras import service as cameras
@@ -167,7 +167,7 @@ class Intake:
         for row in devices.values():
             if not changed.keys().isdisjoint((row.homie_id, row.gateway)) or row.homie_id in described:
                 row.alerts = _alerts_of(row, alerts, devices)
-                row.alert = "；".join(text for _, text in sorted(row.alerts.items()))[:MAX_ALERT]
+                row.alert = "；".join(text for name, text in sorted(row.alerts.items()) if name != CLOCK)[:MAX_ALERT]
                 row.state = self._state_of(row)
         late = [report for report in stops if not _store_stop(report, rooms, devices, lessons, now)]
         with self._lock:

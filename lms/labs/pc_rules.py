@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from labkit import server_clock
 from lms.labs import rules
 from lms.labs.rules import HOMIE
 
@@ -41,7 +42,7 @@ def agent_rights(terminal: str, room: str, kits: Iterable[str]) -> rules.Rights:
     devices = [terminal, *(kit_id(terminal, kit) for kit in sorted(kits))]
     own = [f"{HOMIE}/{device}/#" for device in devices]
     says = [*own, f"zhike/gateway/{terminal}/#", "zhike/gateway/flush", f"zhike/room/{room}/stopped", f"{HOMIE}/$broadcast/stop/{room}"]
-    hears = [*own, f"zhike/gateway/{terminal}/mirror", f"zhike/gateway/{terminal}/steer/+", rules.stop_topic(room), rules.lease_topic(room, "+")]
+    hears = [*own, f"zhike/gateway/{terminal}/mirror", f"zhike/gateway/{terminal}/steer/+", server_clock.TOPIC, rules.stop_topic(room), rules.lease_topic(room, "+")]
     return rules.Rights(tuple(says), (*hears, f"{HOMIE}/+/wish/drive", f"{HOMIE}/+/$state", f"{HOMIE}/+/$description"))
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import lease
+from labkit import lease, server_clock
 from labkit.errors import Malformed
 from labkit.lease import Blink, Caps, Command, Halt, Lease, Refusal, Steer, Wheel, Wish
+from labkit.server_clock import ServerClock
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 GRANT = Lease("mbot-1", "t-1", ("t-1", "t-2"), "l", NOW + timedelta(minutes=5), 0.2, 1.0)
@@ -194,3 +195,50 @@ def test_a_leased_robot_is_steered_by_its_holder_only_within_the_lease() -> None
 def test_broken_steering_is_refused(payload: bytes) -> None:
     with pytest.raises(Malformed):
         lease.parse_steer(payload)
+
+
+@pytest.mark.parametrize("hours", [8, -8])
+def test_a_pc_with_a_wrong_clock_keeps_the_servers_leases(hours: int) -> None:
+    pc = NOW + timedelta(hours=hours)
+    wheel = lease.with_clock(WHEEL, timedelta(hours=hours))
+    assert isinstance(lease.decide(wheel, "t-1", Wish(1, 0.1), pc)[1], Command)
+    assert not lease.expired(wheel, pc)
+    assert steered_code(wheel, pc) == "held-by"
+    end = pc + timedelta(minutes=5)
+    assert lease.expired(wheel, end)
+    after_end = lease.ended(wheel)
+    assert not lease.expired(after_end, end), "it is acted upon once"
+    decision = lease.decide(after_end, "t-1", Wish(1, 0.1), end)[1]
+    assert isinstance(decision, Refusal)
+    assert decision.code == "lease_over"
+
+
+def steered_code(wheel: Wheel, now: datetime) -> str:
+    decision = lease.steer(wheel, Steer(0.1, 0.0), now)[1]
+    return decision.code if isinstance(decision, Refusal) else ""
+
+
+def test_a_lease_that_seemed_over_counts_again_once_the_clock_is_known() -> None:
+    pc = NOW + timedelta(hours=8)
+    assert lease.expired(WHEEL, pc)
+    wheel = lease.with_clock(lease.ended(WHEEL), timedelta(hours=8))
+    assert isinstance(lease.decide(wheel, "t-1", Wish(1, 0.1), pc)[1], Command)
+
+
+def test_the_servers_beats_tell_how_far_the_pc_is_ahead() -> None:
+    clock = ServerClock()
+
+    def hear(ahead_s: float, late_s: float = 0.0) -> bool:
+        beat = json.dumps({"at": NOW.isoformat()}).encode()
+        return clock.hear(beat, NOW + timedelta(seconds=ahead_s + late_s))
+
+    assert not hear(0.1) and not clock.wrong
+    assert not hear(0.0, late_s=20), "a late beat is not a wrong clock"
+    clock = ServerClock()
+    assert hear(28_800) and clock.wrong
+    assert server_clock.remedy(clock.ahead)[0].startswith("电脑的时钟快了 8 小时：")
+    assert [hear(0), clock.wrong] == [True, False]
+    assert server_clock.remedy(timedelta(seconds=-45))[0].startswith("电脑的时钟慢了 45 秒：")
+    for payload in (b"", b'{"at": "noon"}', b'{"at": "2026-11-23T01:00:00"}'):
+        with pytest.raises(Malformed):
+            clock.hear(payload, NOW)

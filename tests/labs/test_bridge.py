@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def test_lesson_reaches_terminal_and_its_life_reaches_the_tables(app: Flask, bro
         until(lambda: provisioned(seats[0].terminal) and provisioned("gw-lab1"))
         seat = Peer(broker.config.tcp_port, service.terminal_credential(seats[0], room, lesson_id), f"zhike/room/{room.code}/lesson")
         until(lambda: any(str(lesson_id) in payload for _, payload in seat.got))
-        lab = Peer(broker.config.tcp_port, gateway, f"zhike/room/{room.code}/stop")
+        lab = Peer(broker.config.tcp_port, gateway, f"zhike/room/{room.code}/stop", "zhike/clock")
         lab.say("zhike/gateway/gw-lab1/devices", json.dumps([{"device": "mbot-1", "profile": "makeblock-mbot", "kind": "robot", "room": room.code, "sticker": "07"}]), retain=True)
         device = until(lambda: db.session.scalar(select(Device)))
         seat.say(f"homie/5/{seats[0].terminal}/terminal/lesson", str(lesson_id), retain=True)
@@ -151,6 +151,8 @@ def test_lesson_reaches_terminal_and_its_life_reaches_the_tables(app: Flask, bro
         assert report["confirmed"] == ["mbot-1"]
         assert report["unconfirmed"][0]["sticker"] == "08"
         assert until(lambda: db.session.scalar(select(DeviceLessonSummary).where(DeviceLessonSummary.device_id == device.id))).stop_confirmed is True
+        beat = until(lambda: next((text for topic, text in lab.got if topic == "zhike/clock"), None))
+        assert abs((clock.now() - datetime.fromisoformat(json.loads(beat)["at"])).total_seconds()) < PATIENCE_S
         for peer in (seat, lab):
             peer.end()
 

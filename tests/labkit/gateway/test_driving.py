@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 from tests.effort import PATIENCE_S, SOON_S
 from tests.labkit.gateway.rig import Rig
@@ -87,3 +88,19 @@ def test_identify_blinks_and_beeps(rig: Rig) -> None:
     with rig.kit.changed:
         assert rig.kit.changed.wait_for(lambda: sum(device == 8 for device, _ in rig.kit.runs) >= 4, PATIENCE_S)
     assert any(device == 0x22 for device, _ in rig.kit.runs)
+
+
+def test_a_pc_with_a_wrong_clock_drives_by_the_servers_and_says_so(rig: Rig) -> None:
+    """The server's clock is 8 h behind the PC's: its leases seem over until it has told the time."""
+    rig.lease(seconds=60 - 8 * 3600)
+    rig.wish(linear_x=0.2, ms=400)
+    rig.wait(lambda: b"lease_over" in (rig.value("refused") or b""), "it does not say that the time is over")
+    assert rig.kit.standing()
+    server = datetime.now(UTC) - timedelta(hours=8)
+    rig.console.publish("zhike/clock", json.dumps({"at": server.isoformat()}))
+    rig.wait(lambda: bool(rig.last("homie/5/gw-lab1/$alert/clock")), "no alert")
+    assert (rig.last("homie/5/gw-lab1/$alert/clock") or b"").decode().startswith("电脑的时钟快了 8 小时")
+    rig.drive(linear_x=0.2, ms=400)
+    rig.console.publish("zhike/clock", json.dumps({"at": datetime.now(UTC).isoformat()}))
+    rig.until("homie/5/gw-lab1/$alert/clock", b"")
+    rig.stops_though_wished(linear_x=0.2, ms=400)

@@ -37,6 +37,13 @@ def test_a_device_that_is_well_has_nothing_to_fix() -> None:
     assert codes(with_health(battery="88.0", round_trip="12.0", reading_age="0", reconnects="1")) == []
 
 
+def test_a_gateways_wrong_clock_is_said_once() -> None:
+    gateway = {"clock": "电脑的时钟快了 8 小时：打开自动校时", "mbot-8-lost": "x"}
+    told = alerts_of("mbot-7", {}, gateway, ["mbot-7", "mbot-8"])
+    (found,) = judge([replace(WELL, alerts=told), replace(WELL, device="mbot-9", alerts=told)])
+    assert (found.level, found.code, found.zh) == (WATCH, "clock", "gw-1 电脑的时钟快了 8 小时：打开自动校时")
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
