@@ -250,6 +250,11 @@ def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[st
             yield document.fault((*where, "parameters", name), zh, f"{profile.id} has no parameter {name}")
     for index, error in boards.lab_faults(data["devices"], known):
         yield document.fault(("devices", index, "url"), error.zh, error.en)
+    if "simulate" in data or any("simulate" in item for item in data["devices"]):
+        from labkit.simulate.rules import simulate_faults  # a lab of real kits needs no simulator
+
+        for place, error in simulate_faults(data, known):
+            yield document.fault(place, error.zh, error.en)
 
 
 def _url_faults(

@@ -6,7 +6,9 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from labkit import codecs
 from labkit.errors import LabkitError
+from labkit.model import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,8 @@ class Faults:
     """Chances are 0–1 each.
 
     `noise`: a stray byte before a reply. `truncate`: a reply loses its tail. `lose`: a byte on its way to the kit is lost,
-    so that the frame it belonged to swallows what follows. `drop`: an MQTT command is lost. `delay_ms`: replies and commands
-    come later. `brown_out_s`: the kit restarts after so many seconds of driving (mean). `firmware`: what it says it is.
+    so that the frame it belonged to swallows what follows. `drop`: an MQTT or UDP command is lost. `delay_ms`: replies and commands
+    come later. `brown_out_s`: the kit restarts after so many seconds of driving (mean; a board without wheels: of running). `firmware`: what it says it is.
     `deaf`: it takes commands but answers nothing any more. `deadman_ms`: an MQTT board's own deadman (0 = none).
     `lacks`: properties that a text kit does not have because an add-on is missing (`range`, `controller`), with spaces between.
     """
@@ -30,6 +32,24 @@ class Faults:
     deaf: bool = False
     deadman_ms: int | None = None
     lacks: str = ""
+
+
+_CABLE = frozenset({"noise", "truncate", "lose", "delay_ms", "firmware", "deaf"})
+_AIR = frozenset({"drop", "delay_ms", "deaf"})
+
+
+def honoured(profile: Profile) -> frozenset[str]:
+    """The faults that a simulated kit of this profile can have."""
+    transport, wheels = profile.transport, {"brown_out_s"} if profile.drive else set()
+    if profile.foreign is not None:
+        return _AIR | {"brown_out_s"}
+    if transport.type == "mqtt":
+        return _AIR | {"deadman_ms"} | wheels
+    if transport.type in ("tcp", "udp"):
+        return _CABLE | {"drop", "lacks"} | wheels
+    if transport.type == "serial":
+        return _CABLE | ({"lacks"} if codecs.kit_end(transport.codec, profile, profile.parameters) else set()) | wheels
+    return frozenset()
 
 
 _CHANCES = ("noise", "truncate", "lose", "drop")

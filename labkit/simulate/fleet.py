@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import random
 import selectors
 import signal
 import subprocess
@@ -161,7 +159,7 @@ class Fleet:
         if drive is None and device.profile.transport.codec != "firmata":
             return None
         self._logs.append(MotorLog(self._run_dir / "sim" / f"{device.id}.jsonl"))
-        start = Pose(*settings.start) if settings.start else free_pose(self._arena, seed)
+        start = Pose(*settings.start) if settings.start else physics.free_pose(self._arena, seed)
         body = Body(self._arena, start, drive or NO_WHEELS, seed, self._logs[-1], now)
         if drive:
             self._bodies.setdefault(device.room, {})[device.id] = body
@@ -248,17 +246,6 @@ def run(
     fleet = Fleet(lab, run_dir, BrokerAddress.parse(broker, username, password, ca), credentials, told)
     log.info("%d robots simulated for %s", fleet.count, lab.name)
     fleet.run()
-
-
-def free_pose(arena: physics.Arena, seed: int) -> Pose:
-    """A place on the table with 20 cm of room on all sides, chosen by `seed`."""
-    chance = random.Random(f"pose {seed}")
-    xs = [edge for wall in arena.walls for edge in (wall.ax, wall.bx)]
-    ys = [edge for wall in arena.walls for edge in (wall.ay, wall.by)]
-    while True:
-        x, y = chance.uniform(min(xs), max(xs)), chance.uniform(min(ys), max(ys))
-        if all(physics.distance(wall, x, y) > physics.ROBOT_RADIUS_M + 0.2 for wall in arena.walls):
-            return Pose(x, y, chance.uniform(-math.pi, math.pi))
 
 
 def _ensure_clip(device: LabDevice) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 
 from labkit.boards import space
 from labkit.lab import LabDevice
@@ -20,22 +22,25 @@ class ForeignBoard:
     def __init__(
         self, device: LabDevice, faults: Faults, seed: int, broker: BrokerAddress, login: Callable[[], Login]
     ) -> None:
-        self._faults = faults
-        self._script = script(device.profile, space(device.profile, device.id, device.url), seed)
+        self._faults, self._at = faults, time.monotonic()
+        self._anew = partial(script, device.profile, space(device.profile, device.id, device.url), seed)
+        self._script = self._anew()
         self._report_at = 0.0
         will = self._script.will
         last = (will.topic, will.payload.encode()) if will else None
         topics = self._script.subscriptions
-        self._line = OnBroker(device.id, broker, login, topics, last, obeys_retained=True)
+        self._line = OnBroker(device.id, broker, login, topics, last, obeys_retained=True, faults=faults, seed=seed)
 
     def tick(self, now: float) -> None:
-        """Say hello, obey, tell the sensors."""
+        """Say hello, obey, tell the sensors; a brown-out restarts the board with everything off."""
+        passed, self._at = now - self._at, now
+        if self._line.browns_out(passed):
+            self._script = self._anew()
         if self._line.greet:
             self._line.greet = False
             self._say(self._script.hello(now))
             self._report_at = now + REPORT_S
-        while not self._line.told.empty():
-            topic, payload = self._line.told.get()
+        for topic, payload in self._line.due(now):
             answer = self._script.obey(topic, payload.decode("utf-8", "replace"))
             if not self._faults.deaf:
                 self._say(answer)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
-import queue
-import random
 import time
 from collections.abc import Callable
 
@@ -48,28 +44,30 @@ class MqttCar:
         self._device, self._body, self._faults = device, body, faults
         deadman_ms = safety.device_deadman_ms if faults.deadman_ms is None else faults.deadman_ms
         self._deadman_s = (deadman_ms or 0) / 1000
-        self._random = random.Random(f"car {seed}")
         self.homie = described(device)
-        self._later: list[tuple[float, int, str, bytes]] = []
-        self._order = itertools.count()
         self._linear, self._angular = homie.property_id(drive.linear), homie.property_id(drive.angular)
         self._speeds = {self._linear: 0.0, self._angular: 0.0}
         self._stop_at: float | None = None
         self._report_at = 0.0
         self._reported: dict[str, Value] = {}
         will = (homie.state_topic(device.id), State.LOST.value.encode())
-        self._line = OnBroker(device.id, broker, login, [homie.set_topic(device.id, "+")], will, obeys_retained=False)
+        topics = [homie.set_topic(device.id, "+")]
+        self._line = OnBroker(
+            device.id, broker, login, topics, will, obeys_retained=False, faults=faults, seed=seed
+        )
+        self._at = time.monotonic()
 
     def tick(self, now: float) -> None:
-        """Obey what has come, stop when the deadman's time is over, tell the sensors."""
+        """Obey what has come, stop when the deadman's time is over, tell the sensors; a brown-out restarts the board."""
         self._body.advance(now)
+        passed, self._at = now - self._at, now
+        if self._body.moving and self._line.browns_out(passed):
+            self._halt(now, "brown-out")
         if self._line.greet:
             self._line.greet = False
             self._introduce(now)
-        self._take(now)
-        while self._later and self._later[0][0] <= now:
-            _, _, name, payload = heapq.heappop(self._later)
-            self.obey(name, payload, now)
+        for topic, payload in self._line.due(now):
+            self.obey(topic.split("/")[-2], payload, now)
         if self._stop_at is not None and now >= self._stop_at:
             self._halt(now, "deadman")
         if now >= self._report_at:
@@ -96,17 +94,6 @@ class MqttCar:
         self._put(homie.state_topic(self._device.id), State.READY.value.encode())
 
     # ---- commands -------------------------------------------------------------------------------------------------
-
-    def _take(self, now: float) -> None:
-        while True:
-            try:
-                topic, payload = self._line.told.get_nowait()
-            except queue.Empty:
-                return
-            name = topic.split("/")[-2]
-            if self._faults.drop and self._random.random() < self._faults.drop:
-                continue
-            heapq.heappush(self._later, (now + self._faults.delay_ms / 1000, next(self._order), name, payload))
 
     def obey(self, name: str, payload: bytes, now: float) -> None:
         """Take a ``/set`` of one of its properties; what is none of them, or no value of it, is refused in the log."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import itertools
 import logging
 import queue
-from collections.abc import Callable, Iterable
+import random
+import socket
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import paho.mqtt.client as paho
@@ -14,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from labkit.links import BrokerAddress
 from labkit.links.mqtt import undelayed
+from labkit.simulate.faults import Faults
 
 log = logging.getLogger("labkit.simulate")
 KEEPALIVE_S = 5
@@ -28,9 +34,9 @@ class Login:
 
 
 class OnBroker:
-    """One board's client. The network thread only hands over: ``told`` holds what has come, ``greet`` is True after each connect.
+    """One board's client. The network thread only hands over: `due` gives what has come, ``greet`` is True after each connect.
 
-    ``login`` is asked again whenever the broker refuses; ``will`` is (topic, payload) or None; ``obeys_retained``: real firmware of
+    ``faults``: orders that are lost or late. ``login`` is asked again whenever the broker refuses; ``will`` is (topic, payload) or None; ``obeys_retained``: real firmware of
     some makers obeys a retained order at every reconnect, a car must not start by itself when it comes back.
     """
 
@@ -42,9 +48,13 @@ class OnBroker:
         topics: Iterable[str],
         will: tuple[str, bytes] | None,
         obeys_retained: bool,
+        faults: Faults,
+        seed: int,
     ) -> None:
         self._id, self._login, self._topics = device_id, login, tuple(topics)
-        self._obeys_retained = obeys_retained
+        self._obeys_retained, self._faults, self._random = obeys_retained, faults, random.Random(f"broker {seed}")
+        self._later: list[tuple[float, int, str, bytes]] = []
+        self._order = itertools.count()
         self.told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self.up = self.greet = False
         client = paho.Client(
@@ -70,6 +80,33 @@ class OnBroker:
         """Publish while connected; a board without its broker speaks into the air."""
         if self.up:
             self._client.publish(topic, payload, qos=qos, retain=retain)
+
+    def due(self, now: float) -> Iterator[tuple[str, bytes]]:
+        """Topic and payload of every order that has reached the board by now."""
+        while not self.told.empty():
+            topic, payload = self.told.get()
+            if not self._faults.drop or self._random.random() >= self._faults.drop:
+                heapq.heappush(
+                    self._later, (now + self._faults.delay_ms / 1000, next(self._order), topic, payload)
+                )
+        while self._later and self._later[0][0] <= now:
+            _, _, topic, payload = heapq.heappop(self._later)
+            yield topic, payload
+
+    def browns_out(self, seconds: float) -> bool:
+        """Whether the board's power fails in these seconds; then the line is cut without a word, and comes back after the boot."""
+        mean_s = self._faults.brown_out_s
+        if not mean_s or not self.up or self._random.random() >= seconds / mean_s:
+            return False
+        self.up = False
+        self._later.clear()
+        while not self.told.empty():
+            self.told.get()
+        line = self._client.socket()
+        if line is not None:
+            with contextlib.suppress(OSError):  # it has broken by itself in this moment
+                line.shutdown(socket.SHUT_RDWR)
+        return True
 
     def close(self) -> None:
         """Disconnect in order."""

@@ -6,11 +6,15 @@ Metres, seconds, radians; heading 0 looks along x, counter-clockwise is positive
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from labkit.errors import LabkitError
+
 ROBOT_RADIUS_M = 0.08
+POSE_TRIES = 500
 MAX_STEP_M = 0.01
 MAX_RANGE_CM = 400.0
 BEAM_HALF_ANGLE = math.radians(12)
@@ -53,6 +57,7 @@ class Arena:
     walls: tuple[Segment, ...]
     tape: tuple[Segment, ...] = ()
     lamps: tuple[Lamp, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()  # left, bottom, width, height; their sides are walls too
     ambient: float = 220.0
 
 
@@ -82,6 +87,7 @@ def school_table() -> Arena:
         walls=rectangle(0, 0, 2.4, 1.6) + rectangle(1.1, 0.68, 0.24, 0.2) + rectangle(1.85, 1.3, 0.2, 0.12),
         tape=oval(1.2, 0.78, 0.8, 0.5),
         lamps=(Lamp(0.2, 1.4, 700.0),),
+        boxes=((1.1, 0.68, 0.24, 0.2), (1.85, 1.3, 0.2, 0.12)),
     )
 
 
@@ -93,7 +99,8 @@ def read_arena(data: Mapping[str, object]) -> Arena:
     """
     size = _rows([data.get("size", [2.4, 1.6])])[0]
     walls = rectangle(0, 0, size[0], size[1])
-    for box in _rows(data.get("boxes", [])):
+    boxes = _rows(data.get("boxes", []))
+    for box in boxes:
         walls += rectangle(box[0], box[1], box[2], box[3])
     walls += tuple(Segment(row[0], row[1], row[2], row[3]) for row in _rows(data.get("walls", [])))
     corners = _rows(data.get("line", []))
@@ -102,6 +109,7 @@ def read_arena(data: Mapping[str, object]) -> Arena:
         walls=walls,
         tape=tuple(Segment(a[0], a[1], b[0], b[1]) for a, b in pairwise(corners)),
         lamps=tuple(Lamp(row[0], row[1], row[2]) for row in _rows(data.get("lamps", []))),
+        boxes=tuple((box[0], box[1], box[2], box[3]) for box in boxes),
         ambient=float(ambient) if isinstance(ambient, (int, float)) else 220.0,
     )
 
@@ -109,6 +117,34 @@ def read_arena(data: Mapping[str, object]) -> Arena:
 def _rows(value: object) -> list[list[float]]:
     assert isinstance(value, list)
     return [[float(number) for number in row] for row in value]
+
+
+def fits(arena: Arena, x: float, y: float, room_m: float = 0.0) -> bool:
+    """Whether a robot can stand there: on the table, in no box, with ``room_m`` to every wall."""
+    xs = [edge for wall in arena.walls for edge in (wall.ax, wall.bx)]
+    ys = [edge for wall in arena.walls for edge in (wall.ay, wall.by)]
+    if not (min(xs) < x < max(xs) and min(ys) < y < max(ys)):
+        return False
+    if any(left < x < left + width and low < y < low + height for left, low, width, height in arena.boxes):
+        return False
+    return all(distance(wall, x, y) >= ROBOT_RADIUS_M + room_m for wall in arena.walls)
+
+
+def free_pose(arena: Arena, seed: int) -> Pose:
+    """A place on the table with 20 cm of room on all sides (5 cm on a full table), chosen by `seed`; raises LabkitError no_room."""
+    chance = random.Random(f"pose {seed}")
+    xs = [edge for wall in arena.walls for edge in (wall.ax, wall.bx)]
+    ys = [edge for wall in arena.walls for edge in (wall.ay, wall.by)]
+    for room_m in (0.2, 0.05):
+        for _ in range(POSE_TRIES):
+            x, y = chance.uniform(min(xs), max(xs)), chance.uniform(min(ys), max(ys))
+            if fits(arena, x, y, room_m):
+                return Pose(x, y, chance.uniform(-math.pi, math.pi))
+    raise LabkitError(
+        "no_room",
+        "桌面太小或太满，放不下小车：把 arena.size 改大，或少放障碍",
+        "the table is too small or too full for a robot: enlarge arena.size, or take obstacles away",
+    )
 
 
 def drive(

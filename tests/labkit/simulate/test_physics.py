@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.simulate.fleet import free_pose
 from labkit.simulate.physics import (
     MAX_RANGE_CM,
     ROBOT_RADIUS_M,
@@ -18,6 +17,7 @@ from labkit.simulate.physics import (
     Segment,
     distance,
     drive,
+    free_pose,
     light,
     line_bits,
     range_cm,

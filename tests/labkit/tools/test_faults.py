@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.errors import LabkitError
+from labkit.errors import BadDocument, LabkitError
+from labkit.lab import load_lab
+from labkit.links import BrokerAddress
 from labkit.simulate.faults import Faults, FaultyLine, read_faults
+from labkit.simulate.onbroker import Login, OnBroker
 
 REPLIES = [bytes([n % 256, n // 256, 0x55]) for n in range(1000)]
 
@@ -43,3 +51,53 @@ def test_a_deaf_kit_says_nothing_and_a_lost_byte_is_gone() -> None:
 def test_an_impossible_fault_is_refused(fault: dict[str, object]) -> None:
     with pytest.raises(LabkitError, match="mbot-1"):
         read_faults("mbot-1", fault)
+
+
+def test_an_editor_knows_every_fault() -> None:
+    schema = json.loads(resources.files("labkit").joinpath("schemas", "lab.schema.json").read_text(encoding="utf-8"))
+    item = schema["properties"]["devices"]["items"]
+    known = item["properties"]["simulate"]["properties"]["faults"]["properties"]
+    assert set(known) == {field.name for field in fields(Faults)}
+
+
+@pytest.mark.parametrize(
+    ("device", "cause"),
+    [
+        ('{profile: makeblock-mbot, url: "sim://pty", simulate: {faults: {nois: 0.5}}}', "nois"),
+        ('{profile: makeblock-mbot, url: "sim://pty", simulate: {faults: {truncate: 7}}}', "太大"),
+        ('{profile: makeblock-mbot, url: "sim://pty", simulate: {faults: {deadman_ms: 100}}}', "没有故障 deadman_ms"),
+        ('{profile: zhike-mqtt-car, url: "mqtt:", simulate: {faults: {noise: 0.1}}}', "没有故障 noise"),
+        ('{profile: homie4-board, url: "mqtt:", simulate: {faults: {firmware: "9"}}}', "没有故障 firmware"),
+        ('{profile: makeblock-mbot, url: "sim://pty", simulate: {start: [9, 9, 0]}}', "不在桌面上"),
+        ('{profile: makeblock-mbot, url: "sim://pty", simulate: {start: [1.22, 0.78, 0]}}', "不在桌面上"),
+    ],
+)
+def test_what_the_simulator_cannot_do_is_named_with_its_line(tmp_path: Path, device: str, cause: str) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(f"name: gw-x\nroom: r\ndevices:\n  - {{id: kit-1, {device[1:]}\n")
+    with pytest.raises(BadDocument) as caught:
+        load_lab(file)
+    assert (len(caught.value.faults), caught.value.faults[0].place.line) == (1, 4)
+    assert cause in caught.value.zh
+
+
+class Air(OnBroker):
+    """The line of a board, without a broker."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__("b", BrokerAddress("127.0.0.1", 1), lambda: Login("b", ""), [], None, False, faults, 7)
+        self.up = True
+
+
+def test_orders_by_air_are_lost_or_late_and_a_brown_out_forgets_them() -> None:
+    lossy, late, weak = Air(Faults(drop=0.3)), Air(Faults(delay_ms=200)), Air(Faults(brown_out_s=1.0, delay_ms=200))
+    for line in (lossy, late, weak):
+        for number in range(1000):
+            line.told.put((str(number), b""))
+    assert 600 < len(list(lossy.due(0.0))) < 800
+    assert not list(late.due(0.0)) and len(list(late.due(0.2))) == 1000
+    assert not list(weak.due(0.0)) and not weak.browns_out(0.0)
+    assert weak.browns_out(1.0) and not weak.up and not list(weak.due(9.0))
+    assert not late.browns_out(100.0)
+    for line in (lossy, late, weak):
+        line.close()

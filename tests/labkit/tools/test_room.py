@@ -97,7 +97,7 @@ def test_the_example_arena_has_walls_line_and_light() -> None:
     ("arena", "where"),
     [
         ("{size: [4]}", "size"), ("{size: [4, 900]}", "size"), ("{boxes: [[1, 2, 3]]}", "boxes"), ("{lamps: [[1, 2, -3]]}", "lamps"),
-        ("{gravity: 9.81}", "gravity"),
+        ("{gravity: 9.81}", "gravity"), ("{size: [1, 1], boxes: [[0, 0, 1, 1]]}", "太满"),
     ],
 )  # fmt: skip
 def test_a_wrong_arena_names_its_line(tmp_path: Path, arena: str, where: str) -> None:
@@ -110,5 +110,8 @@ def test_a_wrong_arena_names_its_line(tmp_path: Path, arena: str, where: str) ->
     assert done.returncode == 1 and faults[0]["line"] == 4 and where in faults[0]["en"] + faults[0]["zh"]
 
 
-def test_an_arena_may_be_left_out() -> None:
+def test_an_arena_may_be_left_out_or_small() -> None:
+    small = physics.read_arena({"size": [0.5, 0.5]})
+    place = physics.free_pose(small, 1)
+    assert physics.fits(small, place.x, place.y)
     assert math.isclose(max(wall.bx for wall in physics.read_arena({}).walls), 2.4)
