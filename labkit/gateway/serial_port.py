@@ -141,8 +141,11 @@ class SerialWorker(BehindGuard):
 
     def _doubted(self, doubt: Title) -> None:
         self._phase = Phase.UNCONFIRMED
-        zh = f"未确认，先不驱动：{doubt.zh}。按“认一认”看清是哪台，再确认（labkit confirm {self.device.id}）"
-        en = f"not driven until confirmed: {doubt.en}; identify it, then labkit confirm {self.device.id}"
+        blinks = "identify" in self.device.profile.actions
+        look_zh = "按“认一认”看清是哪台" if blinks else "顺着线看清插着的是哪台"
+        look_en = "identify it" if blinks else "follow its cable"
+        zh = f"未确认，先不用：{doubt.zh}。{look_zh}，再确认（labkit confirm {self.device.id}）"
+        en = f"not used until confirmed: {doubt.en}; {look_en}, then labkit confirm {self.device.id}"
         self.alert("unconfirmed", Title(zh, en))
         self.become(State.INIT)
 

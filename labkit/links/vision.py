@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from labkit.links import child
-from labkit.vision.counts import DEFAULT_LOOKS
+from labkit.vision.counts import DEFAULT_LOOKS, URL
 
 END_WAIT_S = 3.0
 MAX_LINE_BYTES = 256 * 1024
 
 
 class VisionProcess:
-    """One ``python -m labkit.vision --url URL --fps N --look … --share …``.
+    """One ``python -m labkit.vision --fps N --look … --share …``, the camera's address in the environment.
 
     ``on_line`` gets each line's object, ``on_refused`` the reason for a line that is none, ``on_exit`` the exit code; all are
     called from a reader thread.
@@ -35,8 +35,8 @@ class VisionProcess:
 
     def open(self, url: str, fps: float, look: Sequence[str] = DEFAULT_LOOKS, share: float = 1.0) -> None:
         """Start the process; ``look`` names what it looks for, ``share`` how much of a core it may use."""
-        words = ("--url", url, "--fps", f"{fps:g}", "--look", ",".join(look), "--share", f"{share:g}")
-        self._process = child.start("labkit.vision", *words)
+        words = ("--fps", f"{fps:g}", "--look", ",".join(look), "--share", f"{share:g}")
+        self._process = child.start("labkit.vision", *words, secrets={URL: url})  # rtsp://name:password@…
         threading.Thread(target=self._read, args=(self._process,), name="vision", daemon=True).start()
 
     def order(self, order: Mapping[str, object]) -> None:

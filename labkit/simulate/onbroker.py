@@ -103,7 +103,7 @@ class OnBroker:
         while not self.told.empty():
             self.told.get()
         line = self._client.socket()
-        if line is not None:
+        if isinstance(line, socket.socket):
             with contextlib.suppress(OSError):  # it has broken by itself in this moment
                 line.shutdown(socket.SHUT_RDWR)
         return True

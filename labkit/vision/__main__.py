@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
-from labkit.vision.counts import DEFAULT_LOOKS, LOOKS, to_json
+from labkit.vision.counts import DEFAULT_LOOKS, LOOKS, URL, to_json
 
 if TYPE_CHECKING:
     from labkit.vision.detect import Detector
@@ -44,7 +45,10 @@ _printing = threading.Lock()
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and watch the camera."""
     parser = argparse.ArgumentParser(prog="python -m labkit.vision", description="摄像头：只输出人数、手数和关键点")
-    parser.add_argument("--url", required=True, help="file:///… rtsp://… v4l2:///dev/video0 http://…")
+    known = os.environ.get(URL, "")
+    parser.add_argument(
+        "--url", default=known, required=not known, help=f"file:///… rtsp://… v4l2:///dev/video0 http://…; ${URL}"
+    )
     parser.add_argument("--fps", type=float, default=8.0, help="每秒最多分析几帧（0.1–240）")
     parser.add_argument("--width", type=int, default=640, help="分析前缩小到的宽度（像素）")
     parser.add_argument("--stale-after", type=float, default=2.0, help="几秒没有新画面算中断")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 HAND_POINTS, POSE_POINTS = 21, 33
+URL = "LABKIT_CAMERA_URL"  # environment variable: the address of the camera, which may hold its password
 DEFAULT_LOOKS = ("faces", "hands")
 # What is looked for, and the field of a line that tells how much of it there is.
 FIELDS = {"faces": "faces", "hands": "hands", "pose": "poses", "motion": "motion"}

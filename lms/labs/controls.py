@@ -83,6 +83,12 @@ def drives(profile: str) -> bool:
     return found is None or found.drive is not None
 
 
+def blinks(device: Device) -> bool:
+    """Whether a kit can show which one it is; a robot whose profile this server does not know may."""
+    found = profile_of(device.profile)
+    return device.kind == "robot" if found is None else "identify" in found.actions
+
+
 def acts(profile: str) -> bool:
     """Whether a kit's page has something to press beside its stop."""
     found = profile_of(profile)

@@ -16,7 +16,7 @@ from labkit.profiles import load_profiles
 from lms.core import clock, qr
 from lms.core.auth import current_account, current_school_id, may, require
 from lms.core.db import db
-from lms.core.errors import Invalid
+from lms.core.errors import Invalid, Refused
 from lms.core.jobs import every
 from lms.core.menu import Entry, offer
 from lms.core.web import ok
@@ -99,6 +99,7 @@ def device(room_code: str, number: str) -> str:
         camera=camera_views.panel(kit.device, kit.room) if kit.device.kind == "camera" else None,
         data=_page(kit.room, own=kits.facts(kit)),
         controls=controls.controls(kit.device),
+        blinks=controls.blinks(kit.device),
         texts=texts.kit_texts(),
     )
 
@@ -195,5 +196,7 @@ def api_stop_report(room_id: uuid.UUID, stop_id: uuid.UUID) -> Response:
 def api_identify(device_id: uuid.UUID) -> Response:
     """Let a device blink or beep."""
     found = get_row(Device, device_id, current_school_id())
+    if not controls.blinks(found):
+        raise Refused("identify", _l("这种设备不会闪灯。"), remedy=_l("请看贴纸号，或顺着线找。"))
     service.identify(current_account(), found)
     return ok(device=found.homie_id)

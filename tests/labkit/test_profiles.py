@@ -33,6 +33,8 @@ def test_the_shipped_profiles() -> None:
     assert set(SHIPPED) <= set(profiles)
     assert [profiles[p].kind for p in SHIPPED] == [Kind.ROBOT, Kind.CAMERA, Kind.ROBOT, Kind.ROBOT]
     for name in profiles:
+        first = (profiles_dir() / name / "profile.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        assert first == "# yaml-language-server: $schema=../../labkit/schemas/profile.schema.json"  # editors complete it
         assert (profiles_dir() / name / "README.md").read_text(encoding="utf-8").startswith("# ")
         assert list((profiles_dir() / name / "samples").iterdir())
 

@@ -114,6 +114,19 @@ def test_identify_goes_to_the_device(scene: Scene, teacher: FlaskClient) -> None
     assert sent("homie/5/bot-07/main/identify/set") == ["identify"]
 
 
+@pytest.mark.parametrize(
+    ("profile", "kind", "button"),
+    [("makeblock-mbot", "robot", True), ("a-schools-own", "robot", True), ("dfrobot-huskylens", "sensor", False), ("homie4-board", "sensor", False), ("generic-camera", "camera", False)],
+)
+def test_only_what_can_blink_is_asked_to(scene: Scene, teacher: FlaskClient, profile: str, kind: str, button: bool) -> None:
+    device = add(scene, "07", profile=profile, kind=kind)
+    found = re.search(r'<button[^>]*id="identify"[^>]*>', teacher.get("/labs/device/lab1/07").text)
+    assert found and ("hidden" not in found[0]) is button
+    answer = post(teacher, f"/api/labs/devices/{device.id}/identify", {})
+    assert answer.status_code == (200 if button else 409)
+    assert sent("homie/5/bot-07/main/identify/set") == (["identify"] if button else [])
+
+
 def test_a_rooms_stop_is_said_once_and_reported(scene: Scene, teacher: FlaskClient) -> None:
     base, stop_id = f"/api/labs/rooms/{scene.room.id}", str(new_id())
     for _ in range(2):

@@ -174,3 +174,16 @@ def test_a_board_without_deadman_and_one_that_answers_nothing(
     bridge.publish(f"{BASE}/main/stop/set", "stop")
     car.wait_motors("car-1", stands, since=2)
     assert not [m for m in bridge.messages[since:] if m.topic == f"{BASE}/main/moving"]
+
+
+def test_a_brown_out_stops_it_and_takes_it_off_the_air_for_a_while(
+    drive_in: Callable[..., tuple[Simulation, Person, BrokerAdmin]],
+) -> None:
+    car, bridge, _ = drive_in(faults={"brown_out_s": 0.05, "deadman_ms": 0})
+    since = len(bridge.messages)
+    bridge.publish(f"{BASE}/main/linear-x/set", "0.1")
+    off = car.wait_motors("car-1", stands, since=2)
+    assert off["why"] == "brown-out"
+    wait_state(bridge, "lost", since)
+    wait_state(bridge, "ready", since)
+    assert car.process.poll() is None

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
+import psutil
 import pytest
 
 from labkit.links import VisionProcess
@@ -257,3 +258,17 @@ def test_an_order_to_a_process_that_ends_in_this_moment_is_lost_quietly() -> Non
     vision = VisionProcess(lambda _line: None, lambda _reason: None, lambda _code: None)
     vision._process = cast("subprocess.Popen[bytes]", SimpleNamespace(stdin=Closing()))
     vision.order({"preview_s": 1})
+
+
+def test_the_cameras_password_is_in_no_list_of_processes(tmp_path: Path) -> None:
+    news: queue.Queue[dict[str, object]] = queue.Queue()
+    vision = VisionProcess(news.put, lambda _reason: None, lambda _code: None)
+    vision.open("rtsp://name:secret@127.0.0.1:9/x", 5.0)
+    try:
+        assert vision.pid
+        words = psutil.Process(vision.pid).cmdline()
+        assert "labkit.vision" in words and "secret" not in " ".join(words)
+        told = news.get(timeout=PATIENCE_S)
+        assert "error" in told and "secret" not in str(told)  # it knows the address all the same, and keeps it to itself
+    finally:
+        vision.close()
