@@ -295,8 +295,8 @@ def check_video(machine: Machine, lab: Lab | None) -> Iterator[Trouble]:
     if missing and (cameras or lab is None):
         yield Trouble(
             "no-video", "、".join(missing),
-            f"没有安装视频组件 {'、'.join(missing)}", "运行 pip install 'zhike[vision]'",
-            f"video packages missing: {', '.join(missing)}", "pip install 'zhike[vision]'",
+            f"没有安装视频组件 {'、'.join(missing)}", "按安装说明装齐锁定文件里的组件：pip install --require-hashes -r requirements.lock",
+            f"video packages missing: {', '.join(missing)}", "pip install --require-hashes -r requirements.lock",
             FIX if cameras else WATCH,
         )  # fmt: skip
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +11,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lms.config import Settings, export, get_settings, metrics_environ
+from lms.config import export, get_settings, metrics_environ, told
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from lms.instance import Instance
 
 ROOMS = ("core", "courses", "usage", "labs", "region", "programmes", "demo")
+
+
+def _tell(context: click.Context, option: click.Parameter, value: Path | None) -> None:
+    """A folder of the command line, in force until the command ends."""
+    if value is not None:
+        context.with_resource(told(**{option.human_readable_name: value}))
+
+
+def folders() -> list[click.Option]:
+    """The options ``--data-dir`` and ``--run-dir``; the group and every command of it have them."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return [
+        click.Option(["--data-dir"], type=kind, expose_value=False, callback=_tell, help="Database, keys, packages; default: ZHIKE_DATA_DIR, or zhike-data here."),
+        click.Option(["--run-dir"], type=kind, expose_value=False, callback=_tell, help="Logs and pid files; default: <data-dir>/run."),
+    ]  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,44 +45,24 @@ def main() -> None:
     """
 
 
-def settings_with(data_dir: Path | None, run_dir: Path | None) -> Settings:
-    """Settings of the environment with the folders of the command line."""
-    settings = get_settings()
-    if data_dir:
-        settings = replace(settings, data_dir=data_dir)
-    return replace(settings, run_dir=run_dir) if run_dir else settings
-
-
-def folders(command: Callable[..., None]) -> Callable[..., None]:
-    """The options ``--data-dir`` and ``--run-dir``."""
-    run = click.option(
-        "--run-dir", type=click.Path(path_type=Path), help="Logs and pid files; default: <data-dir>/run."
-    )
-    data = click.option(
-        "--data-dir", type=click.Path(path_type=Path), help="Database, keys, packages; default: zhike-data."
-    )
-    return data(run(command))
-
-
 @main.command()
-@folders
 @click.option(
     "--lab",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="lab.yaml of the devices plugged in here.",
 )
 @click.option("--simulate", is_flag=True, help="No hardware: simulate the devices of the lab file too (模拟设备).")
-def up(data_dir: Path | None, run_dir: Path | None, lab: Path | None, simulate: bool) -> None:
+def up(lab: Path | None, simulate: bool) -> None:
     """Run a school on this machine: broker, web, bridge, jobs (启动全部服务)."""
-    from lms.core.errors import ZhikeError
+    from lms.core.cli import sentences
     from lms.instance import Instance
     from lms.supervisor import StartFailed
 
-    with Instance(settings_with(data_dir, run_dir)) as instance:
+    with Instance(get_settings()) as instance, sentences():
         try:
             run_until_stopped(instance, lab, simulate=simulate)
-        except (StartFailed, ZhikeError, ValueError) as error:
-            raise click.ClickException(str(getattr(error, "message", error))) from error
+        except (StartFailed, ValueError) as error:
+            raise click.ClickException(str(error)) from error
 
 
 def run_until_stopped(instance: Instance, lab: Path | None, *, simulate: bool = False) -> None:
@@ -107,19 +102,19 @@ def start_rest(instance: Instance, app: object, lab: Path | None, simulate: bool
 
 
 @main.command()
-@folders
-def prepare(data_dir: Path | None, run_dir: Path | None) -> None:
+def prepare() -> None:
     """Make or upgrade tables, certificates and the broker's configuration, for processes that start alone (准备)."""
-    from lms.core.errors import ZhikeError
+    from lms.core.cli import sentences
     from lms.first_run import is_founded, welcome_path
     from lms.instance import Instance
 
-    instance = Instance(settings_with(data_dir, run_dir))
-    try:
-        app = instance.prepare(warm=False)
-        instance.broker_spec()
-    except (ZhikeError, ValueError) as error:
-        raise click.ClickException(str(getattr(error, "message", error))) from error
+    instance = Instance(get_settings())
+    with sentences():
+        try:
+            app = instance.prepare(warm=False)
+            instance.broker_spec()
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
     with app.app_context():
         path = "" if is_founded() else welcome_path(instance.settings)
     for address in instance.addresses():
@@ -127,11 +122,10 @@ def prepare(data_dir: Path | None, run_dir: Path | None) -> None:
 
 
 @main.command()
-@folders
 @click.option("--sockets", default="", hidden=True, help="Descriptors of listening sockets that the supervisor holds.")
-def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
+def web(sockets: str) -> None:
     """Run the web server alone (网页服务)."""
-    settings = settings_with(data_dir, run_dir)
+    settings = get_settings()
     export(metrics_environ(settings))
     (settings.run / "metrics").mkdir(parents=True, exist_ok=True)
     from lms.app import shared_app
@@ -148,22 +142,32 @@ def web(data_dir: Path | None, run_dir: Path | None, sockets: str) -> None:
 
             tls.ensure(files.folder, settings.host_name, clock.now())
         pair = (files.server, files.server_key)
+    checked(shared_app(settings))
     WebServer(
         settings, lambda: shared_app(settings), pair, [int(number) for number in sockets.split(",") if number]
     ).run()
 
 
 @main.command()
-@folders
-def jobs(data_dir: Path | None, run_dir: Path | None) -> None:
+def jobs() -> None:
     """Run the background jobs alone (后台任务)."""
     from lms.app import shared_app
     from lms.core.jobs import Jobs
     from lms.core.logs import log_to_stderr
 
-    settings = settings_with(data_dir, run_dir)
+    settings = get_settings()
     log_to_stderr(settings.log_level, "jobs")
-    Jobs(shared_app(settings), settings.data_dir).run()
+    Jobs(checked(shared_app(settings)), settings.data_dir).run()
+
+
+def checked(app: Flask) -> Flask:
+    """The app of a process that starts alone, on the data folder that belongs to its database."""
+    from lms.core.belonging import check_app
+    from lms.core.cli import sentences
+
+    with sentences():
+        check_app(app)
+    return app
 
 
 def load_rooms() -> None:
@@ -171,6 +175,16 @@ def load_rooms() -> None:
     for room in ROOMS:
         if find_spec(f"lms.{room}") and find_spec(f"lms.{room}.cli"):
             import_module(f"lms.{room}.cli").register(main)
+    give_folders(main)
+
+
+def give_folders(command: click.Command) -> None:
+    """Let the command and all below it take the folders, unless it has such an option of its own."""
+    own = {name for option in command.params for name in option.opts}
+    command.params += [option for option in folders() if not own & set(option.opts)]
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            give_folders(below)
 
 
 load_rooms()

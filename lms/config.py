@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -103,10 +103,27 @@ def settings_from(environ: Mapping[str, str], **overrides: object) -> Settings:
     return replace(Settings(), **{**values, **overrides})  # type: ignore[arg-type]  # replace() cannot know the fields
 
 
+_told: dict[str, object] = {}
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Settings of this process, read once."""
-    return settings_from(os.environ)
+    """Settings of this process, read once; what the command line told wins over the environment."""
+    return settings_from(os.environ, **_told)
+
+
+@contextmanager
+def told(**values: object) -> Iterator[None]:
+    """What the command line says, e.g. ``data_dir``, for as long as the command runs."""
+    before = dict(_told)
+    _told.update(values)
+    get_settings.cache_clear()
+    try:
+        yield
+    finally:
+        _told.clear()
+        _told.update(before)
+        get_settings.cache_clear()
 
 
 def metrics_environ(settings: Settings) -> dict[str, str]:

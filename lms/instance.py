@@ -17,7 +17,7 @@ from sqlalchemy import select
 from labkit.lab import load_lab
 from lms.app import create_app
 from lms.config import Settings, kept_secret, metrics_environ, to_environ
-from lms.core import clock, schema, tls
+from lms.core import belonging, clock, schema, tls
 from lms.core.backup import upgrade
 from lms.core.certificates import Certificates
 from lms.core.db import db
@@ -65,6 +65,7 @@ class Instance:
                 self.say("正在建立数据库 …" if revision is None else f"正在升级数据库 {revision} → {schema.head()} …")
                 upgrade(settings, db.engine, clock.now())
             claim_origin(settings.origin)
+            belonging.claim(settings)
             db.session.remove()
         if settings.https:
             self.certificates = tls.ensure(settings.data_dir / "tls", settings.host_name, clock.now())

@@ -151,7 +151,7 @@ def _watch_stdin(stop: threading.Event, frames: LatestFrame, orders: Orders) -> 
 
 
 def _no_vision(error: ImportError) -> int:
-    _fail("no_vision", "没有安装视觉组件，请运行：pip install 'zhike[vision]'", f"installed without vision: {error}")
+    _fail("no_vision", "没有安装视觉组件 zhike[vision]，请按安装说明运行：pip install --require-hashes -r requirements.lock", f"installed without vision: {error}")
     return EXIT_NO_VISION
 
 

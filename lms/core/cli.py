@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from lms.config import Settings, get_settings
-from lms.core import clock, schema
+from lms.core import belonging, clock, schema
 from lms.core.errors import ZhikeError
 
 
@@ -24,21 +25,65 @@ def register(main: click.Group) -> None:
 
 
 @contextmanager
-def in_app(settings: Settings | None = None) -> Iterator[Flask]:
-    """The app around a command; a refusal becomes its message and exit status 1."""
+def sentences() -> Iterator[None]:
+    """A refusal becomes its message and exit status 1."""
+    try:
+        yield
+    except ZhikeError as error:
+        where = f"（{error.where}）" if error.where else ""
+        raise click.ClickException(f"{error.message}{where}{error.remedy}") from error
+
+
+@contextmanager
+def in_app(settings: Settings | None = None, *, old_tables: bool = False) -> Iterator[Flask]:
+    """The app around a command, on a database that is there; a refusal becomes its message and exit status 1.
+
+    ``old_tables``: those of an earlier version do, else they must be this program's. Makes no folder and no database.
+    """
     from lms.app import create_app
     from lms.core.db import db
 
-    app = create_app(settings or get_settings())
+    settings = settings or get_settings()
+    _check_is_there(settings)
+    try:
+        app = create_app(settings)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     with app.app_context():
         try:
-            yield app
-        except ZhikeError as error:
-            where = f"（{error.where}）" if error.where else ""
-            raise click.ClickException(f"{error.message}{where}{error.remedy}") from error
+            with sentences():
+                _check_tables(settings, db.engine, old_tables)
+                belonging.check(settings)
+                yield app
         finally:
             db.session.remove()
             db.engine.dispose()
+
+
+def _check_is_there(settings: Settings) -> None:
+    from lms.core.backup import sqlite_path
+
+    place = sqlite_path(settings) if settings.is_sqlite else settings.data_dir
+    if not place.exists():
+        raise click.ClickException(_nothing_here(settings))
+
+
+def _check_tables(settings: Settings, engine: Engine, old_tables: bool) -> None:
+    try:
+        revision = schema.current(engine)
+    except SQLAlchemyError as error:
+        raise click.ClickException(f"数据库打不开（{type(error).__name__}）。请检查 ZHIKE_DATABASE_URL，以及数据库是否在运行。") from error
+    if revision is None:
+        raise click.ClickException(_nothing_here(settings))
+    if revision != schema.head() and not old_tables:
+        raise click.ClickException(f"数据库的版本是 {revision}，程序需要 {schema.head()}：请先运行 lms upgrade。")
+
+
+def _nothing_here(settings: Settings) -> str:
+    return (
+        f"{settings.data_dir.resolve()} 里没有智课的数据。请用 --data-dir 指明数据文件夹"
+        "（例如 lms --data-dir /srv/zhike …），或设置环境变量 ZHIKE_DATA_DIR；还没有学校时，先运行 lms up。"
+    )
 
 
 def schools(wanted: str | None = None) -> list[tuple[uuid.UUID, str]]:
@@ -67,8 +112,11 @@ def backup(target: Path) -> None:
     from lms.core import backup as archives
 
     settings = get_settings()
-    with in_app(settings):
-        made = archives.backup(settings, target, clock.now())
+    with in_app(settings, old_tables=True):
+        try:
+            made = archives.backup(settings, target, clock.now())
+        except OSError as error:
+            raise click.ClickException(f"写不到 {target}：{error.strerror}。请检查文件夹是否存在、是否可写、空间是否够。") from error
     size = target.stat().st_size / 2**20
     click.echo(f"已备份 {len(made.files)} 个文件，{size:.1f} MiB → {target}")
     click.echo("备份里有密钥和个人信息：请保存在只有管理员能拿到的地方。")
@@ -83,17 +131,15 @@ def restore(source: Path, only_check: bool) -> None:
     from lms.core.db import db
 
     settings = get_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with in_app(settings):
+    with sentences():
         if only_check:
             made = archives.check(source)
             click.echo(
                 f"备份完好：版本 {made.version}，{made.made_at}，{made.database}，{made.origin}，{len(made.files)} 个文件"
             )
             return
-        db.engine.dispose()
         made = archives.restore(settings, source, clock.now())
-    with in_app(settings):
+    with in_app(settings, old_tables=True):
         schema.upgrade(db.engine)
         archives.after_restore(archives.Restored(datetime.fromisoformat(made.made_at), clock.now()))
         db.engine.dispose()
@@ -108,16 +154,14 @@ def upgrade(dry_run: bool) -> None:
     from lms.core.db import db
 
     settings = get_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with in_app(settings):
+    with in_app(settings, old_tables=True):
         revision, wanted = schema.current(db.engine), schema.head()
         if revision == wanted:
             click.echo(f"数据库已是最新（{wanted}）。")
             return
         if dry_run:
-            click.echo(f"将把数据库从 {revision or '空'} 升级到 {wanted}。")
+            click.echo(f"将把数据库从 {revision} 升级到 {wanted}。")
             return
         saved = archives.upgrade(settings, db.engine, clock.now())
-        if saved:
-            click.echo(f"升级前已备份 → {saved}")
-        click.echo(f"数据库已从 {revision or '空'} 升级到 {wanted}。")
+        click.echo(f"升级前已备份 → {saved}")
+        click.echo(f"数据库已从 {revision} 升级到 {wanted}。")

@@ -58,7 +58,7 @@ def connect() -> duckdb.DuckDBPyConnection:
         raise Refused(
             "no-duckdb",
             _l("统计需要 DuckDB。"),
-            remedy=_l("请在服务器上安装：pip install 'zhike[region]'，然后重新启动。"),
+            remedy=_l("请在服务器上按安装说明装齐锁定文件（requirements.lock）里的组件，然后重新启动。"),
         ) from error
     made = duckdb.connect(":memory:", config={"threads": THREADS})
     made.execute("SET enable_progress_bar = false")

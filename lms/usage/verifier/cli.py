@@ -97,10 +97,11 @@ def pack(school: str | None, term: str, target: Path) -> None:
 @click.confirmation_option(prompt="更换本机的签名密钥？旧密钥会在每条链上签字交接")
 def rotate_key() -> None:
     """Put a new signing key in force; the old one hands over on each chain."""
-    from lms.config import get_settings
+    from lms.core.cli import in_app
     from lms.usage.evidence.keys import rotate
 
-    old, new = rotate(get_settings().data_dir)
+    with in_app() as app:
+        old, new = rotate(app.config["ZHIKE"].data_dir)
     click.echo(f"旧密钥 {old.key_id} → 新密钥 {new.key_id}；下一次登记时写入各链。请随即做一次备份。")
 
 
