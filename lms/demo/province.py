@@ -176,8 +176,9 @@ def _take(here: _Places, actor: Account, found: Application, step: str) -> None:
     verb, _colon, status = step.partition(":")
     if verb == "submit":
         _seal(actor, found)
-    if verb in ("submit", "withdraw"):
-        {"submit": workflow.submit, "withdraw": workflow.withdraw}[verb](actor, found.id)
+        workflow.submit(actor, found.id)
+    elif verb == "withdraw":
+        workflow.withdraw(actor, found.id, "学校合并，今年不再申报。")
     elif verb == "appeal":
         workflow.appeal(actor, found.id, "附上获奖证书原件，请复核。")
     elif verb == "warn":

@@ -232,7 +232,7 @@ def _for_office(account: Account, found: Application) -> dict[str, Any]:
     """What the page shows to an office on the way: what it may do now."""
     stations, here = notices.stations_of(found), account.organisation_id
     judges = may(account, OFFICER) and found.school_id != here
-    level = db.session.get_one(Organisation, here).level
+    rungs = workflow.rungs(found, db.session.get_one(Organisation, here).level) if judges else []
     return {
         "stations": stations,
         "decides": judges and found.office_id == here and notices.pack_of(found).status_is(found.status) == "waiting",
@@ -240,8 +240,11 @@ def _for_office(account: Account, found: Application) -> dict[str, Any]:
         "mend": _mend_days(found, stations),
         "today": clock.now().astimezone(ZONE).date(),
         "quotas": workflow.quotas_of(found, here) if judges else [],
-        "rungs": workflow.rungs(found, level) if judges else [],
-        "recalls": judges and workflow.may_recall(found, here),
+        "rungs": [one for one in rungs if not workflow.has_procedure(found, one)],
+        "procedures": [one["verb"] for one in rungs if workflow.has_procedure(found, one)],
+        "recalls": workflow.to_recall(found, here) if judges else None,
+        "recall_names": workflow.RECALLS,
+        "for_good": workflow.withdraws_for_good(found),
     }
 
 
@@ -484,7 +487,7 @@ def _done(application_id: uuid.UUID, message: str) -> BaseResponse:
 @require(*ADMIN)
 def withdraw(application_id: uuid.UUID) -> BaseResponse:
     """Take back."""
-    workflow.withdraw(current_account(), application_id)
+    workflow.withdraw(current_account(), application_id, request.form.get("remark", ""))
     return _done(application_id, _("已撤回。"))
 
 
@@ -511,9 +514,9 @@ def act(application_id: uuid.UUID) -> BaseResponse:
 @bp.post("/<uuid:application_id>/recall")
 @require(*OFFICER)
 def recall(application_id: uuid.UUID) -> BaseResponse:
-    """An office takes its recommendation back."""
+    """An office takes its last step back."""
     workflow.recall(current_account(), application_id, request.form.get("remark", ""))
-    return _done(application_id, _("已收回，名额已空出。"))
+    return _done(application_id, _("已收回，名额已空出，申报又在本单位待办。"))
 
 
 @bp.post("/<uuid:application_id>/climb")

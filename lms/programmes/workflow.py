@@ -28,7 +28,9 @@ from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import stop
 from lms.programmes.rules import EDITABLE, Lack, Station, may_appeal, quotas_for, station_at
 from lms.programmes.sealing import service as sealing
-from lms.programmes.service import application, manages, stages_of, steps_of
+from lms.programmes.selection.models import Plaque
+from lms.programmes.service import application, files_of, manages, parts_of, stages_of, steps_of
+from lms.programmes.years.rules import means
 from lms.roster.models import School
 
 ACTIONS = ("submit", "return", "recommend", "grant", "refuse", "withdraw", "appeal", "ladder", "recall")
@@ -36,6 +38,7 @@ ACTION_NAMES = {
     "submit": _l("提交"), "return": _l("退回修改"), "recommend": _l("推荐"), "grant": _l("确定"), "refuse": _l("不予推荐"),
     "withdraw": _l("撤回"), "appeal": _l("申诉"), "ladder": _l("状态变更"), "recall": _l("收回推荐"),
 }  # fmt: skip
+RECALLS = {"recommend": _l("收回推荐"), "return": _l("收回退回"), "refuse": _l("收回不予推荐")}
 
 
 def verb_of(found: Application, step: ApplicationStep) -> str:
@@ -46,6 +49,11 @@ def verb_of(found: Application, step: ApplicationStep) -> str:
             (one["verb"] for one in kind["ladder"] if one["to"] == step.to_status and step.from_status in one["from"]),
             str(ACTION_NAMES["ladder"]),
         )
+    if step.action == "recall":
+        undone = {"returned": "return", "refused": "refuse"}.get(
+            pack_of(found).status_is(step.from_status), "recommend"
+        )
+        return str(RECALLS[undone])
     if step.action in ("recommend", "grant"):
         return next(
             (one["verb"] for one in kind["chain"] if one["status"] == step.from_status), str(ACTION_NAMES[step.action])
@@ -101,18 +109,24 @@ def submit(actor: Account, application_id: uuid.UUID) -> Application:
     return found
 
 
-def withdraw(actor: Account, application_id: uuid.UUID) -> Application:
-    """The applicant takes it back while nobody has decided; it may be handed in again before the deadline."""
+def withdraws_for_good(found: Application) -> bool:
+    """Whether taking it back now ends it in this batch: the first office has already passed it on (退出本批)."""
+    stations = stations_of(found)
+    return bool(stations) and found.office_id != stations[0].office.id
+
+
+def withdraw(actor: Account, application_id: uuid.UUID, remark: str = "") -> Application:
+    """The applicant takes it back while nobody has decided; it may be handed in again before the deadline. Later it needs a reason."""
     with write():
         found = _locked(actor, application_id)
         pack = pack_of(found)
         _need_manager(actor, found)
         if pack.status_is(found.status) != "waiting":
             raise Refused("withdraw", _l("现在不能撤回。"))
-        first = stations_of(found)[0].office.id
-        status = pack.status("draft") if found.office_id == first else pack.status("withdrawn")
+        final = withdraws_for_good(found)
+        remark = _need_remark(remark) if final else remark
         found.office_id = None
-        _step(actor, found, "withdraw", status)
+        _step(actor, found, "withdraw", pack.status("withdrawn" if final else "draft"), remark=remark)
     return found
 
 
@@ -212,32 +226,57 @@ def _mend_day(found: Application, desk: Desk) -> date:
     return day
 
 
-def may_recall(found: Application, office_id: uuid.UUID) -> bool:
-    """Whether the office may take its recommendation back: the next one has not acted yet."""
+def to_recall(found: Application, office_id: uuid.UUID) -> ApplicationStep | None:
+    """The office's last step, if it may still take it back: a recommendation, return or refusal on which nobody has acted yet."""
     steps = steps_of(found)
-    return (
-        bool(steps)
-        and steps[-1].action == "recommend"
-        and steps[-1].by_office_id == office_id
-        and found.office_id == steps[-1].to_office_id
+    last = steps[-1] if steps else None
+    if last is None or last.action not in RECALLS or last.by_office_id != office_id:
+        return None
+    return None if last.action == "return" and _touched(found, last.created_at) else last
+
+
+def _touched(found: Application, since: datetime) -> bool:
+    """Whether the applicant has changed anything since."""
+    return any(one.saved_at > since for one in parts_of(found).values()) or any(
+        one.created_at > since for one in files_of(found)
     )
 
 
 def recall(actor: Account, application_id: uuid.UUID, remark: str) -> Application:
-    """An office takes its recommendation back while the next one has not acted; its place is free again."""
+    """An office takes its last step back while nobody has acted on it: a recommendation (its place is free again), a return, a refusal."""
     with write():
         _lock_office(actor)
         found = _locked(actor, application_id)
         stations = stations_of(found)
         number = station_at(stations, actor.organisation_id)
-        if number is None or not may_recall(found, actor.organisation_id):
-            raise Refused("recall", _l("上级已经办理，不能收回。"), remedy=_l("请联系上级退回。"))
+        if number is None or to_recall(found, actor.organisation_id) is None:
+            raise Refused(
+                "recall",
+                _l("对方已经办理，或已经开始修改，不能收回。"),
+                remedy=_l("请联系上级退回，或等申报单位再次提交。"),
+            )
         here = stations[number]
+        found.refused_by = found.refused_at = None
         _step(actor, found, "recall", here.status, by=here, to=here.office.id, remark=_need_remark(remark))
     return found
 
 
 def climb(actor: Account, application_id: uuid.UUID, to: str, remark: str) -> Application:
+    """An office moves a granted status by hand along the notice's ladder; Refused where the years' room has a procedure for the step."""
+    with write():
+        found = _locked(actor, application_id)
+        ladder = [one for one in pack_of(found).kind(found.kind).get("ladder", ()) if one["to"] == to]
+        step = next((one for one in ladder if found.status in one["from"]), None)
+        if step is not None and has_procedure(found, step):
+            raise Refused(
+                "procedure",
+                _l("“%(verb)s”要按程序办理：抽查或整改的记录、期限、报告都在“实施”里。", verb=step["verb"]),
+                remedy=_l("请打开这份申报的“实施”页办理。"),
+            )
+        return move(actor, application_id, to, remark)
+
+
+def move(actor: Account, application_id: uuid.UUID, to: str, remark: str) -> Application:
     """An office moves a granted status along the notice's own ladder: plaque, warning, rectified, accepted, exit …"""
     with write():
         found = _locked(actor, application_id)
@@ -248,7 +287,26 @@ def climb(actor: Account, application_id: uuid.UUID, to: str, remark: str) -> Ap
         if step is None or number is None:
             raise Refused("ladder", _l("本单位现在不能作这一步。"))
         _step(actor, found, "ladder", to, by=stations[number], remark=_need_remark(remark))
+        _call_in_plaques(found)
     return found
+
+
+def _call_in_plaques(found: Application) -> None:
+    """Where the status has no plaque any more, who gave one is told to take it back (应收回)."""
+    pack = pack_of(found)
+    if pack.document["statuses"][found.status].get("plaque"):
+        return
+    name = db.session.get_one(Organisation, found.school_id).name
+    hanging = select(Plaque).where(Plaque.application_id == found.id, Plaque.withdrawn_at.is_(None))
+    for row in db.session.scalars(hanging):
+        title = f"{name}：{pack.status_name(found.status)}，牌 {row.number} 应收回"
+        matter = notices.Matter(f"plaque/{row.id}/back", title, pack.title, "/programmes/selection/plaques")
+        notices.tell(row.school_id, notices.holders(row.school_id, "officer"), matter)
+
+
+def has_procedure(found: Application, step: Document) -> bool:
+    """Whether the years' room has a procedure for a step of the ladder: warning, rectified, exit, acceptance; all but going on (推进)."""
+    return means(pack_of(found).document, step) != "promote"
 
 
 def rungs(found: Application, level: str) -> list[Document]:

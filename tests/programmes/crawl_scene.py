@@ -210,7 +210,7 @@ def _selection(made: Scene, county: Account) -> None:
         "programmes.selection.record": {"number": "x", "decided_on": "2026-11-20", "action": "recommend"},
         "programmes.selection.decline": {"reason": "x"},
         "programmes.selection.change_expert": {"name": "x", "unit": "x"},
-        "programmes.selection.withdraw_plaque": {"reason": "x"},
+        "programmes.selection.withdraw_plaque": {"reason": "x", "taken_on": "2026-11-24"},
     }
 
 

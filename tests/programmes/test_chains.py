@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,10 @@ from lms.programmes.calendar.service import deadlines_of
 from lms.programmes.dates import working_day
 from lms.programmes.models import Application
 from lms.programmes.pack import SHIPPED
+from lms.programmes.years import inspections
 from lms.roster.models import SchoolStage
 from tests.programmes import places as make
+from tests.programmes.test_pages import door
 
 COUNTY = Path(__file__).resolve().parents[2] / "lms" / "programmes" / "example"
 CHAINS = [
@@ -83,7 +85,7 @@ def test_a_county_adds_its_notice_by_data_alone(tree: Tree) -> None:
     found = handed_in(admin, "county-ai-class")
     workflow.act(officer, found.id, "recommend")
     assert found.status == "model"
-    workflow.climb(officer, found.id, "lapsed", "复核时没有开课")
+    inspections.exit_(officer, found.id, "复核时没有开课")
     assert notices.pack_of(found).status_name(found.status) == "资格终止"
     with pytest.raises(NotAllowed):
         notices.publish(admin, texts)
@@ -164,6 +166,7 @@ def test_nothing_incomplete_goes_out(tree: Tree) -> None:
         workflow.submit(admin, found.id)
     assert any("请删去 1 字" in one for one in refusal.value.facts["lacks"])
     service.save_part(admin, found.id, "school-statement.basics", "字" * 500, row.edition)
+    make.seal(admin, found)
     assert workflow.submit(admin, found.id).status == "at-county"
 
 
@@ -182,7 +185,7 @@ def test_a_province_recommends_five_areas_and_no_sixth(tree: Tree) -> None:
     workflow.act(nation, rows[0].id, "return", "补盖章页")  # a place is not freed by what the centre returns
     with pytest.raises(Refused, match="quota"):
         workflow.act(province, rows[5].id, "recommend")
-    workflow.withdraw(db.session.get_one(Account, rows[1].created_by), rows[1].id)
+    workflow.withdraw(db.session.get_one(Account, rows[1].created_by), rows[1].id, "今年不参加")
     workflow.act(province, rows[5].id, "recommend")
     assert workflow.quotas_of(rows[5], tree["province"].id)[0].used == 5
 
@@ -214,13 +217,13 @@ def test_withdrawn_before_the_first_office_and_after(tree: Tree) -> None:
     assert found.status == "draft"
     workflow.submit(admin, found.id)
     workflow.act(county, found.id, "recommend")
-    workflow.withdraw(admin, found.id)
+    workflow.withdraw(admin, found.id, "今年不参加")
     assert found.status == "withdrawn" and found.office_id is None
     with pytest.raises(Refused):
         workflow.submit(admin, found.id)
 
 
-def test_a_plaque_is_kept_warned_and_lost(tree: Tree) -> None:
+def test_a_plaque_is_kept_warned_and_lost(app: Flask, tree: Tree) -> None:
     admin, province = make.person(tree["school"]), make.person(tree["province"])
     found = handed_in(admin)
     for level in ("county", "city", "province"):
@@ -228,12 +231,20 @@ def test_a_plaque_is_kept_warned_and_lost(tree: Tree) -> None:
     pack = notices.pack_of(found)
     assert pack.status_name(found.status) == "已挂牌"
     with pytest.raises(Refused, match="ladder"):
-        workflow.climb(make.person(tree["county"]), found.id, "removed", "不归本级")
-    for to in ("running", "warned", "running", "warned", "removed"):
-        workflow.climb(province, found.id, to, "依据项目管理办法")
+        workflow.move(make.person(tree["county"]), found.id, "removed", "不归本级")
+    workflow.climb(province, found.id, "running", "依据项目管理办法")
+    for to in ("warned", "removed", "accepted"):  # the years' room has a procedure for these
+        with pytest.raises(Refused, match="procedure"):
+            workflow.climb(province, found.id, to, "依据项目管理办法")
+    page = door(app, province).get(f"/programmes/{found.id}").text
+    assert "在“实施”页办理" in page and "状态变更" not in page.split("流转记录")[0]
+    inspections.order(province, found.id, "没有开课", date(2026, 12, 24))
+    with pytest.raises(Refused, match="procedure"):  # put right, on paper only
+        workflow.climb(province, found.id, "running", "整改合格")
+    inspections.exit_(province, found.id, "依据项目管理办法")
     assert pack.status_is(found.status) == "ended"
     with pytest.raises(Refused, match="ladder"):
-        workflow.climb(province, found.id, "running", "-")
+        workflow.move(province, found.id, "running", "-")
 
 
 def test_nobody_sees_drafts_of_others_or_acts_for_them(tree: Tree) -> None:
@@ -393,3 +404,45 @@ def test_a_notice_may_take_the_sealed_pages_later(tree: Tree) -> None:
     make.write_up(admin, found)
     assert [(one.where, one.hard) for one in workflow.lacks_of(found)] == [("scan:application", False)]
     assert workflow.submit(admin, found.id).receipt
+
+
+def test_an_office_takes_a_return_or_a_refusal_back_while_nobody_has_acted_on_it(
+    tree: Tree, fixed_clock: clock.FixedClock
+) -> None:
+    admin, county = make.person(tree["school"]), make.person(tree["county"])
+    found = handed_in(admin)
+    for action in ("refuse", "return"):
+        fixed_clock.at += timedelta(minutes=1)
+        workflow.act(county, found.id, action, "点错了")
+        with pytest.raises(NotFound):
+            workflow.recall(make.person(tree["city"]), found.id, "不归本级")
+        workflow.recall(county, found.id, "点错了")
+        assert (found.status, found.office_id) == ("at-county", tree["county"].id)
+        assert found.refused_by is None and found.refused_at is None
+    steps = service.steps_of(found)
+    assert [str(workflow.verb_of(found, one)) for one in steps if one.action == "recall"] == ["收回不予推荐", "收回退回"]
+    assert all(row.ended_at for row in db.session.scalars(select(Notice).where(Notice.account_id == admin.id)))
+    fixed_clock.at += timedelta(minutes=1)
+    workflow.act(county, found.id, "refuse", "不符合条件")
+    workflow.appeal(admin, found.id, "有证书")
+    with pytest.raises(Refused, match="recall"):
+        workflow.recall(county, found.id, "太晚")
+    workflow.act(county, found.id, "return", "请补充")
+    fixed_clock.at += timedelta(minutes=1)
+    part = service.parts_of(found)["application.plan"]
+    service.save_part(admin, found.id, "application.plan", "已经开始改", part.edition)
+    with pytest.raises(Refused, match="recall"):
+        workflow.recall(county, found.id, "学校已经在改")
+
+
+def test_taking_it_back_late_ends_the_batch_and_needs_a_reason(app: Flask, tree: Tree) -> None:
+    admin = make.person(tree["school"])
+    found = handed_in(admin)
+    workflow.act(make.person(tree["county"]), found.id, "recommend")
+    page = door(app, admin).get(f"/programmes/{found.id}").text
+    assert "撤回（退出本批）" in page and "确认撤回" in page
+    with pytest.raises(Invalid, match="remark"):
+        workflow.withdraw(admin, found.id)
+    assert found.status == "at-city"
+    workflow.withdraw(admin, found.id, "学校合并")
+    assert found.status == "withdrawn" and service.steps_of(found)[-1].remark == "学校合并"

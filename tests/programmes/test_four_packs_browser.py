@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -15,8 +15,10 @@ from lms.core import clock
 from lms.core.db import db
 from lms.core.models import Account, Organisation
 from lms.programmes import service, workflow
+from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
+from lms.programmes.years import inspections
 from tests.browsing import notebook
 from tests.factories import PASSWORD
 from tests.programmes import places as make
@@ -36,8 +38,12 @@ class Notice:
     way: tuple[tuple[str, str, str], ...]
     """Level, verb on its button, status while it lies there."""
     granted: str
-    exits: tuple[tuple[str, str, str], ...]
-    """Level, verb, status after it: the way down the ladder."""
+    goes_on: tuple[tuple[str, str, str], ...]
+    """Level, verb, status after it: steps by hand on the application's page."""
+    warns: tuple[tuple[str, str], ...]
+    """Level that inspects and orders to put right, status after it."""
+    ends: tuple[str, str, str]
+    """Level, verb, status after it, by the procedure in the years' room."""
     sums_up: tuple[str, str, str]
     """Level, kind, file whose rows are the recommended schools."""
     missed: datetime
@@ -50,28 +56,28 @@ NOTICES = {
         Notice(
             "ncet-pilot", "试点校", "一、学校基本情况",
             (("county", "列入试点区", "区县汇总中"), ("city", "推荐", "市州审核中"), ("province", "推荐", "省级遴选中"), ("nation", "确定", "中央馆遴选中")),
-            "试点", (("province", "提醒整改", "整改中"), ("nation", "退出", "已退出")),
+            "试点", (), (("province", "整改中"),), ("nation", "退出", "已退出"),
             ("province", "省级申报信息表", "附件1-“央馆人工智能课程”规模化应用试点区申报信息表（甲省）.xlsx"),
             datetime(2026, 12, 11, 16, 0, tzinfo=UTC), "2026-12-11",
         ),
         Notice(
             "hunan-baixiao", "实验校", "现有条件和优势",
             (("county", "推荐", "区县推荐中"), ("city", "推荐", "市州推荐中"), ("province", "评估通过，挂牌", "省专家评估中")),
-            "已挂牌", (("province", "进入实施推进", "实施推进中"), ("city", "限期整改", "限期整改"), ("province", "摘牌退出", "已摘牌")),
+            "已挂牌", (("province", "进入实施推进", "实施推进中"),), (("city", "限期整改"),), ("province", "摘牌退出", "已摘牌"),
             ("city", "推荐汇总表", "附件3-湖南省“百校千课”人工智能教育实验项目推荐汇总表（乙市）.xlsx"),
             datetime(2026, 12, 30, 16, 0, tzinfo=UTC), "2026-12-30",
         ),
         Notice(
             "henan-experiment", "实验校", "二、课程开设",
             (("county", "推荐", "区县推荐中"), ("city", "推荐", "市推荐中"), ("province", "评定", "省级评定中")),
-            "实验", (("province", "限期整改", "限期整改"), ("province", "退出", "已退出")),
+            "实验", (), (("province", "限期整改"),), ("province", "退出", "已退出"),
             ("city", "实验校推荐汇总表", "河南省中小学人工智能教育实验校推荐汇总表（乙市）.xlsx"),
             datetime(2026, 12, 25, 16, 0, tzinfo=UTC), "2026-12-25",
         ),
         Notice(
             "smart-training", "试验校", "一、意愿与保障",
             (("province", "推荐", "省级组织单位推荐中"), ("nation", "遴选公布", "中央馆遴选中")),
-            "试验", (("nation", "退出", "已退出"),),
+            "试验", (), (), ("nation", "退出", "已退出"),
             ("province", "省级推荐材料", "推荐汇总表.xlsx"),
             datetime(2026, 12, 20, 16, 0, tzinfo=UTC), "2026-12-20",
         ),
@@ -93,15 +99,15 @@ class Desks:
 
     def of(self, account: Account) -> Page:
         if account.username not in self.pages:
-            page = notebook(self.browser)
-            page.goto(f"{self.address}/sign-in")
+            self.pages[account.username] = notebook(self.browser)
+        page = self.pages[account.username]
+        page.goto(f"{self.address}/programmes/")
+        if "sign-in" in page.url:  # the first time, and where days have gone by
             page.fill("[name=username]", account.username)
             page.fill("[name=password]", PASSWORD)
             page.press("[name=password]", "Enter")
             page.wait_for_url(lambda url: "sign-in" not in url)
-            self.pages[account.username] = page
-        page = self.pages[account.username]
-        page.goto(f"{self.address}/programmes/")
+            page.goto(f"{self.address}/programmes/")
         return page
 
     def close(self) -> None:
@@ -178,7 +184,9 @@ def shows(page: Page, desks: Desks, found: uuid.UUID, status: str) -> None:
 
 
 @pytest.mark.parametrize("slug", NOTICES)
-def test_from_the_school_to_its_status_and_to_its_end(tree: Tree, desks: Desks, slug: str) -> None:
+def test_from_the_school_to_its_status_and_to_its_end(
+    tree: Tree, desks: Desks, fixed_clock: clock.FixedClock, slug: str
+) -> None:
     notice, name = NOTICES[slug], tree["school"].name
     admin = make.person(tree["school"])
     officers = {level: make.person(tree[level]) for level in ("county", "city", "province", "nation")}
@@ -209,12 +217,45 @@ def test_from_the_school_to_its_status_and_to_its_end(tree: Tree, desks: Desks, 
         if level == notice.sums_up[0]:
             _sum_up(desks, tree, notice, officers, name)
     shows(school, desks, found, notice.granted)
-    for level, verb, status in notice.exits:
+    for level, verb, status in notice.goes_on:
         office = desks.of(officers[level])
         office.get_by_role("link", name=name, exact=True).click()
         decide(office, verb, "依据项目管理办法")
         shows(school, desks, found, status)
-        expect(school.get_by_text("依据项目管理办法").first).to_be_visible()
+    for level, status in notice.warns:
+        _inspect(desks, notice, officers[level], fixed_clock)
+        shows(desks.of(admin), desks, found, status)
+        school.goto(f"{desks.address}/programmes/years/{found}")
+        expect(school.get_by_text("近四周没有开课").first).to_be_visible()
+        school.get_by_label("整改情况").fill("课表已经排好，从下周起每班每两周一节。")
+        school.get_by_role("button", name="提交整改报告").click()
+        expect(school.get_by_text("整改报告已提交。").first).to_be_visible()
+    level, verb, status = notice.ends
+    office = desks.of(officers[level])
+    office.get_by_role("link", name=name, exact=True).click()
+    expect(office.get_by_role("button", name=verb, exact=True)).to_have_count(0)  # not by hand
+    office.get_by_role("link", name="在“实施”页办理").click()
+    form = office.locator("#orders form", has=office.get_by_role("button", name=verb, exact=True))
+    form.locator("[name=remark]").fill("依据项目管理办法")
+    form.get_by_role("button", name=verb, exact=True).click()
+    shows(desks.of(admin), desks, found, status)
+    expect(school.get_by_text("依据项目管理办法").first).to_be_visible()
+
+
+def _inspect(desks: Desks, notice: Notice, officer: Account, fixed_clock: clock.FixedClock) -> None:
+    """The office announces an inspection, draws a day later, visits, and orders to put right within a month."""
+    day = clock.now().astimezone(ZONE).date()
+    row = inspections.announce(officer, notice.slug, "school", 1, "", "当日双色球开奖号码", day + timedelta(days=1))
+    fixed_clock.at += timedelta(days=1)
+    inspections.draw(officer, row.id, "01 05 12 19 23 30 07")
+    [(visit, _name)] = inspections.visits_of(row)
+    page = desks.of(officer)
+    page.goto(f"{desks.address}/programmes/years/inspections/visits/{visit.id}")
+    page.fill("[name=visited_on]", str(day + timedelta(days=1)))
+    page.fill("[name=findings]", "近四周没有开课，请补课并说明。")
+    page.fill("[name=due_on]", str(day + timedelta(days=30)))
+    page.locator("button[name=conclude][value=warned]").click()
+    expect(page.get_by_text("已作结论。").first).to_be_visible()
 
 
 def _sum_up(desks: Desks, tree: Tree, notice: Notice, officers: dict[str, Account], school: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import date
 from io import BytesIO
 
 import pytest
@@ -23,6 +24,7 @@ from lms.programmes import workflow
 from lms.programmes.models import Application
 from lms.programmes.selection import experts, outcome, rules, scoring, service
 from lms.programmes.selection.models import Expert, Panel, Review
+from lms.programmes.years import inspections
 from tests.factories import token
 from tests.programmes import places as make
 from tests.programmes.test_pages import door
@@ -112,7 +114,7 @@ def test_from_the_draw_to_the_plaque(tree: Tree) -> None:
     name, letter = outcome.letter_docx(plaque)
     text = "\n".join(one.text for one in _document(letter).paragraphs)
     assert lines[0].name in name and "HN-2026-001" in text and "甲教通〔2026〕8号" in text and "予以挂牌" in text
-    outcome.withdraw_plaque(province, plaque.id, "登记有误")
+    outcome.withdraw_plaque(province, plaque.id, "登记有误", clock.now().date())
     assert len(outcome.without_plaque(tree["province"].id)) == 2
     journal = set(db.session.scalars(select(AuditEntry.action)))
     assert {"open-panel", "engage-experts", "draw-experts", "hand-in-scores", "decide-panel", "publish-list", "give-plaque", "withdraw-plaque"} <= journal
@@ -503,3 +505,61 @@ def test_a_sheet_may_come_with_the_notice() -> None:
     assert problems == [] and pack is not None and rules.most_of(pack.document["scoring"][0]["items"]) == 100
     _pack, problems = check_texts({**texts, "pack.yaml": texts["pack.yaml"] + scoring_part.replace("[school]", "[college]").replace("id: b", "id: a")})
     assert {"college" in str(one) or "重复" in str(one) for one in problems} == {True} and len(problems) == 2
+
+
+def test_scores_stay_once_the_office_has_decided(tree: Tree) -> None:
+    """Points are what a decision rests on: nobody wipes them afterwards; a 回避 after handing in keeps them, marked."""
+    scene = Scene(tree)
+    for number in (1, 2):
+        service.assign(scene.officer, scene.panel.id, scene.found[number].id, scene.experts[0].id)
+        scoring.save(scene.account(scene.experts[0]), scene.review(number, 0).id, points(scene.panel, 0.8), hand_in=True)
+    account = scene.account(scene.experts[0])
+    decided, late = scene.review(1, 0), scene.review(2, 0)
+    service.decide(scene.officer, scene.panel.id, [scene.found[1].id], "recommend", "")
+    with pytest.raises(Refused, match="decided"):
+        service.undo_review(scene.officer, decided.id, back=True)
+    with pytest.raises(Refused, match="decided"):
+        scoring.decline(account, decided.id, "想起来了")
+    assert decided.state == "handed" and len(decided.scores) == len(scene.panel.sheet)
+    scoring.decline(account, late.id, "曾任该校校长")
+    line = next(one for one in service.ranking(scene.panel) if one.found.id == scene.found[2].id)
+    assert line.recused == (late,) and late.scores and line.place.score is None and line.reviews == ()
+
+
+def test_a_plaque_is_called_in_when_its_status_ends(app: Flask, tree: Tree) -> None:
+    admin, province = make.person(tree["school"]), make.person(tree["province"])
+    found = programmes.begin(admin, "hunan-baixiao", "school", "2026")
+    make.fill_in(admin, found)
+    workflow.submit(admin, found.id)
+    for level in ("county", "city"):
+        workflow.act(make.person(tree[level]), found.id, "recommend")
+    workflow.act(province, found.id, "recommend")
+    row = outcome.give_plaque(province, found.id, "HN-1", date(2026, 11, 20), "")
+    assert outcome.state_of(row, found) == "在用"
+    inspections.order(province, found.id, "没有开课", date(2026, 12, 24))
+    assert outcome.state_of(row, found) == "在用"  # a warned school keeps it
+    inspections.exit_(province, found.id, "弄虚作假")
+    told = select(Notice).where(Notice.account_id == province.id, Notice.key == f"plaque/{row.id}/back")
+    assert outcome.state_of(row, found) == "应收回（已摘牌）" and db.session.scalars(told).one().ended_at is None
+    assert "1 块牌应收回" in door(app, province).get("/programmes/selection/plaques").text
+    with pytest.raises(Invalid, match="taken_on"):
+        outcome.withdraw_plaque(province, row.id, "摘牌", date(2026, 11, 25))
+    outcome.withdraw_plaque(province, row.id, "摘牌", date(2026, 11, 24))
+    assert outcome.state_of(row, found) == "已收回（2026-11-24）：摘牌" and db.session.scalars(told).one().ended_at is not None
+    cells = [cell for line in load_workbook(BytesIO(outcome.register_book(tree["province"].id))).active.values for cell in line]
+    assert "已收回（2026-11-24）：摘牌" in cells
+
+
+def test_many_are_refused_only_after_a_second_look(app: Flask, tree: Tree) -> None:
+    scene = Scene(tree)
+    client, address = door(app, scene.officer), f"/programmes/selection/panels/{scene.panel.id}"
+    ids = [str(one.id) for one in scene.found[1:3]]
+    form = {"csrf_token": token(client, f"{address}/ranking"), "action": "refuse", "chosen": ids, "remark": "名额有限"}
+    asked = client.post(f"{address}/decide", data=form).text
+    assert "乙市二小" in asked and "确认不予推荐 2 份" in asked and "名额有限" in asked
+    db.session.expire_all()
+    assert all(one.office_id == scene.officer.organisation_id for one in scene.found[1:3])
+    client.post(f"{address}/decide", data={**form, "sure": "1"})
+    db.session.expire_all()
+    assert [one.status for one in scene.found[1:3]] == ["refused", "refused"]
+    assert "收回不予推荐" in client.get(f"{address}/ranking").text

@@ -130,7 +130,7 @@ append_only("selection_publication")
 class Plaque(SchoolRow, Base):
     """A plaque of the register (挂牌登记). ``school_id``: the office that gives it; ``letter``: number of its notice (文号).
 
-    ``withdrawn_at``: taken down again, or entered by mistake. Personal data: who entered it; programme end + 3 years.
+    ``withdrawn_at``: taken down again on ``taken_on``, or entered by mistake. Personal data: who entered it; programme end + 3 years.
     """
 
     __tablename__ = "selection_plaque"
@@ -143,6 +143,7 @@ class Plaque(SchoolRow, Base):
     given_on: Mapped[date]
     letter: Mapped[str] = mapped_column(String(60), default="")
     withdrawn_at: Mapped[datetime | None]
+    taken_on: Mapped[date | None]
     reason: Mapped[str] = mapped_column(String(400), default="")
     made_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"))
 

@@ -17,7 +17,9 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.core.stages import STAGE_NAMES
+from lms.notices import service as told
 from lms.programmes import workflow
+from lms.programmes.dates import ZONE
 from lms.programmes.layout import SIMULATED, in_chinese
 from lms.programmes.models import Application, ApplicationStep
 from lms.programmes.notices import lock, pack_of
@@ -250,6 +252,18 @@ def plaques_of(office_id: uuid.UUID) -> list[tuple[Plaque, Application, str]]:
     return [(row[0], row[1], row[2]) for row in db.session.execute(query.order_by(Plaque.number))]
 
 
+def owed_back(row: Plaque, found: Application) -> bool:
+    """Whether the plaque must be taken down (应收回): it still hangs, and the status has none any more."""
+    return row.withdrawn_at is None and not pack_of(found).document["statuses"][found.status].get("plaque")
+
+
+def state_of(row: Plaque, found: Application) -> str:
+    """What the register says: in force, to be taken back, taken back with day and reason."""
+    if row.withdrawn_at is not None:
+        return f"已收回（{row.taken_on}）：{row.reason}"
+    return f"应收回（{pack_of(found).status_name(found.status)}）" if owed_back(row, found) else "在用"
+
+
 def without_plaque(office_id: uuid.UUID) -> list[tuple[Application, str]]:
     """Applications that this office granted, whose status has a plaque, and which have none in the register yet."""
     granted = select(ApplicationStep.application_id).where(
@@ -294,16 +308,19 @@ def plaque(actor: Account, plaque_id: uuid.UUID) -> Plaque:
     return found
 
 
-def withdraw_plaque(actor: Account, plaque_id: uuid.UUID, reason: str) -> None:
-    """Take a plaque out of force (收回、登记有误); the register keeps it with the reason."""
+def withdraw_plaque(actor: Account, plaque_id: uuid.UUID, reason: str, day: date) -> None:
+    """Take a plaque out of force (收回、登记有误) on that day; the register keeps it with the reason."""
     if not reason.strip():
         raise Invalid("reason", _l("请写明收回的理由。"), where="reason")
     with write():
         row = plaque(actor, plaque_id)
         if row.withdrawn_at is not None:
             raise Refused("plaque", _l("这块牌已经收回。"))
-        row.withdrawn_at, row.reason = clock.now(), reason.strip()[:400]
-        audit(actor, "withdraw-plaque", "application", row.application_id, number=row.number)
+        if day > clock.now().astimezone(ZONE).date():
+            raise Invalid("taken_on", _l("收回日期不能晚于今天。"), where="taken_on")
+        row.withdrawn_at, row.taken_on, row.reason = clock.now(), day, reason.strip()[:400]
+        told.end(row.school_id, f"plaque/{row.id}/back")
+        audit(actor, "withdraw-plaque", "application", row.application_id, number=row.number, day=day.isoformat())
 
 
 def letter_docx(row: Plaque) -> tuple[str, bytes]:
@@ -335,7 +352,6 @@ def register_book(office_id: uuid.UUID) -> bytes:
     rows = []
     for number, (row, found, name) in enumerate(plaques_of(office_id), 1):
         pack = pack_of(found)
-        told = f"已收回：{row.reason}" if row.withdrawn_at else "在用"
         rows.append(
             [
                 number,
@@ -345,7 +361,7 @@ def register_book(office_id: uuid.UUID) -> bytes:
                 pack.kind(found.kind)["name"],
                 row.given_on.isoformat(),
                 row.letter,
-                told,
+                state_of(row, found),
             ]
         )
     head = ["序号", "牌号", "单位", "项目", "类别", "挂牌日期", "文号", "状态"]

@@ -71,8 +71,8 @@ def plaques() -> BaseResponse | str:
     rows = [(row, found, name, pack_of(found)) for row, found, name in outcome.plaques_of(account.organisation_id)]
     waiting = [(found, name, pack_of(found)) for found, name in outcome.without_plaque(account.organisation_id)]
     return render_template(
-        "selection/plaques.html", rows=rows, waiting=waiting, today=clock.now().astimezone(ZONE).date()
-    )
+        "selection/plaques.html", rows=rows, waiting=waiting, today=clock.now().astimezone(ZONE).date(), owed=outcome.owed_back,
+    )  # fmt: skip
 
 
 @bp.get("/plaques.xlsx")
@@ -86,7 +86,8 @@ def plaques_excel() -> Response:
 @require(*OFFICER)
 def withdraw_plaque(plaque_id: uuid.UUID) -> BaseResponse:
     """Take a plaque out of force."""
-    outcome.withdraw_plaque(current_account(), plaque_id, request.form.get("reason", ""))
+    day = outcome.day_in(request.form.get("taken_on", ""), "taken_on")
+    outcome.withdraw_plaque(current_account(), plaque_id, request.form.get("reason", ""), day)
     flash(_("已收回。"))
     return redirect(url_for("programmes.selection.plaques"))
 

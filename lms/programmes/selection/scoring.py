@@ -18,10 +18,11 @@ from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Account, Organisation
 from lms.notices import service as notices
 from lms.programmes.models import Application
+from lms.programmes.notices import lock
 from lms.programmes.selection import rules
 from lms.programmes.selection.experts import EXPERT, expert_here, rows_for
 from lms.programmes.selection.models import Expert, Panel, Review
-from lms.programmes.selection.service import LIVE, panel, waits
+from lms.programmes.selection.service import LIVE, decided, panel, waits
 from lms.programmes.selection.tables import Workbook, rows_of
 
 CODE = "编号（请勿改动）"
@@ -129,14 +130,27 @@ def _hand_in(actor: Account, review: Review, total: float | None) -> None:
 
 
 def decline(account: Account, review_id: uuid.UUID, reason: str) -> None:
-    """An expert declines because of a conflict of interest (回避); what he had written is taken out."""
+    """An expert declines because of a conflict of interest (回避), until the office has decided.
+
+    What he had written is taken out; what he had handed in is kept, marked and counted no more.
+    """
     if not reason.strip():
         raise Invalid("reason", _l("请写明回避的理由，例如：曾任该校校长。"), where="reason")
     with write():
         one = task(account, review_id)
+        lock(one.panel.school_id)
+        db.session.refresh(one.found)
         db.session.refresh(one.review, with_for_update=True)
+        if decided(one.panel, one.found):
+            raise Refused(
+                "decided",
+                _l("这份申报已经办理，现在不能在系统里回避。"),
+                remedy=_l("请书面告知组织评审的部门，由它处理。"),
+            )
+        late = one.review.state == "handed"
         one.review.state, one.review.reason = "recused", reason.strip()[:400]
-        one.review.scores, one.review.comment, one.review.handed_at = {}, "", None
+        if not late:
+            one.review.scores, one.review.comment = {}, ""
         audit(
             account,
             "decline-review",
@@ -144,6 +158,7 @@ def decline(account: Account, review_id: uuid.UUID, reason: str) -> None:
             review_id,
             school_id=one.review.school_id,
             application=str(one.found.id),
+            after_handing_in=late,
         )
         officers = notices.holders(one.review.school_id, "officer")
         title = str(_l("有专家申请回避，请另行分配"))

@@ -161,6 +161,11 @@ def waits(row: Panel, found: Application) -> bool:
     return found.office_id == row.school_id and pack_of(found).status_is(found.status) == "waiting"
 
 
+def decided(row: Panel, found: Application) -> bool:
+    """Whether the panel's office has decided: it lies there no more. What it returned comes back (补正)."""
+    return found.office_id != row.school_id
+
+
 def organisations_of(found: Sequence[Application]) -> dict[uuid.UUID, Organisation]:
     """The applicants with all that stand above them, in two questions; who holds them saves one question each."""
     own = db.session.scalars(select(Organisation).where(Organisation.id.in_({one.school_id for one in found}))).all()
@@ -341,6 +346,8 @@ def undo_review(actor: Account, review_id: uuid.UUID, *, back: bool = False) -> 
         _locked(actor, review.panel_id)
         if back != (review.state == "handed") or review.state not in LIVE:
             raise Refused("review", _l("这项评审现在不能这样办理。"), remedy=_l("请刷新页面。"))
+        if back and decided(panel(actor, review.panel_id), db.session.get_one(Application, review.application_id)):
+            raise Refused("decided", _l("这份申报已经办理，分数是决定的依据，不能再退回修改。"))
         review.state, review.handed_at = ("open", None) if back else ("undone", None)
         audit(
             actor,
@@ -375,7 +382,10 @@ def review_here(actor: Account, review_id: uuid.UUID) -> Review:
 
 @dataclass(frozen=True)
 class Line:
-    """An application in the ranking: its reviews in the order of assignment, totals, place; what to do about a wide divergence."""
+    """An application in the ranking: its reviews in the order of assignment, totals, place; what to do about a wide divergence.
+
+    ``recused``: reviews of experts who declined after they had handed in (回避); their points are kept and not counted.
+    """
 
     found: Application
     name: str
@@ -386,6 +396,7 @@ class Line:
     wide: bool
     waits: bool
     third: uuid.UUID | None = None
+    recused: tuple[Review, ...] = ()
 
 
 def ranking(row: Panel) -> list[Line]:
@@ -393,7 +404,10 @@ def ranking(row: Panel) -> list[Line]:
     found = {one.id: one for one in applications_of(row)}
     reviews: dict[uuid.UUID, list[Review]] = {one: [] for one in found}
     load: dict[uuid.UUID, int] = {one.id: 0 for one in panel_experts(row)}
+    recused: dict[uuid.UUID, list[Review]] = {}
     for review in reviews_of(row):
+        if review.state == "recused" and review.scores:
+            recused.setdefault(review.application_id, []).append(review)
         if review.state in LIVE:
             reviews.setdefault(review.application_id, []).append(review)
             load[review.expert_id] = load.get(review.expert_id, 0) + 1
@@ -425,7 +439,7 @@ def ranking(row: Panel) -> list[Line]:
         lines.append(
             Line(
                 one, held[one.school_id].name, localities.get(one.school_id, ""), tuple(reviews[one.id]),
-                tuple(totals[one.id]), place, one.id in wide, waits(row, one), third,
+                tuple(totals[one.id]), place, one.id in wide, waits(row, one), third, tuple(recused.get(one.id, ())),
             )
         )  # fmt: skip
     return lines

@@ -232,7 +232,11 @@ def ranking(panel_id: uuid.UUID) -> str:
     stage, locality = request.args.get("stage", ""), request.args.get("locality", "")
     lines = _filtered(row, stage, locality)
     access(account, "ranking", "panel", row.id, people=len(lines))
-    recalls = {one.found.id for one in lines if workflow.may_recall(one.found, row.school_id)}
+    recalls = {
+        one.found.id: workflow.RECALLS[step.action]
+        for one in lines
+        if (step := workflow.to_recall(one.found, row.school_id))
+    }
     return render_template(
         "selection/ranking.html", **_head(row), lines=lines, names=_names(row), stage=stage, locality=locality, stages=STAGE_NAMES, localities=LOCALITIES,
         quotas=service.quotas_of(row), recalls=recalls, statuses={one.found.id: pack_of(one.found).status_name(one.found.status) for one in lines},
@@ -278,15 +282,15 @@ def thirds(panel_id: uuid.UUID) -> BaseResponse:
 
 @bp.post("/panels/<uuid:panel_id>/decide")
 @require(*OFFICER)
-def decide(panel_id: uuid.UUID) -> BaseResponse:
-    """Decide on those that are ticked: all or none."""
-    count = service.decide(
-        current_account(),
-        panel_id,
-        chosen("chosen", many=True),
-        request.form.get("action", ""),
-        request.form.get("remark", ""),
-    )
+def decide(panel_id: uuid.UUID) -> BaseResponse | str:
+    """Decide on those that are ticked: all or none; a refusal is asked for once more, with the names and the reason."""
+    account, form, ids = current_account(), request.form, chosen("chosen", many=True)
+    action, remark = form.get("action", ""), form.get("remark", "")
+    if action == "refuse" and ids and "sure" not in form:
+        row = service.panel(account, panel_id)
+        names = [(one.found.id, one.name) for one in service.ranking(row) if one.found.id in ids]
+        return render_template("selection/refuse.html", **_head(row), names=names, remark=remark)
+    count = service.decide(account, panel_id, ids, action, remark)
     flash(_("已办理 %(count)s 份。", count=count))
     return redirect(url_for("programmes.selection.ranking", panel_id=panel_id))
 
@@ -294,9 +298,9 @@ def decide(panel_id: uuid.UUID) -> BaseResponse:
 @bp.post("/panels/<uuid:panel_id>/recall")
 @require(*OFFICER)
 def recall(panel_id: uuid.UUID) -> BaseResponse:
-    """Take a recommendation back while the next office has not acted."""
+    """Take the office's last step back while nobody has acted on it."""
     workflow.recall(current_account(), chosen("application")[0], request.form.get("remark", ""))
-    flash(_("已收回，名额已空出。"))
+    flash(_("已收回，名额已空出，申报又在本单位待办。"))
     return redirect(url_for("programmes.selection.ranking", panel_id=panel_id))
 
 

@@ -25,7 +25,7 @@ from lms.programmes.models import Application
 from lms.programmes.notices import lock, pack_of, stations_of
 from lms.programmes.pack import Document
 from lms.programmes.teaching import today
-from lms.programmes.workflow import climb, rungs
+from lms.programmes.workflow import move, rungs
 from lms.programmes.years.models import Inspection, InspectionVisit, PhaseReport, Rectification
 from lms.programmes.years.rules import Candidate, Means, digest_of, drawn, half_year, inspections_of, list_text, means
 from lms.programmes.years.service import (
@@ -394,7 +394,7 @@ def order(
         if open_rectification(found) is not None:
             raise Refused("rectifying", _l("已有未办结的整改。"), remedy=_l("请先办结。"))
         if pack_of(found).status_is(found.status) != "warned":
-            climb(actor, found.id, rung(actor, found, "warn")["to"], findings)
+            move(actor, found.id, rung(actor, found, "warn")["to"], findings)
         row = Rectification(
             id=new_id(), school_id=found.school_id, application_id=found.id, visit_id=visit_id, office_id=actor.organisation_id,
             findings=findings.strip()[:10_000], due_on=due_on, ordered_by=actor.id,
@@ -441,12 +441,11 @@ def close(actor: Account, rectification_id: uuid.UUID, outcome: str, remark: str
         if outcome == "accepted":
             if row.reported_at is None:
                 raise Refused("no-report", _l("学校还没有提交整改报告。"))
-            if pack_of(found).status_is(found.status) == "warned":  # it may have been moved on the application's page
-                climb(actor, found.id, rung(actor, found, "rectified")["to"], remark or "整改合格")
+            move(actor, found.id, rung(actor, found, "rectified")["to"], remark or "整改合格")
         elif outcome == "exited":
             if row.reported_at is None and today() <= row.due_on:
                 raise Refused("not-due", _l("整改期限 %(day)s 还没有过。", day=row.due_on.isoformat()))
-            climb(actor, found.id, rung(actor, found, "exit")["to"], remark)
+            move(actor, found.id, rung(actor, found, "exit")["to"], remark)
             end_all_reminders(found)
         else:
             raise Invalid("action", _l("没有这种操作。"), where="action")
@@ -467,7 +466,7 @@ def exit_(actor: Account, application_id: uuid.UUID, remark: str) -> Application
         if row is not None:
             row.outcome, row.remark, row.closed_at = "exited", remark.strip()[:2000], clock.now()
             notices.end_all(found.school_id, f"years/{found.id}/rectify/{row.id}")
-        climb(actor, found.id, step["to"], remark)
+        move(actor, found.id, step["to"], remark)
         end_all_reminders(found)
     return found
 
@@ -496,7 +495,7 @@ def accept(actor: Account, application_id: uuid.UUID, remark: str) -> Applicatio
         lacks = lacks_for_acceptance(found)
         if lacks:
             raise Refused("acceptance", _l("还不能验收：%(lacks)s。", lacks="；".join(lacks)), lacks=lacks)
-        climb(actor, found.id, step["to"], remark)
+        move(actor, found.id, step["to"], remark)
         end_all_reminders(found)
     return found
 

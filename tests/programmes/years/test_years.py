@@ -267,22 +267,6 @@ def test_who_may_warn_and_who_may_not(tree: Tree, fixed_clock: clock.FixedClock)
     assert found.status == "removed" and order.outcome == "exited"
 
 
-def test_what_was_moved_on_the_applications_own_page_can_be_closed_here(
-    tree: Tree, fixed_clock: clock.FixedClock
-) -> None:
-    admin, officer = make.person(tree["school"]), make.person(tree["province"])
-    found = granted(tree, admin, "henan-experiment")
-    order = inspections.order(officer, found.id, "没有开课", date(2026, 12, 24))
-    inspections.report(admin, order.id, "课表已经排好，每班每两周一节，从下周开始。")
-    workflow.climb(officer, found.id, "experiment", "整改合格")  # by 状态变更
-    inspections.close(officer, order.id, "accepted", "补记")
-    assert found.status == "experiment" and order.outcome == "accepted"
-    again = inspections.order(officer, found.id, "又停课", date(2026, 12, 24))
-    workflow.climb(officer, found.id, "removed", "退出")
-    assert again.outcome == "" and service.open_rectification(found) is None
-    assert inspections.standings(officer.organisation_id)[0].rectifying == 0
-
-
 def test_a_report_is_saved_handed_in_returned_and_never_overwritten(tree: Tree, fixed_clock: clock.FixedClock) -> None:
     admin, second, officer = (
         make.person(tree["school"]),
