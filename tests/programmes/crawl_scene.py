@@ -109,6 +109,7 @@ def _application(made: Scene, admin: Account, county: Account) -> None:
     found = service.begin(admin, "ncet-pilot", "school", "2026")
     make.fill_in(admin, found)
     service.save_part(admin, found.id, "school-statement.basics", SECRET, 1)
+    make.seal(admin, found)
     file = attachments.add_file(admin, found.id, "training", "证明.pdf", make.PDF)
     workflow.submit(admin, found.id)
     workflow.act(county, found.id, "return", "请补充")

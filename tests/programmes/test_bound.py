@@ -136,7 +136,7 @@ def test_one_bookmarked_pdf_with_its_attachments(tree: Tree) -> None:
     assert [(depth, page) for depth, _title, page in rows[-2:]] == [(1, own + 1), (1, own + 4)]
     text = "".join(page.extract_text() for page in reader.pages)
     assert "加密.pdf" in text and "有密码" in text and "文件损坏" in text
-    assert sorted(one.name for one in made.left_out) == ["加密.pdf", "附件.pdf"]
+    assert sorted(one.name for one in made.left_out) == ["加密.pdf", "盖章页.pdf", "附件.pdf"]
 
 
 @printed
@@ -164,7 +164,8 @@ def test_an_expert_without_an_account_gets_a_parcel(app: Flask, tree: Tree, monk
     with zipfile.ZipFile(BytesIO(office.get(f"{materials}.zip").data)) as archive:
         names = archive.namelist()
         assert names == [
-            "评分表（张甲）.xlsx", "01-乙市二小.pdf", "附件/01-乙市二小/01-法人证书-附件.pdf", "02-乙市三小.pdf", "附件/02-乙市三小/01-法人证书-附件.pdf"
+            "评分表（张甲）.xlsx", "01-乙市二小.pdf", "附件/01-乙市二小/01-法人证书-附件.pdf", "附件/01-乙市二小/02-盖章页扫描件-盖章页.pdf",
+            "02-乙市三小.pdf", "附件/02-乙市三小/01-法人证书-附件.pdf", "附件/02-乙市三小/02-盖章页扫描件-盖章页.pdf",
         ]  # fmt: skip
         assert len(pypdf.PdfReader(BytesIO(archive.read("01-乙市二小.pdf"))).pages) == 1
     assert {"review-parcel"} <= set(db.session.scalars(select(AuditEntry.action)))
