@@ -2178,6 +2178,7 @@ def upgrade() -> None:
         sa.Column("given_on", sa.Date(), nullable=False),
         sa.Column("letter", sa.String(length=60), nullable=False),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_on", sa.Date(), nullable=True),
         sa.Column("reason", sa.String(length=400), nullable=False),
         sa.Column("made_by", sa.Uuid(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
