@@ -35,6 +35,7 @@ LIST_S = 0.5
 STOP_S = 2.0
 READ_S = 3.0
 REFUSED_S = 0.6
+LOOKS = ("homie/5/+/$description", "homie/5/+/$state", "zhike/gateway/+/devices", *TOPICS)
 GONE = (State.LOST, State.DISCONNECTED)
 STATES = {
     State.INIT: "正在启动，请稍等",
@@ -281,7 +282,7 @@ class Lab:
         except LabkitError:
             self._broker.stop()
             raise
-        for topic in ("homie/5/+/$description", "homie/5/+/$state", "zhike/gateway/+/devices", *TOPICS):
+        for topic in LOOKS:
             self._broker.subscribe(topic)
         # What the broker holds has arrived before this acknowledgement, or follows within the look below.
         self._broker.flush(CONNECT_S)

@@ -12,7 +12,7 @@ from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 
 from labkit.errors import LabkitError
-from labkit.gateway.face import POSE
+from labkit.gateway.face import ANGULAR, IDENTIFY, LINEAR, POSE, STOP, motors
 from labkit.homie import property_id
 from labkit.model import Profile
 from labkit.profiles import load_profile, profiles_dir
@@ -75,6 +75,22 @@ def caps_of(profile: str, stage: str, grade: int) -> tuple[float, float]:
     found = profile_of(profile)
     own = found.safety.speed_caps.get(stage) if found is not None and found.safety is not None else None
     return (linear if own is None else min(linear, own)), angular
+
+
+def notebook_sets(profile: str) -> tuple[str, ...]:
+    """What a class's notebook may set of a robot: its lights and poses, stop, identify, and speeds where its gateway hears them.
+
+    Never a drone's take-off or the confirmation of a swapped board: those are a teacher's. Of a board on the broker, and of a kit that
+    this server does not know, only stop and identify: it obeys whoever writes to it.
+    """
+    found = profile_of(profile)
+    if found is None or found.transport.type == "mqtt":
+        return (STOP, IDENTIFY)
+    hidden = motors(found.drive) if found.drive else set()
+    own = [property_id(item.id) for item in found.properties.values() if not item.read_only and item.id not in hidden]
+    teachers = {found.flight.property} if found.flight else set()
+    speeds, poses = (LINEAR, ANGULAR) if found.drive else (), (POSE,) if found.poses else ()
+    return (STOP, IDENTIFY, *speeds, *poses, *(name for name in own if name not in teachers))
 
 
 def drives(profile: str) -> bool:

@@ -20,14 +20,15 @@ CAPS: tuple[tuple[int, float, float], ...] = ((3, 0.15, 1.0), (6, 0.25, 1.5), (9
 
 @dataclass(frozen=True)
 class Rights:
-    """Topic filters on which a client may publish, be given messages, and subscribe."""
+    """Topic filters on which a client may publish and be given messages; it may subscribe to those and to the wider ``looks``."""
 
     send: tuple[str, ...]
     receive: tuple[str, ...]
+    looks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As stored in BrokerCredential.rights."""
-        return {"send": list(self.send), "receive": list(self.receive), "subscribe": list(self.receive)}
+        return {"send": list(self.send), "receive": list(self.receive), "subscribe": [*self.receive, *self.looks]}
 
 
 def caps_for(grade: int) -> tuple[float, float]:
@@ -103,6 +104,27 @@ def console_rights(room: str, console: str) -> Rights:
 def board_rights(device: str) -> Rights:
     """A board that speaks Homie itself: its own device only."""
     return Rights((f"{HOMIE}/{device}/#",), (f"{HOMIE}/{device}/+/+/set", f"{HOMIE}/$broadcast/#"))
+
+
+def notebook_user(room: str) -> str:
+    """Broker user of a room's notebooks."""
+    return f"notebook-{room}"
+
+
+def notebook_rights(room: str, gateways: Iterable[str], sets: Mapping[str, tuple[str, ...]], sensors: Iterable[str], looks: tuple[str, ...]) -> Rights:
+    """A class's Python notebooks (笔记本): read the room's robots and sensors, set what ``sets`` names of each robot, steer it by its gateway.
+
+    ``looks``: what a notebook subscribes to; it is given only what is of its room: who is there, with its sticker, and stops. No camera,
+    no terminal, no lease, no order of a room.
+    """
+    known = tuple(gateways)
+    send = [f"{HOMIE}/{robot}/main/{name}/set" for robot, names in sets.items() for name in names]
+    send += [f"zhike/gateway/{gateway}/steer/{robot}" for robot in sets for gateway in known]
+    receive = [f"{HOMIE}/{device}/#" for device in (*sets, *sensors)]
+    for gateway in known:
+        receive += [f"{HOMIE}/{gateway}/$state", f"zhike/gateway/{gateway}/devices"]
+    receive += [stop_topic(room), f"zhike/room/{room}/stopped", f"{HOMIE}/$broadcast/stop/{room}"]
+    return Rights(tuple(send), tuple(receive), looks)
 
 
 def derived_password(key: str, username: str, nonce: str) -> str:

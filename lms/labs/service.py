@@ -18,6 +18,7 @@ from flask import current_app
 from sqlalchemy import delete, select, update
 
 from labkit import boards
+from labkit.api import LOOKS
 from labkit.broker import RoleSpec
 from labkit.lab import load_lab
 from lms.config import kept_secret
@@ -30,6 +31,7 @@ from lms.labs import pc_rules, rules
 from lms.labs.controls import acts as acts
 from lms.labs.controls import caps_of as caps_of
 from lms.labs.controls import drives as drives
+from lms.labs.controls import notebook_sets
 from lms.labs.models import (
     BrokerCredential,
     Device,
@@ -43,6 +45,7 @@ from lms.roster.models import Room, Seat
 
 CONSOLE_HOURS = 4
 LESSON_HOURS = 3
+TERM = timedelta(days=180)
 FOREVER = timedelta(days=3650)
 
 
@@ -189,6 +192,17 @@ def foreign_credential(school_id: uuid.UUID, device: str, own: boards.Space) -> 
     """Standing credential of a board of another maker: its own topics only."""
     with write():
         return _credential(_ensure(school_id, device, _granted(own.role(device)), None, clock.now() + FOREVER), "")
+
+
+def notebook_credential(room: Room) -> Credential:
+    """Credential of a room's notebooks for half a year; asked for again it has the robots that came since."""
+    devices = devices_in(room.id)
+    sets = {device.homie_id: notebook_sets(device.profile) for device in devices if device.kind == "robot"}
+    gateways = sorted({device.gateway for device in devices if device.gateway})
+    sensors = [device.homie_id for device in devices if device.kind == "sensor"]
+    rights = rules.notebook_rights(room.code, gateways, sets, sensors, LOOKS)
+    with write():
+        return _credential(_ensure(room.school_id, rules.notebook_user(room.code), rights, None, clock.now() + TERM), room.code)
 
 
 def table_credential(school_id: uuid.UUID, room_code: str) -> Credential:
