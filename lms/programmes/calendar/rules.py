@@ -37,6 +37,8 @@ class Deadline:
     """One entry of the calendar. ``key`` names it for good (calendar programs replace it); ``day``: by whose end, in Shanghai.
 
     ``kind``: one of KIND_NAMES. ``mine``: the organisation must act; ``done``: it has. ``programme``: title of the notice, ``slug`` its name.
+    ``tell``: how many days before whom it concerns is told of it, by the channels too; ``grace``: days after it in which what is nobody's to do
+    may still be told. What other rooms remind of has none.
     """
 
     key: str
@@ -48,6 +50,16 @@ class Deadline:
     link: str = ""
     mine: bool = False
     done: bool = False
+    tell: tuple[int, ...] = ()
+    grace: int = 0
+
+
+def stage_of(one: Deadline, today: date) -> int | None:
+    """Which of its days before (``tell``) has come, the last one; None where there is nothing to tell (any more)."""
+    left = (one.day - today).days
+    if one.done or (left < -one.grace and not one.mine):
+        return None
+    return min((days for days in one.tell if left <= days), default=None)
 
 
 def urgency(one: Deadline, today: date) -> str:

@@ -84,9 +84,17 @@ def batches(account: Account) -> Iterator[Deadline]:
         for batch in pack.document["batches"]:
             if "opens" in batch:
                 title = _("%(batch)s 开始申报", batch=batch["name"])
-                yield entry(pack, f"open/{batch['id']}", day_of(batch["opens"]), "open", title)
+                yield _opening(here, pack, batch, title)
             for kind in pack.document["kinds"]:
                 yield from _days(here, pack, batch, kind)
+
+
+def _opening(here: _Here, pack: Pack, batch: Document, title: str) -> Deadline:
+    """The day a batch opens; told to those who may apply and have not begun."""
+    one = entry(pack, f"open/{batch['id']}", day_of(batch["opens"]), "open", title, "/programmes/")
+    kinds = [kind["id"] for kind in pack.document["kinds"] if here.own.level in kind["applicant"] and way(kind, here.offices)]
+    begun = any((pack.slug, kind, batch["id"]) in here.mine for kind in kinds)
+    return replace(one, tell=(0,), grace=7) if kinds and not begun else one
 
 
 def _days(here: _Here, pack: Pack, batch: Document, kind: Document) -> Iterator[Deadline]:
@@ -189,19 +197,24 @@ def steps(account: Account) -> Iterator[Deadline]:
 @source
 def phases(account: Account) -> Iterator[Deadline]:
     """First and last day of every phase (阶段) of the notices that the organisation may look at."""
+    taking_part = {found.slug for found in service.applications_of(account.organisation_id)}
+    if may(account, ("officer",)):
+        taking_part |= {found.slug for found in workflow.inbox(account.organisation_id)}
     for pack in packs_for(account.organisation_id):
+        tell = (7,) if pack.slug in taking_part else ()
         for phase in pack.document.get("phases", ()):
             first, last = day_of(f"{phase['from']}-01"), beside(day_of(f"{phase['to']}-01"), 1) - timedelta(days=1)
             yield entry(
                 pack, f"phase/{phase['id']}/first", first, "phase", _("阶段开始：%(name)s", name=phase["name"])
             )
-            yield entry(pack, f"phase/{phase['id']}/last", last, "phase", _("阶段结束：%(name)s", name=phase["name"]))
+            end = entry(pack, f"phase/{phase['id']}/last", last, "phase", _("阶段结束：%(name)s", name=phase["name"]))
+            yield replace(end, tell=tell)
 
 
 @source
 def told(account: Account) -> Iterator[Deadline]:
     """What the account was told with a day, and that no other source knows."""
-    known = ("application/", "years/")
+    known = ("application/", "years/", "calendar/")
     query = select(Notice).where(Notice.account_id == account.id, Notice.due_on.is_not(None))
     for row in db.session.scalars(query):
         if row.due_on is not None and not row.key.startswith(known):

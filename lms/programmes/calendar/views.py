@@ -16,6 +16,7 @@ from lms.core.db import db
 from lms.core.downloads import download
 from lms.core.errors import Invalid
 from lms.core.models import Organisation
+from lms.programmes.calendar import reminding  # noqa: F401  (its work by the clock)
 from lms.programmes.calendar.rules import KIND_NAMES, URGENCY_NAMES, Deadline, beside, month_of, near, urgency, weeks_of
 from lms.programmes.calendar.service import deadlines_of, today
 from lms.programmes.notices import packs_for
