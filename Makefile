@@ -20,8 +20,8 @@ DEMO ?=
 PARALLEL ?= -n 3 --dist loadfile
 # Tests start many processes: each would compile the libraries anew.
 unexport PYTHONDONTWRITEBYTECODE
-ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_schema core/test_sign_in courses/test_service roster/test_service \
-  roster/test_intake usage/test_service usage/tampering region/test_hand_up labs/test_bridge labs/test_cameras activities/test_service \
+ON_POSTGRES := $(foreach name,core/test_backup core/test_group_commit core/test_jobs core/test_schema core/test_sign_in roster/test_service \
+  usage/test_service usage/tampering region/test_hand_up labs/test_bridge activities/test_service \
   teaching/test_door teaching/test_lessons programmes/test_race,$(wildcard tests/$(name).py tests/$(name)))
 # Slow, and seldom broken by a change elsewhere: `make test-all` runs them too.
 SLOW := tests/wheel tests/labkit/agent tests/labs/test_agent.py tests/labkit/tools/test_bench.py tests/labkit/net/test_bad_link.py \
@@ -167,7 +167,7 @@ test-sqlite: install assets
 test-all: test  ## the slow ones too, with both brokers and more made-up cases, every test of the database on PostgreSQL, all conformance
 	ZHIKE_TEST_ALL=1 $(BIN)/pytest $(PARALLEL) $(SLOW) $(MORE)
 	ZHIKE_TEST_ALL=1 $(BIN)/pytest tests/chaos tests/e2e
-	ZHIKE_TEST_ALL=1 $(MAKE) test-postgres ON_POSTGRES="$(addprefix tests/,core roster usage region labs activities teaching register programmes demo)"
+	ZHIKE_TEST_ALL=1 $(MAKE) test-postgres ON_POSTGRES="$(addprefix tests/,core courses roster usage region labs activities teaching register programmes demo)"
 	$(BIN)/python -m tests.postgres $(BIN)/pytest tests/programmes/test_four_packs_browser.py
 	$(MAKE) conformance
 

@@ -16,14 +16,14 @@ from lms.programmes.editor import drafts
 from lms.programmes.models import NoticeDraft, ScanUpload
 from lms.programmes.sealing import service as sealing
 from tests.programmes import places as make
-from tests.programmes.test_browser import address, enter, page  # noqa: F401  (fixtures)
 from tests.programmes.test_originals import word_file
+from tests.programmes.test_writing_browser import enter
 
 
 def test_a_wrong_line_is_told_gone_to_and_mended(
     app: Flask,
-    address: str,  # noqa: F811
-    page: Page,  # noqa: F811
+    address: str,
+    page: Page,
     fixed_clock: clock.FixedClock,
 ) -> None:
     officer = make.person(make.tree()["county"])
@@ -47,8 +47,8 @@ def test_a_wrong_line_is_told_gone_to_and_mended(
 
 def test_a_cell_is_clicked_and_bound(
     app: Flask,
-    address: str,  # noqa: F811
-    page: Page,  # noqa: F811
+    address: str,
+    page: Page,
     fixed_clock: clock.FixedClock,
     tmp_path: Path,
 ) -> None:
@@ -69,8 +69,8 @@ def test_a_cell_is_clicked_and_bound(
 
 def test_scans_are_handed_over(
     app: Flask,
-    address: str,  # noqa: F811
-    page: Page,  # noqa: F811
+    address: str,
+    page: Page,
     fixed_clock: clock.FixedClock,
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ from lms.core.models import Account
 from lms.programmes import service, workflow
 from tests.house.test_pages import violations, watch
 from tests.programmes import places as make
-from tests.programmes.test_browser import address, enter, page  # noqa: F401  (fixtures)
+from tests.programmes.test_writing_browser import enter
 
 SQUARE = {"type": "Polygon", "coordinates": [[[112, 27], [113, 27], [113, 28], [112, 28], [112, 27]]]}
 MAP = {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "丙县"}, "geometry": SQUARE}]}
@@ -30,7 +30,7 @@ def officer(app: Flask, fixed_clock: clock.FixedClock) -> Account:
     return make.person(tree["city"])
 
 
-def test_pages_of_the_office(app: Flask, address: str, page: Page, officer: Account) -> None:  # noqa: F811
+def test_pages_of_the_office(app: Flask, address: str, page: Page, officer: Account) -> None:
     faults = watch(page, address)
     enter(page, address, officer)
     found = []

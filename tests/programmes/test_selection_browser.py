@@ -9,11 +9,11 @@ from lms.core import clock
 from lms.core.db import db
 from lms.programmes.selection import service
 from tests.programmes import places as make
-from tests.programmes.test_browser import address, enter, page  # noqa: F401  (fixtures)
 from tests.programmes.test_selection import Scene
+from tests.programmes.test_writing_browser import enter
 
 
-def test_scores_by_keyboard_and_the_committee_page(app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock) -> None:  # noqa: F811
+def test_scores_by_keyboard_and_the_committee_page(app: Flask, address: str, page: Page, fixed_clock: clock.FixedClock) -> None:
     scene = Scene(make.tree())
     service.assign(scene.officer, scene.panel.id, scene.found[1].id, scene.experts[0].id)
     review = scene.review(1, 0).id

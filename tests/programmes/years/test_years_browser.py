@@ -18,7 +18,7 @@ from lms.roster.models import School
 from tests.factories import make_class, make_pupils
 from tests.house.test_pages import violations, watch
 from tests.programmes import places as make
-from tests.programmes.test_browser import address, enter, page  # noqa: F401  (fixtures)
+from tests.programmes.test_writing_browser import enter
 from tests.programmes.years.test_norms import TEXT
 from tests.programmes.years.test_years import SEED, granted
 
@@ -53,7 +53,7 @@ def places(app: Flask, fixed_clock: clock.FixedClock) -> Places:
     return admin, officer, both + own, [*both, f"{Y}/inspections", f"{Y}/inspections/visits/{visit.id}"]
 
 
-def test_every_page_as_school_and_as_office(address: str, page: Page, places: Places) -> None:  # noqa: F811
+def test_every_page_as_school_and_as_office(address: str, page: Page, places: Places) -> None:
     admin, officer, of_school, of_office = places
     faults = watch(page, address)
     for account, paths in ((admin, of_school), (officer, of_office)):
@@ -68,7 +68,7 @@ def test_every_page_as_school_and_as_office(address: str, page: Page, places: Pl
     assert "\n".join(faults) == ""
 
 
-def test_a_case_is_written_handed_in_and_selected(address: str, page: Page, places: Places) -> None:  # noqa: F811
+def test_a_case_is_written_handed_in_and_selected(address: str, page: Page, places: Places) -> None:
     admin, officer, of_school, _of_office = places
     enter(page, address, admin)
     page.goto(address + next(one for one in of_school if "/cases/new/" in one))
