@@ -2,6 +2,9 @@
 
 A room declares at import time: ``@task("import-roster")`` for work handed over by :func:`later`, and ``every(1, "close-lessons", fn)`` for
 work by the clock. Work handed over is an outbox row of the deciding transaction; the ``lms jobs`` process moves it into the queue.
+
+The queue forgets a task when a worker takes it, so the outbox row says when the work was done: what a power cut or a last failure left undone
+is handed over again after :data:`AGAIN_AFTER`, :data:`TRIES` times in all. Then it is given up, and the room writes that down where people see it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +32,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("lms.jobs")
 
 TASKS: dict[str, Callable[..., None]] = {}
+GIVEN_UP: dict[str, Callable[..., None]] = {}
 PERIODIC: dict[str, tuple[int, Callable[[], None]]] = {}
 MOVE_EVERY_S = 1.0
 WORKERS = 2
+AGAIN_AFTER = timedelta(minutes=15)  # longer than any task may take
+TRIES = 3
 
 
-def task(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Declare a function as background work; its arguments must be JSON values."""
+def task(name: str, *, given_up: Callable[..., None] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a function as background work; its arguments must be JSON values, and it must be safe to run twice.
+
+    ``given_up`` gets the same arguments when the work could not be done in the end: it says so where people look.
+    """
 
     def declare(function: Callable[..., None]) -> Callable[..., None]:
         if name in TASKS:
             raise ValueError(f"two background tasks named {name}")
         TASKS[name] = function
+        if given_up is not None:
+            GIVEN_UP[name] = given_up
         return function
 
     return declare
@@ -55,7 +67,7 @@ def every(minutes: int, name: str, function: Callable[[], None]) -> None:
 
 
 def later(school_id: uuid.UUID | None, name: str, **arguments: Any) -> None:
-    """Hand work over in the open transaction; it runs in the jobs process after the commit, at least once."""
+    """Hand work over in the open transaction; it runs in the jobs process after the commit, until it was done once or is given up."""
     if name not in TASKS:
         raise KeyError(name)
     with write() as session:
@@ -70,14 +82,57 @@ def make_queue(app: Flask, folder: Path) -> SqliteHuey:
     queue = SqliteHuey("zhike", filename=str(folder / "jobs.sqlite"), results=False)
 
     @queue.task(name="zhike", retries=3, retry_delay=5)  # type: ignore[untyped-decorator]  # huey has no types
-    def run(name: str, arguments: dict[str, Any]) -> None:
+    def run(seq: int, name: str, arguments: dict[str, Any]) -> None:
         with app.app_context():
-            TASKS[name](**arguments)
+            carry_out(seq, name, arguments)
 
     for name, (minutes, function) in PERIODIC.items():
         queue.periodic_task(crontab(minute=f"*/{minutes}"), name=name)(_in_context(app, function))
     app.extensions["zhike_queue"] = run
     return queue
+
+
+def carry_out(seq: int, name: str, arguments: dict[str, Any]) -> None:
+    """Do the work of an outbox row, unless it was done or given up meanwhile, and note that it is done."""
+    message = db.session.get(OutboxMessage, seq)
+    undone = message is not None and message.done_at is None
+    db.session.rollback()
+    if undone:
+        TASKS[name](**arguments)
+        _note_done(seq)
+
+
+def _note_done(seq: int) -> None:
+    with write() as session:
+        session.execute(update(OutboxMessage).where(OutboxMessage.seq == seq).values(done_at=clock.now()))
+
+
+def hand_over_again() -> None:
+    """Work that the queue took and that was not done: into the queue once more, or given up after :data:`TRIES`."""
+    lost = db.session.scalars(
+        select(OutboxMessage)
+        .where(
+            OutboxMessage.destination == "queue",
+            OutboxMessage.delivered_at < clock.now() - AGAIN_AFTER,
+            OutboxMessage.done_at.is_(None),
+        )
+        .order_by(OutboxMessage.seq)
+    ).all()
+    for message in lost:
+        again = message.tries + 1 < TRIES
+        log.log(logging.WARNING if again else logging.ERROR, "work not done", extra={"task": message.topic, "again": again})
+        with write() as session:
+            row = session.get_one(OutboxMessage, message.seq)
+            row.tries += 1
+            if again:
+                row.delivered_at = None
+                continue
+            row.done_at = clock.now()
+            if message.topic in GIVEN_UP:
+                GIVEN_UP[message.topic](**json.loads(message.payload))
+
+
+every(5, "hand-over-again", hand_over_again)
 
 
 def _in_context(app: Flask, function: Callable[[], None]) -> Callable[[], None]:
@@ -97,7 +152,7 @@ def move_to_queue(app: Flask, limit: int = 200) -> int:
         .limit(limit)
     ).all()
     for message in waiting:
-        app.extensions["zhike_queue"](message.topic, json.loads(message.payload))
+        app.extensions["zhike_queue"](message.seq, message.topic, json.loads(message.payload))
     if waiting:
         with write() as session:
             session.execute(

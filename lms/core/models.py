@@ -128,7 +128,8 @@ append_only("audit_entry")
 class OutboxMessage(Base):
     """Work that leaves the database, written in the transaction that decided it (发件箱).
 
-    ``destination``: mqtt | queue | region. Delivered in order of ``seq``. Personal data: none but ids; deleted 7 days after delivery.
+    ``destination``: mqtt | queue | region. Delivered in order of ``seq``. Of the queue: ``done_at``, when the work was done or given up;
+    ``tries``, how often it was handed over again. Personal data: none but ids; deleted 7 days after delivery.
     """
 
     __tablename__ = "outbox_message"
@@ -141,6 +142,8 @@ class OutboxMessage(Base):
     retain: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     delivered_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
 
 
 class InstanceState(Base):

@@ -24,6 +24,7 @@ def to_mqtt(school_id: uuid.UUID, topic: str, payload: dict[str, Any] | None, *,
 
 
 def forget_delivered() -> None:
-    """Delete what was delivered a week ago."""
+    """Delete what was delivered a week ago; of the work of the queue only what was done."""
+    done = (OutboxMessage.destination != "queue") | OutboxMessage.done_at.is_not(None)
     with write() as session:
-        session.execute(delete(OutboxMessage).where(OutboxMessage.delivered_at < clock.now() - timedelta(days=KEPT_DAYS)))
+        session.execute(delete(OutboxMessage).where(OutboxMessage.delivered_at < clock.now() - timedelta(days=KEPT_DAYS), done))

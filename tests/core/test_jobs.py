@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
+from huey import SqliteHuey
 from sqlalchemy import select
 
 from lms.config import Settings
-from lms.core import jobs
-from lms.core.db import db, write
+from lms.core import clock, jobs
+from lms.core.db import db, new_id, write
 from lms.core.models import OutboxMessage
+from lms.core.outbox import forget_delivered
+from lms.notices.models import Channel
+from lms.notices.service import send_out
 from tests import factories as make
 
 DONE: list[int] = []
@@ -33,6 +39,54 @@ def test_work_runs_after_the_commit_and_once(app: Flask, settings: Settings) -> 
     queue.execute(work)
     assert DONE == [7]
     assert queue.dequeue() is None
+
+
+def lose(queue: SqliteHuey, app: Flask) -> None:
+    """A worker takes the work and the power goes."""
+    assert jobs.move_to_queue(app) == 1
+    assert queue.dequeue() is not None
+
+
+def test_work_that_a_power_cut_took_is_handed_over_again(
+    app: Flask, settings: Settings, fixed_clock: clock.FixedClock
+) -> None:
+    queue = jobs.make_queue(app, settings.data_dir)
+    DONE.clear()
+    with write():
+        jobs.later(make.make_school().id, "test-note", number=8)
+    lose(queue, app)
+    jobs.hand_over_again()
+    assert jobs.move_to_queue(app) == 0, "it may still be at work"
+    fixed_clock.at += jobs.AGAIN_AFTER + timedelta(seconds=1)
+    jobs.hand_over_again()
+    assert jobs.move_to_queue(app) == 1
+    work = queue.dequeue()
+    queue.execute(work)
+    queue.execute(work)  # handed over twice: done once
+    assert DONE == [8]
+    fixed_clock.at += jobs.AGAIN_AFTER + timedelta(seconds=1)
+    jobs.hand_over_again()
+    assert jobs.move_to_queue(app) == 0
+
+
+def test_work_that_is_never_done_is_given_up_where_people_see_it(
+    app: Flask, settings: Settings, fixed_clock: clock.FixedClock
+) -> None:
+    queue = jobs.make_queue(app, settings.data_dir)
+    school = make.make_school()
+    channel = Channel(id=new_id(), school_id=school.id, kind="wecom", name="群", settings={"url": "http://127.0.0.1:9"})
+    with write() as session:
+        session.add(channel)
+    send_out(school.id, "请交材料", "今天截止")
+    for _try in range(jobs.TRIES):
+        lose(queue, app)
+        fixed_clock.at += jobs.AGAIN_AFTER + timedelta(seconds=1)
+        jobs.hand_over_again()
+    assert jobs.move_to_queue(app) == 0
+    assert "请交材料" in db.session.get_one(Channel, channel.id).problem
+    fixed_clock.at += timedelta(days=8)
+    forget_delivered()
+    assert db.session.scalars(select(OutboxMessage)).all() == []
 
 
 def test_a_rollback_takes_the_work_back(app: Flask) -> None:

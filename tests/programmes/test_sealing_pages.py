@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from lms.core import clock
+from lms.core import jobs
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Organisation, OutboxMessage
@@ -77,6 +78,15 @@ def worn(page: Any) -> bytes:
     )
     noisy = np.clip(turned * 0.85 + 20 + np.random.default_rng(3).normal(0, 15, page.shape), 0, 255).astype(np.uint8)
     return jpeg(noisy)
+
+
+def test_scans_that_are_never_read_say_so(app: Flask, tree: Tree) -> None:
+    admin, found = begun(tree)
+    row = sealing.hand_over(admin, found.id, [("封面.jpg", jpeg(np.full((40, 30), 255, np.uint8)))])
+    assert "正在识读" in door(app, admin).get(f"/programmes/{found.id}/sealing").text
+    jobs.GIVEN_UP["read-scans"](upload_id=str(row.id))
+    page = door(app, admin).get(f"/programmes/{found.id}/sealing").text
+    assert "正在识读" not in page and "封面.jpg。请换成 JPG 再传" in page
 
 
 @pytest.mark.skipif(not can_print(), reason="weasyprint is not installed")

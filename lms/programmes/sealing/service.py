@@ -92,7 +92,15 @@ def hand_over(actor: Account, application_id: uuid.UUID, files: Sequence[tuple[s
     return row
 
 
-@task("read-scans")
+def _not_read(upload_id: str) -> None:
+    """The page then says that it was not read and what to do."""
+    with write() as session:
+        upload = session.get(ScanUpload, uuid.UUID(upload_id))
+        if upload is not None and upload.state == "waiting":
+            upload.state = "failed"
+
+
+@task("read-scans", given_up=_not_read)
 def read_scans(upload_id: str) -> None:
     """Read the codes of an upload's pages, in a process of its own; safe to run twice."""
     upload = db.session.get(ScanUpload, uuid.UUID(upload_id))

@@ -72,7 +72,14 @@ def _applications(row: Panel, expert: Expert) -> list[Application]:
     return [found[one] for one in mine]
 
 
-@task("review-parcel")
+def _not_made(parcel_id: str) -> None:
+    with write() as session:
+        made = session.get(ReviewParcel, uuid.UUID(parcel_id))
+        if made is not None and made.state == "waiting":
+            made.state, made.problem = "failed", "几次都没有做成，请点“重新准备”；还不行时请联系系统管理员。"
+
+
+@task("review-parcel", given_up=_not_made)
 def make_parcel(parcel_id: str) -> None:
     """Make a parcel; one that was asked for again, or is made, is left alone."""
     made = db.session.get(ReviewParcel, uuid.UUID(parcel_id))
