@@ -13,8 +13,7 @@ from docx import Document
 from flask import Flask
 from sqlalchemy import select
 
-from lms.core import clock
-from lms.core import jobs
+from lms.core import clock, jobs
 from lms.core.db import db
 from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.models import Organisation, OutboxMessage
