@@ -290,6 +290,8 @@ def upgrade() -> None:
         sa.Column("retain", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["school_id"], ["organisation.id"], name=op.f("fk_outbox_message_school_id_organisation")
         ),
