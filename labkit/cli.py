@@ -75,6 +75,7 @@ def check(voice: Voice, folders: tuple[Path, ...]) -> None:
     """Check profile folders with their samples, or lab files (``*.yaml``)."""
     faults: list[Fault] = []
     checked: list[str] = []
+    unread: set[str] = set()
     for folder in folders or (None,):
         try:
             if folder is not None and folder.is_file() and folder.name != "profile.yaml":
@@ -85,16 +86,19 @@ def check(voice: Voice, folders: tuple[Path, ...]) -> None:
                 wrong = list(samples.faults(profile))
                 faults.extend(wrong)
                 checked.extend([] if wrong else [profile.id])
+                unread |= set() if samples.checker(profile) else {profile.id}
         except BadDocument as error:
             faults.extend(error.faults)
     if voice.as_json:
         rows = [{"file": str(f.place.path), "line": f.place.line, "zh": f.zh, "en": f.en} for f in faults]
-        click.echo(json.dumps({"ok": not faults, "checked": checked, "faults": rows}, ensure_ascii=False))
+        found = {"ok": not faults, "checked": checked, "samples_not_compared": sorted(unread), "faults": rows}
+        click.echo(json.dumps(found, ensure_ascii=False))
     else:
         for fault in faults:
             click.echo(fault.message(voice.lang))
         for name in checked:
-            click.echo(f"{name}: {'ok' if voice.lang == 'en' else '通过'}")
+            more = ("（样例未核对）", " (samples not compared)") if name in unread else ("", "")
+            voice.say(f"{name}: 通过{more[0]}", f"{name}: ok{more[1]}")
     sys.exit(1 if faults else 0)
 
 

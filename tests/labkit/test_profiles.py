@@ -205,6 +205,9 @@ def test_check_speaks_chinese_english_and_json(tmp_path: Path) -> None:
     run = CliRunner().invoke
     good = run(main, ["check"])
     assert (good.exit_code, good.output.count("通过")) == (0, len(load_profiles()))
+    unread = set(json.loads(run(main, ["check", "--json"]).output)["samples_not_compared"])
+    assert unread == {p.id for p in load_profiles().values() if p.foreign or p.transport.codec in ("raw_repl", "tello", "robomaster")}
+    assert good.output.count("样例未核对") == len(unread) and "makeblock-mbot: 通过\n" in good.output
     file = tmp_path / "lab.yaml"
     file.write_text(LAB.replace("fps: 4", "fps: fast"), encoding="utf-8")
     bad = run(main, ["check", str(file)])
@@ -213,6 +216,27 @@ def test_check_speaks_chinese_english_and_json(tmp_path: Path) -> None:
     assert f"{file}:6: " in run(main, ["--lang", "en", "check", str(file)]).output
     rows = json.loads(run(main, ["--json", "check", str(file)]).output)
     assert (rows["ok"], rows["faults"][0]["line"]) == (False, 6)
+
+
+@pytest.mark.parametrize(
+    ("profile", "old", "new", "cause"),
+    [
+        ("zhike-mqtt-car", 'payload: "83.5"', 'payload: "84.5"', "83.5"),
+        ("zhike-mqtt-car", 'payload: "9", refused', 'payload: "0.1", refused', "refused"),
+        ("zhike-mqtt-car", "main/range", "main/rage", "rage"),
+        ("generic-camera", "gives: {frames: 12, faces: 1", "gives: {frames: 12, faces: 2", "gives"),
+        ("makeblock-mbot", "gives: {range: 12.5}", "gives: {range: 13.5}", "13.5"),
+    ],
+)
+def test_a_sample_that_is_not_true_is_named(tmp_path: Path, profile: str, old: str, new: str, cause: str) -> None:
+    folder = tmp_path / profile
+    shutil.copytree(profiles_dir() / profile, folder)
+    (file,) = (folder / "samples").glob("*.yaml")
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = CliRunner().invoke(main, ["check", str(folder)])
+    assert done.exit_code == 1 and cause in done.output and file.name in done.output
 
 
 def samples() -> list[tuple[Profile, dict[str, object]]]:
