@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from labkit import boards, ports, yamlfile
 from labkit.errors import BadDocument, Fault, Malformed
-from labkit.model import Profile, Title
+from labkit.model import Kind, Profile, Title
 from labkit.profiles import load_profiles
 
 if TYPE_CHECKING:
@@ -242,6 +242,10 @@ def _faults(document: yamlfile.Document, data: dict[str, Any], known: Mapping[st
             yield document.fault(
                 (*where, "profile"), f"没有设备档案 {item['profile']}；有：{names}", f"unknown profile; known: {names}"
             )
+            continue
+        if profile.kind is Kind.TERMINAL:
+            zh = "终端不写进 lab.yaml：座位在“教室”页登记，模拟的终端写 simulate: {terminals: 数量}"
+            yield document.fault((*where, "profile"), zh, "terminals are not listed here: see simulate: {terminals: n}")
             continue
         yield from _url_faults(document, where, item, profile)
         for name in item.get("parameters", {}).keys() - profile.parameters.keys():

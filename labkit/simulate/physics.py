@@ -233,17 +233,18 @@ def light(arena: Arena, pose: Pose) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Battery:
-    """Energy left, in watt-hours, of a pack that holds `full_wh`."""
+    """Energy left, in watt-hours, of a pack that holds `full_wh`; a robot that stands is on its charger, for nobody plugs it in."""
 
     left_wh: float
     full_wh: float = 7.4
+    charge_w: float = 3.7
     idle_w: float = 0.6
     motor_w: float = 2.5
 
     def after(self, seconds: float, effort: float) -> Battery:
         """The battery after `seconds` at `effort` (0–2: the sum of both motors' shares of full power)."""
-        used_wh = (self.idle_w + self.motor_w * max(0.0, effort)) * max(0.0, seconds) / 3600
-        return replace(self, left_wh=max(0.0, self.left_wh - used_wh))
+        used_w = self.idle_w + self.motor_w * effort if effort > 0 else -self.charge_w
+        return replace(self, left_wh=min(self.full_wh, max(0.0, self.left_wh - used_w * max(0.0, seconds) / 3600)))
 
     @property
     def percent(self) -> float:

@@ -188,6 +188,7 @@ def test_a_lab_file(tmp_path: Path) -> None:
         ("fps: 4", "fps: fast", 6, "应为数"),
         ("seed: 1", "seeds: 1", 4, "不认识的键 seeds"),
         ("id: cam-1", "id: gw-lab1", 6, "同名"),
+        ("zhike-mqtt-car", "zhike-terminal", 5, "终端不写进 lab.yaml"),
         ("simulate:", "parameters: {range_port: 4}, simulate:", 4, "没有参数 range_port"),
     ],
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit import codecs, homie, yamlfile
+from labkit import codecs, homie, samples, yamlfile
 from labkit.boards import space
 from labkit.codecs import Event, Noise, Raised, Reported
 from labkit.codecs.raw_repl import RawReplCodec
@@ -27,8 +29,10 @@ from labkit.gateway.mailbox import Came, DriveOrder, Heard, IdentifyOrder, Item,
 from labkit.gateway.mqtt_kit import MqttKit
 from labkit.gateway.worker import Robot
 from labkit.homie import Part
+from labkit.lab import load_lab
+from labkit.lease import parse_wish
 from labkit.links import Broker, BrokerAddress
-from labkit.model import Datatype, Profile, Property, State, Value
+from labkit.model import Datatype, Kind, Profile, Property, State, Value
 from labkit.profiles import load_profiles
 from labkit.simulate.body import Body, MotorLog
 from labkit.simulate.faults import Faults
@@ -36,6 +40,7 @@ from labkit.simulate.foreign_scripts import script
 from labkit.simulate.mqtt_car import MqttCar, described
 from labkit.simulate.onbroker import Login
 from labkit.simulate.physics import Pose, school_table
+from labkit.simulate.terminals import describe
 from tests.labkit.everykit.kit_bench import device_of, kit_bench, simulated
 from tests.labkit.foreign.bench import Bench, Hub, Wall
 
@@ -44,6 +49,8 @@ PROFILES = load_profiles()
 
 def family(profile: Profile) -> str:
     """How a profile's kits are reached, as far as it matters here."""
+    if profile.kind is Kind.TERMINAL:
+        return "terminal"
     if profile.foreign:
         return "hub" if profile.transport.convention == "homie5" else "foreign"
     return {"serial": "wired", "tcp": "wired", "udp": "wired"}.get(profile.transport.type, profile.transport.type)
@@ -225,8 +232,32 @@ def camera_samples(profile: Profile, folder: Path) -> None:
         assert readings(profile, json.loads(row["line"]))[0] == row["gives"], row["title"]
 
 
+def terminal_samples(profile: Profile, folder: Path) -> None:
+    """A lesson page, the agent of its PC and the simulated terminal describe what the profile says; each sample has its property."""
+    own = {(form.href.partition(":")[2], item.type) for item in profile.properties.values() for form in item.forms}
+    kinds = {Datatype.DATETIME: "string", Datatype.JSON: "object", Datatype.INTEGER: "integer", Datatype.BOOLEAN: "boolean"}
+    (folder / "lab.yaml").write_text("name: gw-x\nroom: r\ndevices: []\n")
+    agent = face.gateway_device(replace(load_lab(folder / "lab.yaml"), seated=True), 1)
+    for device in (describe("t-r-01"), agent):
+        said = {
+            (f"{node.id}/{one.id}", kinds.get(one.datatype, "string"))
+            for node in device.nodes
+            if node.id in face.PAGE_NODES
+            for one in node.properties
+        }
+        assert said == own
+    script_ = (Path(__file__).parents[3] / "lms" / "static" / "js" / "terminal.js").read_text(encoding="utf-8")
+    page = re.search(r"const SETTINGS = \{(.*?)\};", script_)
+    assert page
+    names = {name.strip().strip('"') for name in re.findall(r'([\w"-]+): "', page[1])}
+    assert {f"terminal/{name}" for name in names} | {"wish/drive"} == {href for href, _ in own}
+    assert list(samples.faults(profile)) == []
+    assert len(rows(profile)[1]) >= len(own)
+
+
 SAMPLES: dict[str, Callable[[Profile, Path], None]] = {
-    "wired": wired_samples, "foreign": foreign_samples, "hub": hub_samples, "mqtt": board_samples, "vision": camera_samples
+    "wired": wired_samples, "foreign": foreign_samples, "hub": hub_samples, "mqtt": board_samples, "vision": camera_samples,
+    "terminal": terminal_samples,
 }  # fmt: skip
 
 
@@ -371,8 +402,17 @@ def camera_input(profile: Profile, folder: Path, given_: list[tuple[str, Any]]) 
         readings(profile, {names[number % len(names)]: what.decode("latin-1") if isinstance(what, bytes) else what})
 
 
+def terminal_input(profile: Profile, folder: Path, given_: list[tuple[str, Any]]) -> None:
+    """A page's wish, whatever it is, is one or is refused."""
+    for _, what in given_:
+        if isinstance(what, bytes):
+            with suppress(Malformed):
+                parse_wish(what)
+
+
 INPUTS: dict[str, Callable[[Profile, Path, list[tuple[str, Any]]], None]] = {
-    "wired": wired_input, "foreign": foreign_input, "hub": hub_input, "mqtt": board_input, "vision": camera_input
+    "wired": wired_input, "foreign": foreign_input, "hub": hub_input, "mqtt": board_input, "vision": camera_input,
+    "terminal": terminal_input,
 }  # fmt: skip
 
 

@@ -49,13 +49,20 @@ def test_a_robot_goes_no_further_than_its_wheels_turn(seed: int, left: float, ri
 
 
 @given(st.lists(st.tuples(st.floats(0, 600), st.floats(0, 2)), max_size=30))
-def test_energy_only_falls_and_never_below_nothing(hours: list[tuple[float, float]]) -> None:
+def test_driving_takes_energy_standing_gives_it_back(hours: list[tuple[float, float]]) -> None:
     battery = Battery(1.0)
     for seconds, effort in hours:
         after = battery.after(seconds, effort)
-        assert 0 <= after.left_wh <= battery.left_wh
-        assert after.left_wh < battery.left_wh or seconds < 1e-6 or battery.left_wh == 0
+        assert 0 <= after.left_wh <= after.full_wh
+        if effort > 0:
+            assert after.left_wh < battery.left_wh or seconds < 1e-6 or battery.left_wh == 0
+        else:
+            assert after.left_wh >= battery.left_wh
         battery = after
+
+
+def test_a_night_in_the_cupboard_fills_an_empty_battery() -> None:
+    assert Battery(0.0).after(12 * 3600, 0.0).percent == 100
 
 
 def test_straight_on_and_on_the_spot() -> None:
