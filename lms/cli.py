@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lms.instance import Instance
 
-ROOMS = ("core", "courses", "usage", "labs", "region", "programmes", "demo")
+ROOMS = ("core", "roster", "courses", "usage", "labs", "region", "programmes", "demo")
 
 
 def _tell(context: click.Context, option: click.Parameter, value: Path | None) -> None:

@@ -40,7 +40,7 @@ class Attempt(SchoolRow, Base):
     done: Mapped[bool] = mapped_column(default=True)
 
 
-append_only("attempt")
+append_only("attempt", person="OLD.person_id")
 
 
 class Marking(SchoolRow, Base):
@@ -57,7 +57,7 @@ class Marking(SchoolRow, Base):
     comment: Mapped[str] = mapped_column(Text, default="")
 
 
-append_only("marking")
+append_only("marking", person="(SELECT attempt.person_id FROM attempt WHERE attempt.id = OLD.attempt_id)")
 
 
 class Draft(SchoolRow, Base):

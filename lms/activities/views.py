@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.activities import marking, service
-from lms.activities.models import Attempt
+from lms.activities.models import Attempt, Draft, Marking
 from lms.core import clock
 from lms.core.audit import access
 from lms.core.auth import current_account, may, require
@@ -25,6 +25,7 @@ from lms.core.models import Account
 from lms.courses.rules import render
 from lms.courses.service import MEDIA
 from lms.roster.access import need_class
+from lms.roster.erasing.service import Part, holds
 from lms.roster.models import Person, SchoolClass
 
 bp = Blueprint("activities", __name__, template_folder="templates")
@@ -35,6 +36,16 @@ def _forget() -> None:
 
 
 every(59, "forget-drafts", _forget)
+
+
+def _work_of(person: Person) -> Iterable[Part]:
+    mine = select(Attempt.id).where(Attempt.school_id == person.school_id, Attempt.person_id == person.id)
+    yield Part(_l("对作业的评语和给分"), Marking, Marking.attempt_id.in_(mine))
+    yield Part(_l("作答和作品"), Attempt, (Attempt.school_id == person.school_id) & (Attempt.person_id == person.id))
+    yield Part(_l("没有交的草稿"), Draft, (Draft.school_id == person.school_id) & (Draft.person_id == person.id))
+
+
+holds(_work_of)
 
 
 @bp.record_once

@@ -89,21 +89,34 @@ class SchoolRow:
 
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
-APPEND_ONLY: set[str] = set()
+APPEND_ONLY: dict[str, str] = {}
 
 
-def append_only(table: str) -> None:
-    """Declare a table append-only (只增不改): triggers refuse UPDATE and DELETE on both databases."""
-    APPEND_ONLY.add(table)
+def append_only(table: str, person: str = "") -> None:
+    """Declare a table append-only (只增不改): triggers refuse UPDATE and DELETE on both databases.
+
+    ``person``: SQL for the id of the person whose the row OLD is; it may be deleted once that person is erased (``person.erased_on``).
+    """
+    APPEND_ONLY[table] = person
 
 
-def append_only_ddl(table: str, dialect: str) -> list[str]:
-    """Statements that guard ``table``; the migrations run them."""
+def append_only_ddl(table: str, dialect: str, person: str = "") -> list[str]:
+    """Statements that guard ``table``, see :func:`append_only`; the migrations run them."""
+    erased = f"EXISTS (SELECT 1 FROM person WHERE person.id = {person} AND person.erased_on IS NOT NULL)"
     if dialect == "sqlite":
+        unless = {"UPDATE": "", "DELETE": f"WHEN NOT {erased} " if person else ""}
         return [
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}"
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            for verb in ("UPDATE", "DELETE")
+            for verb, when in unless.items()
+        ]
+    if person:
+        return [
+            f"CREATE OR REPLACE FUNCTION zhike_append_only_{table}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF TG_OP = 'DELETE' AND {erased} THEN RETURN OLD; END IF; "
+            "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION zhike_append_only_{table}()",
         ]
     return [
         "CREATE OR REPLACE FUNCTION zhike_append_only() RETURNS trigger LANGUAGE plpgsql AS "

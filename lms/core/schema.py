@@ -96,7 +96,7 @@ def differences(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         found: list[Any] = list(compare_metadata(context, Base.metadata))
-        found += [("missing trigger", table) for table in sorted(APPEND_ONLY - guarded(connection))]
+        found += [("missing trigger", table) for table in sorted(APPEND_ONLY.keys() - guarded(connection))]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -22,10 +23,11 @@ from lms.core.menu import Entry, offer
 from lms.core.web import ok
 from lms.labs import adopt_views, check_views, control_views, controls, kits, pc_views, service, texts
 from lms.labs.cameras import views as camera_views
-from lms.labs.models import Device
+from lms.labs.models import Device, TerminalPresence
 from lms.labs.veyon import views as veyon_views
 from lms.roster.access import get_row
-from lms.roster.models import Room
+from lms.roster.erasing.service import Part, holds
+from lms.roster.models import Person, Room
 
 bp = Blueprint("labs", __name__, template_folder="templates")
 bp.register_blueprint(check_views.bp)
@@ -50,6 +52,15 @@ def _forget() -> None:
 
 
 every(59, "forget-labs", _forget)
+
+
+def _seats_of(person: Person) -> Iterable[Part]:
+    if person.account_id is not None:
+        mine = (TerminalPresence.school_id == person.school_id) & (TerminalPresence.account_id == person.account_id)
+        yield Part(_l("上课时坐在哪个座位（只留终端的次数）"), TerminalPresence, mine, {"account_id": None})
+
+
+holds(_seats_of)
 
 
 def _rooms() -> list[Room]:

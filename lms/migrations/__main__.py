@@ -65,14 +65,15 @@ def revise(engine: Engine, message: str, number: str) -> None:
         before = set() if number == INITIAL else schema.guarded(connection)
         made = command.revision(schema.config(connection), message, autogenerate=True, rev_id=number)
         path = Path(one(made).path)
-    new = sorted(APPEND_ONLY - before)
+    new = {table: APPEND_ONLY[table] for table in sorted(APPEND_ONLY.keys() - before)}
     if new:
         text = path.read_text("utf-8").replace(
             "from alembic import op\n", "from alembic import op\n\nfrom lms.core.db import append_only_ddl\n"
         )
         text = text.replace("depends_on = None\n", f"depends_on = None\n\nAPPEND_ONLY = {new!r}\n")
         text += (
-            "    for table in APPEND_ONLY:\n        for statement in append_only_ddl(table, op.get_bind().dialect.name):\n"
+            "    for table, person in APPEND_ONLY.items():\n"
+            "        for statement in append_only_ddl(table, op.get_bind().dialect.name, person):\n"
             '            op.get_bind().exec_driver_sql(statement.replace("%", "%%"))\n'
         )
         path.write_text(text, "utf-8")

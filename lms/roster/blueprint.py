@@ -40,6 +40,8 @@ _HOME_OF = {
     "roster.class_page": "roster.classes",
     "roster.class_cards": "roster.classes",
     "roster.pupil_pin": "roster.classes",
+    "roster.erase_list": "roster.classes",
+    "roster.erase_page": "roster.classes",
     "roster.person_password": "roster.people",
     "roster.room": "roster.rooms",
     "roster.room_codes": "roster.rooms",

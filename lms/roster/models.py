@@ -156,6 +156,7 @@ class Person(SchoolRow, Base):
     """A pupil, teacher or guardian of the school (人员).
 
     Personal data: name and school number, to keep the register; until leaving + 1 year. No ID card number, no photograph.
+    ``erased_on``: nothing of the person is held any more (删除), the row is a shell for counts.
     """
 
     __tablename__ = "person"
@@ -166,6 +167,7 @@ class Person(SchoolRow, Base):
     title: Mapped[str] = mapped_column(String(32), default="")  # 职称, B5
     account_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("account.id"), unique=True)
     left_on: Mapped[date | None]
+    erased_on: Mapped[date | None]
     account: Mapped[Account | None] = relationship()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from lms.core.errors import Invalid, NotAllowed, NotFound, Refused
 from lms.core.jobs import every
 from lms.core.models import Account
 from lms.roster import service as roster
+from lms.roster.erasing.service import Part, holds
 from lms.roster.models import Person, SchoolClass
 from lms.usage import policies
 from lms.usage.evidence.anchors import Standing, accept, countersign, file_sheet, request_of, sheet_of, stamp_due
@@ -43,7 +44,7 @@ from lms.usage.evidence.suspicion import kept, teacher_left
 from lms.usage.judging.gathering import course_of, facts_of, set_course
 from lms.usage.judging.lessons import KIND_NAMES, JudgedLesson
 from lms.usage.judging.verdicts import SchoolResult
-from lms.usage.models import UsageRecord
+from lms.usage.models import EvidenceSalt, UsageRecord
 from lms.usage.rulebook import service as rulebook
 
 __all__ = [
@@ -82,6 +83,13 @@ def _sign_due() -> None:
 
 
 every(30, "sign-daily-roots", _sign_due)
+
+
+def _salts_of(person: Person) -> Iterable[Part]:
+    yield Part(_l("证据链上的个人信息（只删盐值，链保持完整）"), EvidenceSalt, (EvidenceSalt.school_id == person.school_id) & (EvidenceSalt.person_id == person.id))
+
+
+holds(_salts_of, lambda actor, person, reason: erase_person(actor, person.school_id, person.id, reason))
 
 
 def record_lesson(facts: LessonFacts, actor: Account | None) -> UsageRecord:

@@ -37,8 +37,8 @@ def test_upgrade_fills_an_empty_database_and_may_be_repeated(empty_database_url:
 
 def test_every_append_only_table_is_guarded(app: Flask) -> None:
     with db.engine.connect() as connection:
-        assert schema.guarded(connection) == APPEND_ONLY
-    assert {"audit_entry", "attempt", "usage_record", "evidence_event"} <= APPEND_ONLY
+        assert schema.guarded(connection) == set(APPEND_ONLY)
+    assert {"audit_entry", "attempt", "usage_record", "evidence_event"} <= set(APPEND_ONLY)
 
 
 @pytest.mark.parametrize("verb", ["update audit_entry set action = 'x'", "delete from audit_entry"])

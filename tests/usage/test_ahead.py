@@ -137,7 +137,7 @@ def test_the_teacher_sees_the_slot_that_repairs(campus: Campus, client: FlaskCli
     assert "哪些空档能补上" in text and f"第 {best.ordinal} 节" in text
     assert f"/compliance/classes/{cohort.id}/repair" not in text
     today = page(client, "/today")
-    assert f"可补：{best.day.month}月{best.day.day}日第 {best.ordinal} 节" in today
+    assert f'可补：<span class="text-nowrap">{best.day.month}月{best.day.day}日第 {best.ordinal} 节' in today
     assert today.count("t-hint") == 1, "grade 5 is on track: nothing is said of it"
     client.get("/sign-out")
     other = make_teacher(campus.school, campus.classes[0], name="李老师", username="li")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,8 @@ from lms.programmes.teaching import today
 from lms.programmes.years.models import EthicsNorm, NormAcknowledgement, RiskEntry
 from lms.programmes.years.rules import LEVELS, Coverage
 from lms.roster import service as roster
-from lms.roster.models import Enrollment, SchoolClass
+from lms.roster.erasing.service import Part, holds
+from lms.roster.models import Enrollment, Person, SchoolClass
 
 ADMIN = ("school_admin", "officer")
 STARTING = Path(__file__).with_name("norm.md")
@@ -319,3 +320,11 @@ def copy_year(actor: Account, year: int) -> int:
             )  # fmt: skip
         audit(actor, "copy-risks", "school", actor.organisation_id, year=year + 1, count=len(fresh))
     return len(fresh)
+
+
+def _held(person: Person) -> Iterable[Part]:
+    mine = (NormAcknowledgement.school_id == person.school_id) & (NormAcknowledgement.person_id == person.id)
+    yield Part(_l("伦理规范的家长知悉登记"), NormAcknowledgement, mine)
+
+
+holds(_held)

@@ -62,7 +62,7 @@ def repairs_for(facts: Facts, rule: Policy, class_id: uuid.UUID) -> tuple[Repair
 
 @dataclass(frozen=True)
 class Hint:
-    """What a teacher is told of a class that is behind: the advice of the class page, and the next free periods that make up for it."""
+    """What a teacher is told of a class that is behind: the advice of the class page, and the next days with a free period that makes up for it."""
 
     advice: Reason
     repairs: tuple[Repair, ...]
@@ -80,7 +80,8 @@ def hints_for(school_id: uuid.UUID, class_ids: Collection[uuid.UUID]) -> dict[uu
     for one in result.classes:
         class_id = uuid.UUID(one.cohort.id)
         if class_id in class_ids and one.outlook.needed and one.verdict in BEHIND:
-            found[class_id] = Hint(advice(one), repairs_for(result.facts, rule, class_id)[:HINTS])
+            by_day = {each.slot.day: each for each in reversed(repairs_for(result.facts, rule, class_id))}
+            found[class_id] = Hint(advice(one), tuple(by_day[day] for day in sorted(by_day)[:HINTS]))
     return found
 
 

@@ -245,7 +245,7 @@ def check_link_of(record: UsageRecord) -> ChainReport:
     return ChainReport(False, len(links), found.seq, str(found.why), found.code, why=found.why)
 
 
-def erase_person(actor: Account, school_id: uuid.UUID, person_id: uuid.UUID, reason: str) -> int:
+def erase_person(actor: Account | None, school_id: uuid.UUID, person_id: uuid.UUID, reason: str) -> int:
     """Erase what the chain knows of a person: the salts go, the chain stays whole; returns how many openings were deleted.
 
     The erasure is itself an event (counts only).
