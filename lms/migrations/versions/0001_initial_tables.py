@@ -12,26 +12,26 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = [
-    "application_edit",
-    "application_filing",
-    "application_step",
-    "attempt",
-    "audit_entry",
-    "daily_root",
-    "ethics_norm",
-    "evidence_anchor",
-    "evidence_event",
-    "hand_up_receipt",
-    "marking",
-    "notice_version",
-    "package_pin",
-    "package_version",
-    "rule_version",
-    "selection_publication",
-    "selection_recorded_decision",
-    "usage_record",
-]
+APPEND_ONLY = {
+    "application_edit": "",
+    "application_filing": "",
+    "application_step": "",
+    "attempt": "OLD.person_id",
+    "audit_entry": "",
+    "daily_root": "",
+    "ethics_norm": "",
+    "evidence_anchor": "",
+    "evidence_event": "",
+    "hand_up_receipt": "",
+    "marking": "(SELECT attempt.person_id FROM attempt WHERE attempt.id = OLD.attempt_id)",
+    "notice_version": "",
+    "package_pin": "",
+    "package_version": "",
+    "rule_version": "",
+    "selection_publication": "",
+    "selection_recorded_decision": "",
+    "usage_record": "",
+}
 
 
 def upgrade() -> None:
@@ -848,6 +848,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=32), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=True),
         sa.Column("left_on", sa.Date(), nullable=True),
+        sa.Column("erased_on", sa.Date(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
@@ -2451,6 +2452,6 @@ def upgrade() -> None:
         )
 
     # ### end Alembic commands ###
-    for table in APPEND_ONLY:
-        for statement in append_only_ddl(table, op.get_bind().dialect.name):
+    for table, person in APPEND_ONLY.items():
+        for statement in append_only_ddl(table, op.get_bind().dialect.name, person):
             op.get_bind().exec_driver_sql(statement.replace("%", "%%"))
