@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from flask_babel import lazy_gettext as _l
 
 from lms.core.errors import Invalid
+from lms.programmes.places import same_place
+from lms.programmes.rules import Station
 from lms.roster.calendar import national_days
 
 LEVELS = ("school", "county", "city", "province", "nation")
@@ -43,6 +45,22 @@ def working_day(day: date, count: int) -> date:
     return day
 
 
+def local_of(batch: Mapping[str, Any], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Local arrangements of a batch (本地安排) for offices of these names or codes: their earlier day, their own channel (HN-01)."""
+    return [one for one in batch.get("local", ()) if any(same_place(one["office"], name) for name in names)]
+
+
+def channel_of(batch: Mapping[str, Any], station: Station) -> str:
+    """How an office takes papers in (报送方式): as it does locally, else as the notice says for its level (HN-01, HN-02)."""
+    office = station.office
+    own = [
+        one["channel"]
+        for one in local_of(batch, (office.name, office.code))
+        if one["level"] == office.level and "channel" in one
+    ]
+    return str(own[0]) if own else station.channel
+
+
 def due_at(
     batch: Mapping[str, Any],
     chain: Sequence[str],
@@ -52,11 +70,11 @@ def due_at(
 ) -> date | None:
     """Day by whose end it must have come to ``level``: the earliest of that level's and of those above it in the chain.
 
-    ``own``: earlier days that offices on the way set themselves, by level; ``names``: names of the offices on the way, for the
-    notice's local dates. None where the notice sets no day.
+    ``own``: earlier days that offices on the way set themselves, by level; ``names``: names and codes of the offices on the way, for
+    the notice's local dates. None where the notice sets no day.
     """
     above = [one for one in LEVELS if LEVELS.index(one) >= LEVELS.index(level) and (one in chain or one == level)]
     days = [day_of(batch["due"][one]) for one in above if one in batch["due"]]
-    days += [day_of(one["due"]) for one in batch.get("local", ()) if one["level"] in above and one["office"] in names]
+    days += [day_of(one["due"]) for one in local_of(batch, names) if one["level"] in above]
     days += [day for one, day in (own or {}).items() if one in above]
     return min(days, default=None)

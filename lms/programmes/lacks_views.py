@@ -17,7 +17,7 @@ from lms.programmes import lacks, workflow
 from lms.programmes.models import Application
 from lms.programmes.notices import own_due, pack_of
 from lms.programmes.rules import EDITABLE
-from lms.programmes.service import application
+from lms.programmes.service import application, speaks_for
 from lms.programmes.teaching import today
 
 bp = Blueprint("lacks", __name__)
@@ -27,7 +27,7 @@ STAFF = ("teacher", "school_admin", "officer")
 def _own(application_id: uuid.UUID) -> Application:
     account = current_account()
     found = application(account, application_id)
-    if found.school_id != account.organisation_id:
+    if not speaks_for(account, found):
         raise NotFound("application", _l("没有这份申报。"))
     return found
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 UNOFFICIAL = "非官方表样"
 SIMULATED = "示范数据 · 模拟，不作为申报材料"
+ANNEX = "附：申报条件与系统数据（不计入正文字数）"
 TITLE, WIDE_TITLE = 20, 29  # characters of 二号 between the margins, upright and turned
 _KIND_OF_PAPER = re.compile(r"(?:申报|推荐|自述|自查|汇总|联系)\w{1,6}$")
 BlockKind = Literal[
@@ -85,6 +86,8 @@ def lay_out(form: Mapping[str, Any], filler: Filler, choices: Mapping[str, Seque
         for part in printed:
             blocks += _part(form["form"], part, filler, choices)[alone:]  # the title of the sheet is the table's
     blocks += _lines(form, "foot", filler, one_page)
+    if not form.get("rows"):
+        blocks += _annex(printed, filler)
     return Paper(form["title"], tuple(blocks), wide)
 
 
@@ -123,11 +126,9 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
     if part["type"] == "text":
         blocks += [Block("text", line) for line in str(value or "").split("\n")]
     elif part["type"] == "answers":
-        for name in part["criteria"]:
-            text, figure = filler.criteria.get(name, ("", ""))
-            blocks += [Block("sub", text), Block("text", (value or {}).get(name, ""))]
-            if figure:
-                blocks.append(Block("note", f"系统数据：{figure}"))
+        blocks += [
+            Block("text", f"{number}. {(value or {}).get(name, '')}") for number, name in enumerate(part["criteria"], 1)
+        ]
     elif part["type"] == "choices":
         blocks += [Block("text", line) for line in ticked(value or [], choices.get(part["choices"], ())).split("\n")]
     elif part["type"] == "fields":
@@ -138,6 +139,20 @@ def _part(form: str, part: Mapping[str, Any], filler: Filler, choices: Mapping[s
     if part.get("note"):
         blocks.append(Block("note", f"注：{part['note']}"))
     return blocks
+
+
+def _annex(parts: Sequence[Mapping[str, Any]], filler: Filler) -> list[Block]:
+    """What each numbered answer answers to, and the system's figure: behind the sections, whose 字数 are the applicant's own (GS-31, GS-33)."""
+    rows = [
+        (f"{part['heading']} {number}", *filler.criteria.get(name, ("", "")))
+        for part in parts
+        if part["type"] == "answers"
+        for number, name in enumerate(part["criteria"], 1)
+    ]
+    table = Table(ANNEX, ("作答", "申报条件", "系统数据"), tuple(rows), (36, 70, 50))
+    return (
+        [Block("heading", ANNEX), Block("note", table=table)] if rows else []
+    )  # its figures move: what is sealed does not change with them
 
 
 def ticked(chosen: Sequence[str], all_of: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ Each measure takes (:class:`Facts`, parameters of the criterion) and says met | 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -62,11 +62,18 @@ class Usage:
 
 @dataclass(frozen=True)
 class Lab:
-    """A laboratory with what HN-19 asks: ``missing`` in words."""
+    """A laboratory: of what may be asked (HN-19) what is ``missing``, code → words; ``assets``: pieces of equipment in its register."""
 
     name: str
-    missing: tuple[str, ...]
+    missing: Mapping[str, str]
     figures: str = ""
+    assets: int = 0
+
+    def lacks(self, needs: Sequence[str]) -> list[str]:
+        """In words what it lacks of ``needs``; where none are named, equipment that is registered at all."""
+        if not needs:
+            return [] if self.assets else ["已登记的设备"]
+        return [words for code, words in self.missing.items() if code in needs]
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,13 @@ class Outcome:
     source: str = ""
 
 
+LAB_NEEDS: Mapping[str, str] = {
+    "all_in_one": "教学一体机1台",
+    "teacher_terminal": "教师教学终端(含配套软件)1台",
+    "student_terminal": "学生学习终端(含配套软件)每人1台",
+    "seats": "座位",
+    "group_furniture": "分组讨论的桌椅",
+}
 Measure = Callable[[Facts, Mapping[str, Any]], Outcome]
 FROM_FORM = "申报表"
 FROM_REGISTER = "研修与成果登记"
@@ -164,15 +178,16 @@ def configuration(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def inventory(facts: Facts, given: Mapping[str, Any]) -> Outcome:
-    """At least ``rooms`` laboratories that have what HN-19 asks."""
-    wanted = int(given.get("rooms", 1))
-    complete = [one for one in facts.labs if not one.missing]
+    """At least ``rooms`` laboratories that have the ``needs`` of the notice (HN-19); without, with registered equipment (HA-09)."""
+    wanted, needs = int(given.get("rooms", 1)), list(given.get("needs", ()))
+    complete = [one for one in facts.labs if not one.lacks(needs)]
     if len(complete) >= wanted:
-        return Outcome("met", f"{complete[0].name}：{complete[0].figures}", "教室与设备台账")
+        told = complete[0].figures if needs else f"已登记设备 {complete[0].assets} 台（套）"
+        return Outcome("met", f"{complete[0].name}：{told}", "教室与设备台账")
     if not facts.labs:
         return Outcome("not-met", "没有登记实验教室", "教室与设备台账")
-    best = min(facts.labs, key=lambda one: len(one.missing))
-    return Outcome("not-met", f"{best.name}还缺：{'、'.join(best.missing)}", "教室与设备台账")
+    best = min(facts.labs, key=lambda one: len(one.lacks(needs)))
+    return Outcome("not-met", f"{best.name}还缺：{'、'.join(best.lacks(needs))}", "教室与设备台账")
 
 
 def teachers(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -222,7 +237,7 @@ def stage_teams(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def team_lead(facts: Facts, given: Mapping[str, Any]) -> Outcome:
-    """Every stage's team has a lead (牵头人) of 副高级 or above (GS-14, B5)."""
+    """Every stage's team has a lead (牵头人) of 副高级 or above (GS-14, B5); one whose unit is no body of research is to be looked at: 教研员或权威专家."""
     rows = _rows(facts, given)
     leads = [row for row in rows if row.get("role") == "牵头人"]
     stages = {row.get("stage") for row in rows if row.get("stage")}
@@ -246,7 +261,15 @@ def team_lead(facts: Facts, given: Mapping[str, Any]) -> Outcome:
             or "还没有牵头人"
         )
         return Outcome("not-met", figure, FROM_FORM)
-    return Outcome("met", "、".join(f"{row['name']}（{row['title']}）" for row in leads), FROM_FORM)
+    told = "、".join(f"{row['name']}（{row['title']}）" for row in leads)
+    others = [
+        f"{row.get('name')}（{row.get('unit') or '没有填单位'}）"
+        for row in leads
+        if not _RESEARCH.search(str(row.get("unit", "")))
+    ]
+    if others:
+        return Outcome("warn", f"{told}；请核对是否教研员或权威专家：{'、'.join(others)}", FROM_FORM)
+    return Outcome("met", told, FROM_FORM)
 
 
 def team_members(facts: Facts, given: Mapping[str, Any]) -> Outcome:
@@ -314,8 +337,12 @@ def attendance(facts: Facts, given: Mapping[str, Any]) -> Outcome:
 
 
 def training(facts: Facts, given: Mapping[str, Any]) -> Outcome:
-    """Training of the notice's kinds in the last year: hours, credits' base and people (HA-06); ``least`` activities."""
-    held = facts.record.lately("training", tuple(given.get("categories", ())))
+    """Training of the notice's kinds in the last year: hours, credits' base and people (HA-06); ``least`` activities, with ``each`` of every kind."""
+    categories = tuple(given.get("categories", ()))
+    held = facts.record.lately("training", categories)
+    absent = [one for one in categories if all(row.category != one for row in held)] if given.get("each") else []
+    if held and absent:
+        return Outcome("not-met", f"近一年 {figures(held)}；没有登记：{'、'.join(absent)}", FROM_REGISTER)
     if held:
         enough = len(held) >= int(given.get("least", 1))
         return Outcome("met" if enough else "not-met", f"近一年 {figures(held)}", FROM_REGISTER)
@@ -382,6 +409,9 @@ def is_senior(title: str) -> bool:
     return any(title_of(one) in SENIOR_TITLES for one in re.split(r"[\s/、，,；;()（）]+", title))
 
 
+_RESEARCH = re.compile(r"教研|教科|教育科学|电教|电化教育|教育技术|教师发展|教师进修|研究|大学|学院|高校|协会|学会")
+
+
 def title_of(text: str) -> str:
     """A title as the forms name it today: 中教高级 is 中学高级教师, 中小学高级教师 is 高级教师."""
     return _OLD_TITLES.get(text, text.removeprefix("中小学"))
@@ -419,7 +449,7 @@ MEASURES: Mapping[str, tuple[Measure, Mapping[str, str]]] = {
     "declared": (declared, {"parts": "names", "files": "names"}),
     "usage": (usage, {"rule": "name!", "plan": "flag"}),
     "configuration": (configuration, {}),
-    "inventory": (inventory, {"rooms": "count"}),
+    "inventory": (inventory, {"rooms": "count", "needs": "needs"}),
     "teachers": (teachers, {"least": "count!"}),
     "school-count": (school_count, {"least": "count!"}),
     "schools-per-stage": (schools_per_stage, {"least": "count!"}),
@@ -429,7 +459,7 @@ MEASURES: Mapping[str, tuple[Measure, Mapping[str, str]]] = {
     "about": (about, {"part": "name!", "number": "count!"}),
     "rows": (rows, {"part": "name!", "least": "count!", "trained": "flag"}),
     "attendance": (attendance, {"parts": "names", "files": "names"}),
-    "training": (training, {"part": "name", "categories": "names", "least": "count"}),
+    "training": (training, {"part": "name", "categories": "names", "least": "count", "each": "flag"}),
     "achievements": (achievements, {"who": "teacher|pupils!", "part": "name!", "least": "count!", "years": "count"}),
     "themes": (themes, {"part": "name!", "needs": "name!", "least": "count!", "warn_above": "count"}),
     "legal-person": (legal_person, {"part": "name!", "field": "name!"}),
@@ -452,6 +482,10 @@ _SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "flag": ("true 或 false", lambda one: isinstance(one, bool)),
     "name": ("文字", lambda one: isinstance(one, str) and bool(one)),
     "names": ("列表（方括号）", lambda one: isinstance(one, list) and all(isinstance(name, str) for name in one)),
+    "needs": (
+        f"{'、'.join(LAB_NEEDS)} 里的一个或几个，写在方括号里",
+        lambda one: isinstance(one, list) and bool(one) and set(map(str, one)) <= set(LAB_NEEDS),
+    ),
     "levels": (
         "school、county、city、province 里的一个或几个，写在方括号里",
         lambda one: (

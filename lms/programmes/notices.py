@@ -24,7 +24,7 @@ from lms.core.db import db, new_id, write
 from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.courses.yaml_lines import load
-from lms.programmes.dates import ZONE, day_of, due_at, end_of, working_day
+from lms.programmes.dates import ZONE, channel_of, day_of, due_at, end_of, working_day
 from lms.programmes.models import Application, ApplicationStep, NoticeVersion, OfficeDate
 from lms.programmes.originals.files import held, take_in, template_faults
 from lms.programmes.pack import SHIPPED, Document, Pack, Problem, check_texts, shipped, texts_in
@@ -40,7 +40,7 @@ def above(organisation_id: uuid.UUID) -> list[Office]:
     own = db.session.get_one(Organisation, organisation_id)
     ids = [uuid.UUID(one) for one in own.path.split("/") if one and one != own.id.hex]
     rows = [row for one in reversed(ids) if (row := db.session.get(Organisation, one)) is not None]
-    return [Office(row.id, row.level, row.name) for row in rows]
+    return [Office(row.id, row.level, row.name, row.code) for row in rows]
 
 
 def lock(organisation_id: uuid.UUID) -> None:
@@ -136,7 +136,8 @@ def publish(actor: Account, texts: dict[str, str]) -> NoticeVersion:
                 created_by=actor.id,
             )
             session.add(row)
-            audit(actor, "publish-notice", "notice_version", row.id, version=pack.version, digest=pack.digest)
+            days = {one["id"]: one["due"] for one in pack.document["batches"]}  # they hold for who began before, too
+            audit(actor, "publish-notice", "notice_version", row.id, version=pack.version, digest=pack.digest, due=days)
     return row
 
 
@@ -218,11 +219,13 @@ def as_files(pack: Pack) -> bytes:
 
 @dataclass(frozen=True)
 class Due:
-    """When an application must have come to an office: the day, and whether it is past."""
+    """When an application must have come to an office: the day, whether it is past, how papers are sent; ``by``: the later version that moved it."""
 
     office: Office
     day: date | None
     over: bool
+    channel: str = ""
+    by: str = ""
 
 
 def stations_of(application: Application) -> tuple[Station, ...]:
@@ -231,17 +234,34 @@ def stations_of(application: Application) -> tuple[Station, ...]:
 
 
 def due_of(pack: Pack, batch: str, stations: Sequence[Station], number: int, now: datetime) -> Due:
-    """When it must have come to station ``number``."""
+    """When it must have come to station ``number``, by the newest dates that the notice's own issuer published."""
+    newest = _newest(pack, batch)
     offices = [one.office for one in stations[number:]]
     query = select(OfficeDate).where(
         OfficeDate.slug == pack.slug, OfficeDate.batch == batch, OfficeDate.school_id.in_([one.id for one in offices])
     )
     levels = {one.id: one.level for one in offices}
     own = {levels[row.school_id]: row.due_on for row in db.session.scalars(query)}
-    day = due_at(
-        pack.batch(batch), [one.level for one in offices], offices[0].level, own, [one.name for one in offices]
-    )
-    return Due(offices[0], day, day is not None and now >= end_of(day))
+    names, levels_on = names_of(offices), [one.level for one in offices]
+    day, was = (due_at(one.batch(batch), levels_on, offices[0].level, own, names) for one in (newest, pack))
+    over, moved = day is not None and now >= end_of(day), newest.version if day != was else ""
+    return Due(offices[0], day, over, channel_of(newest.batch(batch), stations[number]), moved)
+
+
+def names_of(offices: Sequence[Office]) -> list[str]:
+    """Names and codes by which a notice may mean an office."""
+    return [text for one in offices for text in (one.name, one.code) if text]
+
+
+def _newest(pack: Pack, batch: str) -> Pack:
+    """The newest version of the notice by the same issuer that still has the batch: its dates hold for those who began before (延期)."""
+    if pack.slug in shipped():
+        found = shipped()[pack.slug]
+    else:
+        query = select(NoticeVersion.id).where(NoticeVersion.slug == pack.slug, NoticeVersion.school_id.is_not(None))
+        row = db.session.scalar(query.order_by(NoticeVersion.created_at.desc(), NoticeVersion.id.desc()).limit(1))
+        found = _version(row) if row is not None else pack
+    return found if any(one["id"] == batch for one in found.document["batches"]) else pack
 
 
 def own_due(found: Application, now: datetime) -> Due | None:
@@ -275,7 +295,13 @@ def set_date(actor: Account, slug: str, batch: str, day: date) -> OfficeDate:
     """An office sets an earlier day for what comes to it; raises Invalid for a later one (B9)."""
     office = db.session.get_one(Organisation, actor.organisation_id)
     pack = pack_named(office.id, slug)
-    limit = due_at(_batch(pack, batch), [one.level for one in above(office.id)], office.level, None, [office.name])
+    limit = due_at(
+        _batch(pack, batch),
+        [one.level for one in above(office.id)],
+        office.level,
+        None,
+        names_of([Office(office.id, office.level, office.name, office.code)]),
+    )
     if limit is not None and day > limit:
         raise Invalid(
             "office-date",

@@ -24,6 +24,7 @@ from lms.programmes.models import Application, Filing
 from lms.programmes.notices import pack_of
 from lms.programmes.originals import files as originals
 from lms.programmes.pack import Document, Pack, file_name
+from lms.programmes.places import place_named
 from lms.programmes.sealing import printing
 from lms.programmes.sealing import service as sealing
 from lms.programmes.service import content_filed, content_of, filed_of, files_of, last_filed, recommended
@@ -31,11 +32,13 @@ from lms.programmes.sheets import as_xlsx
 
 
 def places_of(found: Application) -> dict[str, str]:
-    """Names that a file name may hold: each level's name, the applicant's, the office's above it."""
+    """Names that a file name may hold: each level's place (甲省, never 甲省教育厅: ZN-07..09), the applicant's and the office's full names."""
     own = db.session.get_one(Organisation, found.school_id)
     ids = [uuid.UUID(one) for one in own.path.split("/") if one]
     rows = {row.id: row for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
-    names = {row.level: row.name for row in rows.values()}
+    names: dict[str, str] = {}
+    for row in (rows[one] for one in ids):  # from above: 甲省乙市丁县教育局 under 乙市 is 丁县
+        names[row.level] = row.name if row.level == "school" else place_named(row.name, list(names.values()))
     year = str(found.created_at.year)
     names["county-full"] = names.get("city", "") + names.get("county", "")
     return (

@@ -19,16 +19,18 @@ class Office:
     id: Any
     level: str
     name: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
 class Station:
-    """A station of the chain with its office, its status and what its assent is called."""
+    """A station of the chain with its office, its status, what its assent is called, and how it takes papers in (报送方式)."""
 
     office: Office
     status: str
     verb: str
     last: bool
+    channel: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def way(kind: Mapping[str, Any], above: Sequence[Office]) -> tuple[Station, ...]
     offices = {one.level: one for one in above}
     steps = [step for step in kind["chain"] if step["level"] in offices]
     return tuple(
-        Station(offices[step["level"]], step["status"], step["verb"], number == len(steps) - 1)
+        Station(offices[step["level"]], step["status"], step["verb"], number == len(steps) - 1, step.get("channel", ""))
         for number, step in enumerate(steps)
     )
 

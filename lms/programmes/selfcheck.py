@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
 from lms.core.db import db
-from lms.core.errors import NotFound, Refused
+from lms.core.errors import Invalid, NotFound, Refused
 from lms.core.models import Organisation
-from lms.programmes.measures import STATE_NAMES, Facts, Lab, Member, Outcome, Usage, measure
+from lms.programmes.measures import LAB_NEEDS, STATE_NAMES, Facts, Lab, Member, Outcome, Usage, measure
 from lms.programmes.models import Application, Filing
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import Document
@@ -24,13 +25,6 @@ from lms.usage import policies
 from lms.usage.planned import plan_facts
 from lms.usage.rulebook import service as rulebook
 
-_NEEDS = {
-    "all_in_one": "教学一体机1台",
-    "teacher_terminal": "教师教学终端(含配套软件)1台",
-    "student_terminal": "学生学习终端(含配套软件)每人1台",
-    "seats": "座位",
-    "group_furniture": "分组讨论的桌椅",
-}
 ORDER = ("not-met", "declare", "not-assessable", "warn", "met")
 
 
@@ -60,6 +54,28 @@ def lines_of(found: Application, filed: Filing | None) -> list[Line]:
         return check(found)
     kept = {one["id"]: Outcome(one["state"], one["figure"], one["source"]) for one in filed.checks}
     return [Line(one, kept[one["id"]]) for one in pack_of(found).criteria_of(found.kind) if one["id"] in kept]
+
+
+def unmet(lines: Iterable[Line]) -> list[Line]:
+    """Must-criteria (必须条件) that are not met: to go on all the same takes a tick and a reason."""
+    return [one for one in lines if one.outcome.state == "not-met" and one.criterion.get("weight", "must") == "must"]
+
+
+def exception_told(lines: Iterable[Line], ticked: bool, reason: str) -> str:
+    """What the step keeps, and those above read, where must-criteria are not met; "" where all are. Raises Invalid without tick or reason."""
+    short = unmet(lines)
+    if not short:
+        return ""
+    names = "、".join(str(one.criterion.get("clause", one.criterion["id"])) for one in short)
+    if not ticked or not reason.strip():
+        raise Invalid(
+            "criteria-unmet",
+            _l("必须条件没有达到：%(names)s。", names=names),
+            remedy=_l("仍要继续的，请勾选“知道这些条件没有达到”并写明理由，上级会看到。"),
+            where="reason",
+        )
+    told = "；".join(f"{one.criterion['text']}（{one.outcome.figure}）" for one in short)
+    return f"必须条件没有达到：{told}。理由：{reason.strip()}"[:1900]
 
 
 def facts_of(found: Application) -> Facts:
@@ -175,11 +191,12 @@ def labs_of(school_id: uuid.UUID) -> Iterable[Lab]:
         select(Room).where(Room.school_id == school_id, Room.kind == "lab").order_by(Room.name)
     ):
         needs = roster.room_needs(room)
-        figures = "，".join(f"{_NEEDS[one.code]} 现有 {one.have}" for one in needs)
+        figures = "，".join(f"{LAB_NEEDS[one.code]} 现有 {one.have}" for one in needs)
         yield Lab(
             room.name,
-            tuple(f"{_NEEDS[one.code]}（现有 {one.have}，需要 {one.need}）" for one in needs if not one.met),
+            {one.code: f"{LAB_NEEDS[one.code]}（现有 {one.have}，需要 {one.need}）" for one in needs if not one.met},
             figures,
+            sum(item.quantity for item in roster.inventory_of(room.id)),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -354,9 +354,14 @@ def restore_part(actor: Account, application_id: uuid.UUID, key: str, wanted: in
 
 
 def words_of(found: Application, key: str, content: Mapping[str, Any] | None = None) -> WordCount:
-    """字数 of a part and the limit it stands under."""
-    return count_words(
-        pack_of(found).limit_of(key), key.split(".")[0], key, content if content is not None else content_of(found)
+    """字数 of a part and the limit it stands under; an answer is printed behind its number, which Word counts too."""
+    pack, held = pack_of(found), content if content is not None else content_of(found)
+    form, limit = key.split(".")[0], pack.limit_of(key)
+    counted = count_words(limit, form, key, held)
+    keys = [f"{form}.{one}" for one in limit["parts"]] if limit else [key]
+    answers = [held.get(one) or {} for one in keys if pack.part(one)["type"] == "answers"]
+    return replace(
+        counted, count=counted.count + sum(bool(str(text).strip()) for one in answers for text in one.values())
     )
 
 

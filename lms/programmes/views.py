@@ -182,6 +182,7 @@ def show(application_id: uuid.UUID) -> str:
         for key in pack.keys_of(found.kind)
     ]
     filed = service.filed_of(found)
+    checks = selfcheck.lines_of(found, filed)
     return render_template(
         "programmes/application.html",
         line=_line(found),
@@ -191,9 +192,10 @@ def show(application_id: uuid.UUID) -> str:
         manages=service.manages(account, found),
         editable=own and pack.status_is(found.status) in EDITABLE,
         parts=parts,
-        checks=selfcheck.lines_of(found, filed),
+        checks=checks,
         filed=filed,
         summary=selfcheck.summary,
+        unmet=selfcheck.unmet(checks),
         lacks=workflow.lacks_of(found) if own and pack.status_is(found.status) in EDITABLE else [],
         slots=[
             {**one, "rows": [row for row in service.files_of(found) if row.slot == one["id"]]}
@@ -474,8 +476,14 @@ def bundle(application_id: uuid.UUID, name: str) -> Response:
 @require(*ADMIN)
 def submit(application_id: uuid.UUID) -> BaseResponse:
     """Hand in."""
-    found = workflow.submit(current_account(), application_id)
+    found = workflow.submit(current_account(), application_id, _exception)
     return _done(application_id, _("已提交，回执号 %(receipt)s。", receipt=found.receipt))
+
+
+def _exception(found: Application) -> str:
+    """What a person wrote of must-criteria that are not met (:func:`selfcheck.exception_told`)."""
+    lines = selfcheck.lines_of(found, service.filed_of(found))
+    return selfcheck.exception_told(lines, "accept" in request.form, request.form.get("reason", ""))
 
 
 def _done(application_id: uuid.UUID, message: str) -> BaseResponse:
@@ -503,10 +511,11 @@ def appeal(application_id: uuid.UUID) -> BaseResponse:
 @require(*OFFICER)
 def act(application_id: uuid.UUID) -> BaseResponse:
     """An office recommends, decides, returns or refuses."""
-    form = request.form
-    workflow.act(
-        current_account(), application_id, form.get("action", ""), form.get("remark", ""), day_in(form.get("due_on"))
-    )
+    account, form = current_account(), request.form
+    action, remark, found = form.get("action", ""), form.get("remark", ""), service.application(account, application_id)
+    if action == "recommend" and found.office_id == account.organisation_id:
+        remark = "\n".join(filter(None, (remark.strip(), _exception(found))))
+    workflow.act(account, application_id, action, remark, day_in(form.get("due_on")))
     flash(_("已办理。"))
     return redirect(url_for("programmes.index"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -72,8 +72,11 @@ def lacks_of(found: Application) -> list[Lack]:
     return [*service.lacks_of(found), *sealing.lacks(found, papers.codes_of(found))]
 
 
-def submit(actor: Account, application_id: uuid.UUID) -> Application:
-    """Hand in before the deadline; the receipt says when by the server's clock. Raises Refused naming everything that is missing."""
+def submit(actor: Account, application_id: uuid.UUID, told: Callable[[Application], str] | None = None) -> Application:
+    """Hand in before the deadline; the receipt says when by the server's clock. Raises Refused naming everything that is missing.
+
+    ``told``: what the person says of must-criteria that are not met (:func:`selfcheck.exception_told`), asked when nothing is missing.
+    """
     with write() as session:
         found = _locked(actor, application_id)
         pack = pack_of(found)
@@ -98,13 +101,16 @@ def submit(actor: Account, application_id: uuid.UUID) -> Application:
                 remedy=_l("请补齐 %(count)s 处后再提交。", count=len(hard)),
                 lacks=hard,
             )
+        remark = told(found) if told else ""
         if pack.kind(found.kind).get("stages"):
             found.stages = stages_of(found.school_id)  # quotas are counted by them
         found.submitted_at = now
         filed = filing.keep(found, len(steps_of(found)) + 1)
-        told = f"{found.id}/{found.edition}/{now.isoformat()}/{json.dumps(filed.codes, sort_keys=True)}"
-        found.receipt, to = hashlib.sha256(told.encode()).hexdigest()[:12].upper(), stations[target]
-        _step(actor, found, "submit", to.status, to=to.office.id, receipt=found.receipt, codes=filed.codes)
+        stamp = f"{found.id}/{found.edition}/{now.isoformat()}/{json.dumps(filed.codes, sort_keys=True)}"
+        found.receipt, to = hashlib.sha256(stamp.encode()).hexdigest()[:12].upper(), stations[target]
+        _step(
+            actor, found, "submit", to.status, to=to.office.id, remark=remark, receipt=found.receipt, codes=filed.codes
+        )
         session.flush()
     return found
 

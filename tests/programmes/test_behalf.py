@@ -228,7 +228,7 @@ def test_the_pages_of_filling_in(app: Flask, tree: Tree) -> None:
     shown = client.get(f"/programmes/{found.id}")
     assert "由乙市代填" in shown.text and "提交到丙县" in shown.text
     assert client.get(f"/programmes/{found.id}/parts/application.focus").status_code == 200
-    client.post(f"/programmes/{found.id}/submit", data={"csrf_token": csrf})
+    client.post(f"/programmes/{found.id}/submit", data={"csrf_token": csrf, "accept": "1", "reason": "实验室在建"})
     shown = client.get(f"/programmes/{found.id}")
     assert "登记上级决定（代录）" in shown.text
     data = {"csrf_token": csrf, "action": "recommend", **PAPER, "file": (BytesIO(make.PDF), "推荐函.pdf")}

@@ -178,7 +178,9 @@ def test_officers_and_the_last_place_of_a_quota(app: Flask, settings: Settings, 
     callers = [Caller(port, name) for name in officers]
 
     def recommend(caller: Caller, found: uuid.UUID) -> Callable[[], tuple[int, str]]:
-        return lambda: caller.ask(f"/programmes/{found}/act", {"action": "recommend", "remark": ""})
+        return lambda: caller.ask(
+            f"/programmes/{found}/act", {"action": "recommend", "remark": "", "accept": "1", "reason": "正在建设"}
+        )
 
     for _round in range(3):
         answers = at_once([recommend(*each) for each in zip(callers, ids[4:], strict=True)])

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from lms.cli import main
 from lms.programmes.pack import SHIPPED, check_folder, check_texts, file_name, read_pack, shipped, texts_in
+from lms.programmes.places import place_named, same_place
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTY = ROOT / "lms" / "programmes" / "example"
@@ -145,6 +146,25 @@ def test_file_names_of_the_training_platform_to_the_character() -> None:
         == "智能研修平台试验校申报表-甘肃省兰州市安宁区兰州市第一小学"
     )
     assert names["province"] == "甘肃省智能研修平台应用试验区（校）申报材料"
+
+
+@pytest.mark.parametrize(
+    ("office", "place"),
+    [("丁县教育局", "丁县"), ("甲省教育厅", "甲省"), ("甲省乙市丁县教育体育局", "丁县"), ("乙市丁县教育和体育局", "丁县"), ("丁县教育科技局", "丁县"),
+     ("甲省电化教育馆", "甲省"), ("乙市教育技术中心", "乙市"), ("乙市教育科学技术研究院", "乙市"), ("乙市人民政府教育局", "乙市"), ("兰州新区教体局", "兰州新区"),
+     ("丁县", "丁县"), ("教育局", "教育局"), ("甲省", "甲省")],
+)  # fmt: skip
+def test_the_place_that_an_office_is_named_after(office: str, place: str) -> None:
+    assert place_named(office, ("甲省", "乙市")) == place
+
+
+@pytest.mark.parametrize(
+    ("named", "office", "same"),
+    [("岳阳市", "岳阳市", True), ("岳阳市", "岳阳市教育体育局", True), ("岳阳市教育局", "岳阳市", True), ("岳阳", "岳阳市教育局", True),
+     ("4306", "随便一个名字", True), ("岳阳市", "岳阳县教育局", False), ("岳阳市", "益阳市教育局", False)],
+)  # fmt: skip
+def test_a_local_date_finds_its_office(named: str, office: str, same: bool) -> None:
+    assert same_place(named, office, "4306") is same
 
 
 def test_a_name_cannot_leave_its_folder() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 import zipfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 import pytest
@@ -14,10 +14,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import db, write
 from lms.core.models import Account, AuditEntry, Organisation
-from lms.programmes import service, workflow
+from lms.programmes import notices, service, workflow
 from lms.programmes.models import Application
+from lms.programmes.pack import SHIPPED, texts_in
+from lms.programmes.selection import behalf
 from tests.factories import PASSWORD, token
 from tests.programmes import places as make
 
@@ -27,6 +29,9 @@ Tree = dict[str, Organisation]
 @pytest.fixture
 def tree(app: Flask, fixed_clock: clock.FixedClock) -> Tree:
     return make.tree()
+
+
+ALL_THE_SAME = {"accept": "1", "reason": "实验室在建，9月完工"}
 
 
 def door(app: Flask, account: Account) -> FlaskClient:
@@ -65,18 +70,73 @@ def test_from_a_school_to_its_plaque_through_the_pages(app: Flask, tree: Tree) -
     assert school.post(f"{address}/submit", data={"csrf_token": csrf}).status_code == 409  # nothing is sealed yet
     scan = {"csrf_token": csrf, "slot": "scan:application", "file": (BytesIO(make.PDF), "封面.pdf")}
     assert "盖章页齐了" in school.post(f"{address}/files", data=scan, follow_redirects=True).text
-    answer = school.post(f"{address}/submit", data={"csrf_token": csrf}, follow_redirects=True)
+    page = school.get(address).text  # no laboratory: HN-19 is a must
+    assert "有 1 条必须条件没有达到" in page and 'name="accept"' in page
+    bare = school.post(f"{address}/submit", data={"csrf_token": csrf, "reason": "在建"})
+    assert bare.status_code == 422 and "必须条件没有达到：HN-19" in bare.text
+    assert school.post(f"{address}/submit", data={"csrf_token": csrf, **ALL_THE_SAME, "reason": " "}).status_code == 422
+    answer = school.post(f"{address}/submit", data={"csrf_token": csrf, **ALL_THE_SAME}, follow_redirects=True)
     assert "回执号" in answer.text and "区县推荐中" in answer.text
     for level in ("county", "city", "province"):
         office = door(app, make.person(tree[level]))
         assert "待本单位办理" in office.get("/programmes/").text
-        office.post(
-            f"{address}/act", data={"csrf_token": token(office, "/programmes/"), "action": "recommend", "remark": ""}
-        )
+        form = {"csrf_token": token(office, "/programmes/"), "action": "recommend", "remark": ""}
+        page = office.get(address).text
+        assert page.count("理由：实验室在建，9月完工") >= 1 and "有 1 条必须条件没有达到" in page
+        assert office.post(f"{address}/act", data=form).status_code == 422
+        assert "待本单位办理" in office.get("/programmes/").text  # nothing went up
+        office.post(f"{address}/act", data=form | ALL_THE_SAME)
     assert "已挂牌" in school.get(address).text
     document = school.get(f"{address}/documents/application.docx")
     assert document.status_code == 200 and document.data.startswith(b"PK")
     assert school.get(f"{address}/bundles/school.zip?anyway=1").status_code == 200
+
+
+def test_how_papers_are_sent_is_told_by_level(app: Flask, tree: Tree) -> None:
+    """HN-01, HN-02: Yueyang has a day of its own and takes paper by post, the province takes none; the office may be called 岳阳市教育局."""
+    with write():
+        tree["city"].name = "岳阳市教育局"
+    admin = make.person(tree["city-school"])
+    school = door(app, admin)
+    paper, electronic = "一式一份邮寄市教科院1009室", "电子版和盖章页扫描件，不收纸质"
+    card = school.get("/programmes/").text
+    assert "2026-12-20 截止" in card and f"报岳阳市教育局：申报书、汇总表盖章后{paper}" in card
+    found = service.begin(admin, "hunan-baixiao", "school", "2026")
+    page = school.get(f"/programmes/{found.id}").text
+    assert "须在 2026-12-20 结束前报到岳阳市教育局" in page and paper in page and electronic not in page
+    assert paper in school.get("/programmes/calendar?view=list").text
+    city = make.person(tree["city"])
+    summary = service.begin(city, "hunan-baixiao", "city", "2026")
+    page = door(app, city).get(f"/programmes/{summary.id}").text
+    assert "须在 2026-12-30 结束前报到甲省" in page and electronic in page and paper not in page
+
+
+def test_a_day_put_off_reaches_those_who_began(app: Flask, tree: Tree, fixed_clock: clock.FixedClock) -> None:
+    """延期: a later version of the office's own notice moves the day for applications that keep the earlier one."""
+    province, admin = make.person(tree["province"]), make.person(tree["school"])
+    texts = texts_in(SHIPPED / "hunan-baixiao")
+    texts["pack.yaml"] = texts["pack.yaml"].replace("notice: hunan-baixiao", "notice: jia-c", 1)
+    notices.publish(province, texts)
+    found = service.begin(admin, "jia-c", "school", "2026")
+    make.fill_in(admin, found)
+    later = texts["pack.yaml"].replace("due: {province: 2026-12-30}", "due: {province: 2027-01-15}", 1)
+    notices.publish(province, texts | {"pack.yaml": later.replace('version: "2024.1"', 'version: "2024.2"', 1)})
+    fixed_clock.at = datetime(2027, 1, 5, 4, tzinfo=UTC)
+    page = door(app, admin).get(f"/programmes/{found.id}").text
+    assert "须在 2027-01-15 结束前报到丙县" in page and "（按 2024.2 版改期）" in page and "通知包 2024.1" in page
+    assert workflow.submit(admin, found.id).status == "at-county"
+    kept = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "publish-notice").order_by(AuditEntry.id)).all()
+    assert kept[-1].detail["due"]["2026"] == {"province": "2027-01-15"}
+
+
+def test_the_office_that_fills_in_sees_what_is_lacking(app: Flask, tree: Tree) -> None:
+    city = make.person(tree["city"])
+    ward = make.school("丙县三小", tree["county"])
+    found = behalf.begin(city, ward.id, "hunan-baixiao", "school", "2026")
+    client = door(app, city)
+    assert "还差什么，来得及吗" in client.get(f"/programmes/{found.id}").text
+    assert client.get(f"/programmes/{found.id}/lacks").status_code == 200
+    assert door(app, make.person(tree["county"])).get(f"/programmes/{found.id}/lacks").status_code == 404
 
 
 def test_autosave_tells_the_count_and_shows_a_conflict(app: Flask, tree: Tree) -> None:

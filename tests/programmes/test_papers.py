@@ -19,9 +19,11 @@ from lms.core.errors import Invalid, NotAllowed, NotFound
 from lms.core.models import Account, Organisation
 from lms.core.paper import can_print
 from lms.programmes import attachments, notices, papers, service, workflow
+from lms.programmes import words as counting
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
 from lms.programmes.pack import shipped
+from lms.programmes.selection import behalf, readback
 from tests.programmes import places as make
 from tests.programmes.test_pages import door
 
@@ -150,10 +152,11 @@ def test_the_statement_has_its_cover_its_parts_and_nothing_of_ours(tree: Tree) -
         "二、申报资格自查",
         "三、工作方案",
         "四、各试点校自述",
-        "试点校总数5所（含）以上",
     ):
         assert words in text
-    assert tables == [] and "微信号" not in text  # what only the summary needs is not printed
+    (annex,) = tables  # conditions and figures, behind the sections
+    assert annex[0] == ["作答", "申报条件", "系统数据"] and "试点校总数5所（含）以上" in annex[4]
+    assert "微信号" not in text  # what only the summary needs is not printed
 
 
 def test_the_hunan_form_is_one_table_with_its_rows(tree: Tree) -> None:
@@ -340,6 +343,20 @@ def test_the_provinces_table_and_its_zip_name_the_same_schools(tree: Tree) -> No
     ]
 
 
+def test_names_of_files_hold_places_whatever_the_offices_are_called(tree: Tree) -> None:
+    """ZN-07..09: an office entered by its full name (代填) leaves 县教育局 out of the mandated names."""
+    for level, name in (("province", "甲省教育厅"), ("city", "甲省乙市教育局"), ("county", "丁县教育体育局")):
+        with write():
+            tree[level].name = name
+    area = service.begin(make.person(tree["county"]), "smart-training", "area", "2026")
+    school = service.begin(make.person(tree["school"]), "smart-training", "school", "2026")
+    province = service.begin(make.person(tree["province"]), "smart-training", "province", "2026")
+    assert papers.document_of(area, "area", "docx")[0] == "智能研修平台应用试验区申报表-甲省乙市丁县.docx"
+    assert papers.document_of(school, "school", "docx")[0] == "智能研修平台试验校申报表-甲省乙市丁县丙县一小.docx"
+    assert papers.bundle_of(province, "province")[0] == "甲省智能研修平台应用试验区（校）申报材料.zip"
+    assert papers.places_of(area)["applicant"] == "丁县教育体育局"  # on the cover the unit's own name
+
+
 def test_covers_have_their_lines_in_order(tree: Tree) -> None:
     covers = {
         ("school", "ncet-pilot", "school"): ["学校（公章）", "负责人签字", "填报日期"],  # GS-33
@@ -392,12 +409,33 @@ def test_each_limit_stops_one_word_above_it(
         text = MIXED * whole + "，" * rest
         value: Any = text
         if part["type"] == "answers":
-            value = dict.fromkeys(part["criteria"], "") | {part["criteria"][0]: text}
+            value = dict.fromkeys(part["criteria"], "") | {part["criteria"][0]: text[:-1]}  # its number counts one
         service.save_part(actor, found.id, key, value, edition)
         assert service.words_of(found, key).count == words
         over = [one for one in service.lacks_of(found) if one.where == key and "请删去" in one.text]
         assert [one.hard for one in over] == ([True] if words > most else [])
         assert not over or f"超过 {most} 字，请删去 1 字" in over[0].text
+
+
+def test_a_count_in_word_agrees_with_ours(tree: Tree) -> None:
+    """The section of §二 as printed has the words that the page counted; conditions and figures stand behind the sections (GS-31, GS-33)."""
+    for level, kind, key, form, after in (
+        ("county", "area", "area-statement.check", "area-statement", "三、工作方案"),
+        ("school", "school", "school-statement.check", "school-statement", "三、工作方案"),
+    ):
+        actor = make.person(tree[level])
+        found = service.begin(actor, "ncet-pilot", kind, "2026")
+        part = pack_of(found).part(key)
+        service.save_part(actor, found.id, key, dict.fromkeys(part["criteria"], MIXED * 10), 0)
+        document = Document(BytesIO(papers.document_of(found, form, "docx")[1]))
+        lines = [one.text for one in document.paragraphs]
+        section = lines[lines.index(part["heading"]) + 1 : lines.index(after)]
+        assert sum(map(counting.words, section)) == service.words_of(found, key).count == 71 * len(part["criteria"])
+        annex = [cell.text for row in document.tables[-1].rows for cell in row.cells]
+        assert pack_of(found).criterion(part["criteria"][0])["text"] in annex
+        pieces, names = behalf.pieces_of("docx", papers.document_of(found, form, "docx")[1], ""), papers.places_of(found)
+        back = readback.read_form(pack_of(found).form(form), pieces, {}, {}, names)
+        assert back["check"] == service.content_of(found)[key]
 
 
 def test_the_sheet_is_that_of_an_official_paper(tree: Tree) -> None:

@@ -87,6 +87,8 @@ def test_a_lead_for_each_stage() -> None:
     given = {"part": "t"}
     good = [row("小学", "牵头人", "甲"), row("初中", "牵头人", "乙")]
     assert measures.team_lead(Facts(content={"t": good}), given).state == "met"
+    at_school = measures.team_lead(Facts(content={"t": [row("小学", "牵头人", "甲", "一小")]}), given)  # 教研员（或权威专家）
+    assert at_school.state == "warn" and at_school.figure.endswith("请核对是否教研员或权威专家：甲（一小）")
     low = [row("小学", "牵头人", "甲", title="小学高级教师")]
     found = measures.team_lead(Facts(content={"t": low}), given)
     assert found.state == "not-met" and "小学高级教师" in found.figure
@@ -174,8 +176,14 @@ def test_usage_before_and_after_the_first_lessons() -> None:
 
 
 def test_the_lab_that_lacks_least_is_named() -> None:
-    found = measures.inventory(Facts(labs=(Lab("一室", ("一体机", "终端")), Lab("二室", ("终端",)))), {"rooms": 1})
-    assert found.state == "not-met" and found.figure.startswith("二室")
+    labs = (Lab("一室", {"all_in_one": "一体机", "student_terminal": "终端"}), Lab("二室", {"student_terminal": "终端"}, "", 3))
+    needs = ["all_in_one", "student_terminal"]
+    found = measures.inventory(Facts(labs=labs), {"rooms": 1, "needs": needs})
+    assert found.state == "not-met" and found.figure == "二室还缺：终端"
+    assert measures.inventory(Facts(labs=labs), {"rooms": 1, "needs": needs[:1]}).state == "met"
+    bare = measures.inventory(Facts(labs=labs), {"rooms": 1})  # HA-09 names no equipment: a laboratory with what is registered
+    assert (bare.state, bare.figure) == ("met", "二室：已登记设备 3 台（套）")
+    assert measures.inventory(Facts(labs=labs[:1]), {}).figure == "一室还缺：已登记的设备"
 
 
 def test_a_day_ends_at_midnight_in_shanghai() -> None:

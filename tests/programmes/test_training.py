@@ -76,6 +76,8 @@ def test_training_of_the_kinds_of_the_notice() -> None:
     assert measures.training(Facts(record=record(held(kind="training", category="其他培训"))), given).state == "not-met"
     found = measures.training(Facts(record=record(held(kind="training", people=120), held(kind="training"))), given)
     assert (found.state, found.figure) == ("met", "近一年 2 次、4 学时、121 人次")
+    both = measures.training(Facts(record=record(held(kind="training"))), given | {"each": True})  # HA-06: two kinds
+    assert both.state == "not-met" and both.figure.endswith("没有登记：局长、校长领导力")
 
 
 def test_achievements_of_three_years() -> None:
@@ -181,9 +183,11 @@ def test_an_office_counts_the_people_it_trained(app: Flask, fixed_clock: clock.F
         register.save_activity(officer, None, {**texts, "日期": day, "其他人数": others}, [])
     lines = {one.criterion["id"]: one.outcome for one in selfcheck.check(area)}
     assert (lines["HA-06-a"].state, lines["HA-06-a"].figure) == (
-        "met",
-        "近一年 2 次、48 学时、200 人次",
-    )  # 2025-10-01 is past
+        "warn",
+        "近一年 2 次、48 学时、200 人次；没有登记：局长、校长领导力",
+    )  # 2025-10-01 is past, and heads of schools were not trained
+    register.save_activity(officer, None, {**texts, "类别": "局长、校长领导力", "日期": "2026-04-01", "其他人数": "30"}, [])
+    assert {one.criterion["id"]: one.outcome.state for one in selfcheck.check(area)}["HA-06-a"] == "met"
 
 
 def test_the_teams_of_an_area_are_drafted_from_its_schools(app: Flask, fixed_clock: clock.FixedClock) -> None:

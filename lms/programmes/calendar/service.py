@@ -18,9 +18,9 @@ from lms.core.models import Account, Organisation
 from lms.notices.models import Notice
 from lms.programmes import service, workflow
 from lms.programmes.calendar.rules import Deadline, beside
-from lms.programmes.dates import ZONE, day_of, due_at
+from lms.programmes.dates import ZONE, channel_of, day_of, due_at
 from lms.programmes.models import Application, OfficeDate
-from lms.programmes.notices import above, own_due, pack_of, packs_for
+from lms.programmes.notices import above, names_of, own_due, pack_of, packs_for
 from lms.programmes.pack import Document, Pack
 from lms.programmes.rules import Office, Station, may_appeal, way
 
@@ -107,7 +107,7 @@ def _days(here: _Here, pack: Pack, batch: Document, kind: Document) -> Iterator[
             else:
                 yield _foreign_day(pack, batch, kind, stations, number, day)
     elif here.own.level != "school":
-        stations = way(kind, (Office(here.own.id, here.own.level, here.own.name), *here.offices))
+        stations = way(kind, (Office(here.own.id, here.own.level, here.own.name, here.own.code), *here.offices))
         if not stations or stations[0].office.id != here.own.id:
             return
         for number, day in _due(here, pack, batch, stations):
@@ -117,7 +117,7 @@ def _days(here: _Here, pack: Pack, batch: Document, kind: Document) -> Iterator[
             elif number == 1:
                 count = here.waiting[pack.slug, kind["id"], batch["id"]]
                 title = _("%(kind)s：本单位须报到%(office)s", kind=kind["name"], office=stations[1].office.name)
-                title += _("（%(count)s 份待办理）", count=count) if count else ""
+                title += (_("（%(count)s 份待办理）", count=count) if count else "") + _sent_how(batch, stations[1])
                 yield entry(
                     pack, f"up/{batch['id']}/{kind['id']}", day, "pass-on", title, "/programmes/", mine=bool(count)
                 )
@@ -129,18 +129,26 @@ def _due(here: _Here, pack: Pack, batch: Document, stations: Sequence[Station]) 
     for number in range(len(stations)):
         offices = [one.office for one in stations[number:]]
         own = {one.level: day for one in offices if (day := here.dates.get((one.id, pack.slug, batch["id"])))}
-        levels, names = [one.level for one in offices], [one.name for one in offices]
-        day = due_at(batch, levels, offices[0].level, own, names)
+        levels = [one.level for one in offices]
+        day = due_at(batch, levels, offices[0].level, own, names_of(offices))
         if day is not None:
             yield number, day
 
 
+def _sent_how(batch: Document, station: Station) -> str:
+    channel = channel_of(batch, station)
+    return f"（{channel}）" if channel else ""
+
+
 def _own_day(here: _Here, pack: Pack, batch: Document, kind: Document, station: Station, day: date) -> Deadline:
     found = here.mine.get((pack.slug, kind["id"], batch["id"]))
-    editable = found is not None and pack_of(found).status_is(found.status) == "draft"  # what was returned has a day of its own
+    editable = (
+        found is not None and pack_of(found).status_is(found.status) == "draft"
+    )  # what was returned has a day of its own
     title = _("%(kind)s：本单位须报到%(office)s", kind=kind["name"], office=station.office.name)
     if found is None:
         title += _("（还没有开始）")
+    title += _sent_how(batch, station)
     link = f"/programmes/{found.id}" if found is not None else "/programmes/"
     key = f"own/{batch['id']}/{kind['id']}"
     return entry(

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lms.programmes.layout import ANNEX
+
+_ITEM = re.compile(r"\s*(\d{1,2})[.．、]\s?")
 _TICKED = "☑■√✓✔☒"
 _BLANK = re.compile(r"[ \t\u3000]+")
 _DAY = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日?")
@@ -38,9 +41,9 @@ def read_form(
 ) -> dict[str, Any]:
     """Part id → value as it stands in the file; parts that the file does not show are absent. ``criteria``: id → text as printed."""
     found: dict[str, Any] = {}
-    if "append" in form:  # what follows are the statements of others
-        ends = [number for number, one in enumerate(pieces) if _bare(one.text) == _bare(form["append"]["heading"])]
-        pieces = pieces[: ends[0]] if ends else pieces
+    ends = {_bare(ANNEX), *([_bare(form["append"]["heading"])] if "append" in form else [])}
+    last = next((number for number, one in enumerate(pieces) if _bare(one.text) in ends), len(pieces))
+    pieces = pieces[:last]  # what follows are figures, and the statements of others
     for which in ("cover", "foot"):
         fields = [one for one in form.get(which, ()) if not one.get("by_hand")]
         given = _lines(fields, pieces, names)
@@ -123,7 +126,11 @@ def _value(
         answers: dict[str, list[str]] = {}
         texts, here = {_bare(criteria.get(one, "")): one for one in part["criteria"]}, ""
         for line in lines:
-            if _bare(line) in texts:
+            item = _ITEM.match(line)
+            if item and int(item[1]) == len(answers) + 1 <= len(part["criteria"]):
+                here = part["criteria"][len(answers)]
+                answers[here] = [line[item.end() :]]
+            elif _bare(line) in texts:
                 here = texts[_bare(line)]
                 answers[here] = []
             elif here and not line.startswith("系统数据："):

@@ -28,7 +28,8 @@ function own() {
   const given = read();
   if (typeof given === "string") return words(given);
   const texts = Array.isArray(given) ? given.flatMap((one) => (typeof one === "string" ? [one] : Object.values(one))) : Object.values(given);
-  return texts.reduce((sum, one) => sum + words(one), 0);
+  const numbers = kind === "answers" ? texts.filter((one) => one.trim()).length : 0; // each answer is printed behind its number
+  return texts.reduce((sum, one) => sum + words(one), numbers);
 }
 
 const count = document.querySelector("#count");
