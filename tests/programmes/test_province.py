@@ -20,12 +20,15 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import db, new_id, write
 from lms.core.models import Organisation
-from lms.programmes import drafts, selfcheck
+from lms.programmes import drafts, selfcheck, service
 from lms.programmes.measures import Outcome
-from lms.programmes.models import Application
+from lms.programmes.models import Application, ApplicationFile, ApplicationPart
 from lms.programmes.notices import pack_of
+from lms.register.models import Achievement
+from lms.roster.models import Person, SchoolStage
+from tests.programmes import places as make
 from tests.programmes.province import HIGH, MIDDLE, TWO, A, H, J, P, Province, S, build, lead, member
 
 AREAS = (
@@ -225,3 +228,139 @@ def test_the_province_agrees_with_the_table(province: Province) -> None:
     assert proposed is not None  # the one whom GS-15 misses is the one whom the draft adds
     new = [row for row in proposed.rows if row["name"] == "许二"]
     assert [(row["stage"], row["role"], row["unit"], row["title"]) for row in new] == [("小学", "成员3", "南川二小", "一级教师")]
+
+
+# ---- what is written and registered: one school that wrote all, one that wrote wrongly, one that wrote nothing
+
+WRITERS = A(
+    "西湖区", "county",
+    (
+        S("西湖一小", "小学", (P,), TWO, (("周一", "高级教师"), ("吴二", "一级教师")), trained=("周一",), lab=(1, 1, 2, 1)),
+        S("西湖二小", "小学", (P,), TWO, (("郑三", "一级教师"),), lab=(0, 0, 1, 0)),
+        S("西湖三小", "小学", (P,), TWO, (("王四", "一级教师"),), trained=("王四",)),  # in the pilot since 1 September, nothing taught
+    ),
+    (lead("小学", "甲一", "高级教师"),),
+)  # fmt: skip
+TEACHING, LEARNING, RESEARCH = (f"人工智能+{one}" for one in ("教学实验（以智助教）", "学习实验（以智助学）", "教研实验（以智助研）"))
+TRAINING, GOVERNING = "人工智能+培训实验（以智助训）", "人工智能+治理实验（以智助评）"
+# GB 32100: Σ value · 3^i mod 31 over the 17 characters of 91350100M000100Y4 leaves 28, 31 − 28 = 3: the check character is 3
+RIGHT, WRONG = "91350100M000100Y43", "91350100M000100Y34"
+WRITTEN = {  # (applicant, notice): parts by key, attachments
+    ("西湖一小", "hunan-baixiao"): (
+        {"application.theme": [TEACHING, LEARNING], "application.qualification": {"credit-code": RIGHT}, "application.conditions": "条件", "application.venue": "报告厅",
+         "application.preference": "已有场景", "application.teachers": [{"name": "周一", "award": "精品课"}]},
+        ("digital-plan",),
+    ),
+    ("西湖二小", "hunan-baixiao"): (
+        {"application.theme": [LEARNING, RESEARCH], "application.qualification": {"credit-code": WRONG}, "application.conditions": "条件", "application.teachers": []},
+        (),
+    ),
+    ("西湖三小", "hunan-baixiao"): ({"application.theme": [TEACHING, LEARNING, RESEARCH, TRAINING]}, ()),
+    ("西湖一小", "ncet-pilot"): ({"school-statement.plan": "目标", "school-statement.check": {"GS-19": "都参加"}}, ("plan",)),
+    ("西湖二小", "ncet-pilot"): ({"school-statement.plan": "目标"}, ()),
+    ("西湖一小", "smart-training"): (
+        {"school.hardware": "有", "school.teachers": [{"name": "周一"}, {"name": "吴二"}], "school.operators": [{"name": "吴二"}]}, (),
+    ),
+    ("西湖二小", "smart-training"): ({"school.teachers": [{"name": "郑三"}], "school.operators": [{"name": "", "post": "主任"}]}, ()),
+    ("西湖一小", "henan-experiment"): ({"school.course": "在信息科技课", "school.textbook": "省编"}, ("plan",)),
+    ("西湖二小", "henan-experiment"): ({"school.course": "在科学课"}, ()),
+}  # fmt: skip
+BY_WRITING = [
+    ("西湖一小", "hunan-baixiao", "HN-07", "met", "已选 2 个主题"),
+    ("西湖二小", "hunan-baixiao", "HN-07", "not-met", "必选“人工智能+教学实验（以智助教）”"),  # two, without the required one
+    ("西湖三小", "hunan-baixiao", "HN-07", "warn", "已选 4 个主题；通知写自选 1–2 个，建议不超过 3 个"),  # B6
+    ("西湖一小", "hunan-baixiao", "HN-13", "met", RIGHT),
+    ("西湖二小", "hunan-baixiao", "HN-13", "not-met", f"{WRONG} 的校验码不对"),
+    ("西湖三小", "hunan-baixiao", "HN-13", "declare", "请填写统一社会信用代码"),
+    ("西湖一小", "hunan-baixiao", "HN-14", "met", "已说明，附件 1 份"),
+    ("西湖二小", "hunan-baixiao", "HN-14", "declare", "还没有佐证附件"),
+    ("西湖三小", "hunan-baixiao", "HN-14", "declare", "还没有说明"),
+    ("西湖一小", "hunan-baixiao", "HN-16", "met", "已说明"),
+    ("西湖二小", "hunan-baixiao", "HN-16", "declare", "还没有说明"),
+    ("西湖一小", "hunan-baixiao", "HN-17", "met", "已说明"),
+    ("西湖一小", "hunan-baixiao", "HN-19", "met", "教学一体机1台 现有 1"),
+    ("西湖一小", "hunan-baixiao", "HN-20", "met", "申报表 1 项；近3年没有登记成果"),
+    ("西湖二小", "hunan-baixiao", "HN-20", "warn", "申报表 0 项；近3年没有登记成果"),  # 优先: a reminder, never a stop
+    ("西湖三小", "hunan-baixiao", "HN-20", "met", "近3年 1 项（省级 1）；还没有带入申报表"),  # 2024 counts in 2026, 2023 does not
+    ("西湖三小", "hunan-baixiao", "HN-21", "met", "近3年 1 项、30 人次（市级 1）"),
+    ("西湖二小", "hunan-baixiao", "HN-21", "warn", "申报表 0 项"),
+    ("西湖一小", "ncet-pilot", "GS-17", "met", "已说明，附件 1 份"),
+    ("西湖二小", "ncet-pilot", "GS-17", "declare", "还没有佐证附件"),
+    ("西湖一小", "ncet-pilot", "GS-19", "not-met", "2 名授课教师中 1 名近一年参加过培训或教研"),
+    ("西湖三小", "ncet-pilot", "GS-18", "not-met", "已上：小学达标班级不足 2 个年级、每年级 2 个班"),  # admitted: 12 weeks, 6 asked, none taught; the plan is beside it
+    ("西湖一小", "smart-training", "ZN-03-s", "met", "已说明"),
+    ("西湖二小", "smart-training", "ZN-03-s", "declare", "还没有说明"),
+    ("西湖一小", "smart-training", "ZN-05", "met", "2 名（项），要求不少于 2；其中 1 名近三年有登记的培训或教研"),
+    ("西湖二小", "smart-training", "ZN-05", "not-met", "1 名（项），要求不少于 2"),
+    ("西湖一小", "smart-training", "ZN-06-s", "met", "1 名（项），要求不少于 1；其中 0 名"),
+    ("西湖二小", "smart-training", "ZN-06-s", "not-met", "0 名（项），要求不少于 1"),  # a row without a name is nobody
+    ("西湖一小", "henan-experiment", "HA-04", "met", "已说明，附件 1 份"),
+    ("西湖二小", "henan-experiment", "HA-04", "declare", "还没有佐证附件"),
+    ("西湖一小", "henan-experiment", "HA-05", "met", "已说明"),
+    ("西湖二小", "henan-experiment", "HA-05", "declare", "还没有说明"),
+    ("西湖二小", "henan-experiment", "HA-09", "met", "已登记设备 1 台（套）"),  # one terminal: HA-09 asks for none of HN-19's kit
+]  # fmt: skip
+BY_OFFICES = [  # level, notice, kind, parts, attachments, clause, state, figure
+    ("county", "ncet-pilot", "area", {"area-statement.check": {"GS-09": "已建机制"}}, ("policy",), "GS-09", "met", "已说明，附件 1 份"),
+    ("county", "ncet-pilot", "area", {"area-statement.check": {"GS-09": "已建机制"}}, (), "GS-09", "declare", "还没有佐证附件"),
+    ("county", "ncet-pilot", "area", {"area-statement.basics": "光纤到校"}, (), "GS-10", "met", "已说明"),
+    ("county", "ncet-pilot", "area", {}, (), "GS-10", "declare", "还没有说明"),
+    ("province", "ncet-pilot", "province", {"information.experts": [{"name": one} for one in "甲乙丙"]}, (), "GS-20", "met", "3 名，要求 3 名左右"),
+    ("province", "ncet-pilot", "province", {"information.experts": [{"name": one} for one in "甲乙"]}, (), "GS-20", "warn", "2 名"),  # B7
+    ("province", "ncet-pilot", "province", {"information.experts": [{"name": "甲"}]}, (), "GS-20", "not-met", "1 名"),
+    ("county", "smart-training", "area", {"area.conditions": "有"}, ("policy",), "ZN-02", "met", "已说明，附件 1 份"),
+    ("county", "smart-training", "area", {}, (), "ZN-02", "declare", "还没有说明"),
+    ("county", "smart-training", "area", {"area.hardware": "有"}, (), "ZN-03-a", "met", "已说明"),
+    ("county", "smart-training", "area", {"area.researchers": [{"name": "甲"}]}, (), "ZN-04", "met", "1 名（项），要求不少于 1"),
+    ("county", "smart-training", "area", {}, (), "ZN-04", "not-met", "0 名（项）"),
+    ("county", "smart-training", "area", {"area.operators": [{"name": "乙"}]}, (), "ZN-06-a", "met", "1 名（项）"),
+]  # fmt: skip
+
+
+def write_in(found: Application, parts: dict[str, object], slots: tuple[str, ...]) -> None:
+    with write() as session:
+        for key, value in parts.items():
+            session.add(ApplicationPart(id=new_id(), school_id=found.school_id, application_id=found.id, key=key, value={"value": value}))
+        for slot in slots:
+            session.add(
+                ApplicationFile(
+                    id=new_id(), school_id=found.school_id, application_id=found.id, slot=slot, name="佐证.pdf", type="pdf", size=1, sha256="0" * 64
+                )
+            )  # fmt: skip
+
+
+def test_what_is_written_and_registered_agrees_with_the_table(app: Flask, fixed_clock: clock.FixedClock) -> None:
+    made = build((WRITERS,), [key for key in WRITTEN if key[1] != "ncet-pilot"])
+    every = made.others | {(name, "ncet-pilot"): found for name, found in made.schools.items()}
+    for key, (parts, slots) in WRITTEN.items():
+        write_in(every[key], parts, slots)
+    third = made.schools["西湖三小"].school_id
+    with write() as session:
+        teacher = session.scalars(select(Person).where(Person.school_id == third, Person.kind == "staff")).one()
+        for who, level, year, number in (("teacher", "省级", 2024, 0), ("teacher", "国家级", 2023, 0), ("pupils", "市级", 2025, 30)):
+            session.add(
+                Achievement(
+                    id=new_id(), school_id=third, who=who, person_id=teacher.id if who == "teacher" else None, category="精品课", name=f"{level}{year}", level=level,
+                    year=year, number=number,
+                )
+            )  # fmt: skip
+        for row in session.scalars(select(SchoolStage).where(SchoolStage.school_id == third)):
+            row.admitted_on = fixed_clock.at.date().replace(month=9, day=1)
+    held = {key: outcomes(found) for key, found in every.items()}
+    wrong = [
+        f"{name} {clause}: {state} {figure} ≠ {held[name, slug][clause]}"
+        for name, slug, clause, state, figure in BY_WRITING
+        if held[name, slug][clause].state != state or figure not in held[name, slug][clause].figure
+    ]
+    admitted = held["西湖三小", "ncet-pilot"]["GS-18"]
+    assert admitted.figure.startswith("计划：小学有 2 个以上年级") and not admitted.source.endswith("（计划）")
+    nation = make.organisation("nation", "全国")
+    for number, (level, slug, kind, parts, slots, clause, state, figure) in enumerate(BY_OFFICES):
+        province = make.organisation("province", f"{number}省", nation)
+        office = province if level == "province" else make.organisation(level, f"{number}县", province)
+        found = service.begin(make.person(office), slug, kind, "2026")
+        write_in(found, dict(parts), slots)
+        outcome = outcomes(found)[clause]
+        if outcome.state != state or figure not in outcome.figure:
+            wrong.append(f"{level} {clause}: {state} {figure} ≠ {outcome}")
+    assert wrong == []
