@@ -205,7 +205,8 @@ def due(school_id: uuid.UUID, today: date) -> list[Person]:
 def propose(today: date | None = None) -> int:
     """Once a year: tell the admins of each school who may be erased now; they decide. Returns how many schools have some."""
     count = 0
-    for school in db.session.scalars(select(School)).all():
+    here = select(Person.school_id).where(Person.kind == "student", Person.erased_on.is_(None)).distinct()
+    for school in db.session.scalars(select(School).where(School.id.in_(here))).all():
         day = today or today_of(school)
         found, key = due(school.id, day), f"erase-due-{day.year}"
         if not found:
