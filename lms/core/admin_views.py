@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from werkzeug.wrappers import Response as BaseResponse
 
 from lms.core import accounts
@@ -113,9 +113,11 @@ def unlock_subject() -> BaseResponse:
 @bp.get("/admin/journal")
 @require("school_admin", "audit_admin")
 def journal() -> str:
-    """The journal: who did what; filtered by day, action and person; reading it is itself written down."""
+    """The journal: what was done here, by whomever, and what our own people did elsewhere; reading it is itself written down."""
     zone = ZoneInfo(current_app.config["ZHIKE"].timezone)
-    query = select(AuditEntry).where(AuditEntry.school_id.in_(_subtree()))
+    ours = select(Account.id).where(Account.organisation_id.in_(_subtree()))
+    visible = or_(AuditEntry.school_id.in_(_subtree()), AuditEntry.actor_id.in_(ours))
+    query = select(AuditEntry).where(visible)
     action, day, person = (request.args.get(name, "").strip() for name in ("action", "day", "person"))
     if action:
         query = query.where(AuditEntry.action.startswith(action, autoescape=True))
@@ -132,7 +134,7 @@ def journal() -> str:
     people = db.session.execute(select(Account.id, Account.display_name).where(Account.id.in_(actors)))
     names = {found[0]: found[1] for found in people}
     actions = db.session.scalars(
-        select(AuditEntry.action).where(AuditEntry.school_id.in_(_subtree())).distinct().order_by(AuditEntry.action)
+        select(AuditEntry.action).where(visible).distinct().order_by(AuditEntry.action)
     ).all()
     access(current_account(), "journal", "audit_entry", "-", people=len(names), page=page)
     return render_template(

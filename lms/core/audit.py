@@ -49,16 +49,18 @@ def access(
     *,
     people: int = 1,
     reason: str | None = None,
+    school_id: uuid.UUID | None = None,
     **detail: Any,
 ) -> None:
     """Record that somebody looked at or took out personal data (访问记录), e.g. a class list, PIN cards, an export.
 
     Outside an open write it is committed at once (with others that wait), so that no later refusal erases it. ``people``: how many persons it concerned.
+    ``school_id``: whose data it is, where that is not the reader's own organisation: the owner's journal shows it too.
     """
     values = {
         "id": new_id(),
         "at": clock.now(),
-        "school_id": actor.organisation_id,
+        "school_id": school_id or actor.organisation_id,
         "actor_id": actor.id,
         "action": f"access:{what}",
         "object_kind": object_kind,

@@ -166,7 +166,7 @@ def show(application_id: uuid.UUID) -> str:
     pack, content = notices.pack_of(found), service.content_of(found)
     own = service.speaks_for(account, found)
     if found.school_id != account.organisation_id:
-        access(account, "application", "application", found.id)
+        access(account, "application", "application", found.id, school_id=found.school_id)
     rows = service.parts_of(found)
     owners = _staff(found.school_id) if own else {}
     parts = [
@@ -427,7 +427,7 @@ def get_file(application_id: uuid.UUID, file_id: uuid.UUID) -> Response:
     account = current_account()
     found = service.application(account, application_id)
     row = attachments.file_of(found, file_id)
-    access(account, "application-file", "application", found.id, slot=row.slot)
+    access(account, "application-file", "application", found.id, school_id=found.school_id, slot=row.slot)
     return send_file(
         BytesIO(attachments.content(row)),
         as_attachment=True,
@@ -450,7 +450,7 @@ def document(application_id: uuid.UUID, name: str, form: str) -> Response:
     """A document in Word, Excel or PDF with the notice's file name."""
     account = current_account()
     found = service.application(account, application_id)
-    access(account, "application-document", "application", found.id, document=name)
+    access(account, "application-document", "application", found.id, school_id=found.school_id, document=name)
     file_name, data = papers.document_of(found, name, form)
     return send_file(BytesIO(data), as_attachment=True, download_name=file_name, mimetype=attachments.MIME[form])
 
@@ -461,7 +461,7 @@ def bundle(application_id: uuid.UUID, name: str) -> Response:
     """The zip with the mandated names."""
     account = current_account()
     found = service.application(account, application_id)
-    access(account, "application-bundle", "application", found.id, bundle=name)
+    access(account, "application-bundle", "application", found.id, school_id=found.school_id, bundle=name)
     file_name, data, missing = papers.bundle_of(found, name)
     if missing and "anyway" not in request.args:
         raise Refused(

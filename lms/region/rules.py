@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lms.usage.evidence import windows
 from lms.usage.verifier import verify
 
 if TYPE_CHECKING:
@@ -112,28 +113,37 @@ def declares_restore(links: Sequence[str]) -> bool:
 def calendar_after(
     calendar: Mapping[str, Mapping[str, Any]], bodies: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Closures and flagged weeks as the chain has them: id → kind, on, school, grades, follows, and the day on which the chain first saw it so."""
+    """The calendar as the chain has it: id → kind, on, school, grades, follows, and the day on which the chain first saw it so.
+
+    What bounds the window W is kept as windows.taken tells.
+    """
     found = {key: dict(row) for key, row in calendar.items()}
     for body in bodies:
         if body["type"] != "calendar-changed":
             continue
         entered = (verify.moment(body["at"]) + timedelta(minutes=body["payload"]["offset"])).date().isoformat()
         for row in body["payload"]["set"]:
+            if row["kind"] in windows.WINDOWS:
+                found[row["id"]] = windows.taken(found.get(row["id"]), row, entered)
+                continue
             kept = {name: row[name] for name in ("kind", "on", "school", "grades", "follows", "source")}
             before = found.get(row["id"])
             if before is None or any(before[name] != value for name, value in kept.items()):
                 found[row["id"]] = {**kept, "entered": entered, "countersigned": ""}
         for key in body["payload"]["removed"]:
-            found.pop(key, None)
+            if found.get(key, {}).get("kind") not in windows.WINDOWS:  # a term entered anew is the same term
+                found.pop(key, None)
     return found
 
 
 def late_entries(calendar: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
     """(id, row) of closures and flagged weeks that count only with the office's countersignature (B1), by day.
 
-    Those entered too late, those countersigned already, and in each half-year the flagged weeks of a grade after the first FREE_FLAGS.
+    Those entered too late, those countersigned already, in each half-year the flagged weeks of a grade after the first FREE_FLAGS; and terms,
+    admissions and 分班 dates that were moved when they had been reached.
     """
-    found, used = [], Counter[tuple[str, int]]()
+    moved = [(key, row) for key, row in sorted(calendar.items()) if row["kind"] in windows.WINDOWS and row["late"]]
+    found, used = moved, Counter[tuple[str, int]]()
     for key, row in sorted(calendar.items(), key=lambda pair: (pair[1]["on"], pair[0])):
         if row["school"] or row["source"] == "national":
             continue
@@ -174,7 +184,8 @@ def with_calendar(facts: Facts, calendar: Mapping[str, Mapping[str, Any]], natio
         row = rows.get(("week", flag.monday.isoformat(), False, tuple(sorted(flag.grades or ()))))
         if row is not None:
             flags.append(replace(flag, **_as_seen(row, flag.entered)))
-    return replace(facts, days=tuple(days), flags=tuple(flags))
+    facts = windows.term_held(windows.judged_by(facts, calendar), calendar)
+    return replace(facts, days=tuple(days), flags=tuple(flags), remarks=())
 
 
 def _as_seen(row: Mapping[str, Any], told: date | None) -> dict[str, Any]:

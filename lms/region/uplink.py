@@ -34,8 +34,9 @@ from lms.roster import service as roster
 from lms.roster.models import CalendarDay, FlaggedWeek, School, SchoolStage, Term
 from lms.usage import policies
 from lms.usage import service as usage
-from lms.usage.evidence import anchors
+from lms.usage.evidence import anchors, windows
 from lms.usage.evidence.ledger import roots_of, this_key
+from lms.usage.evidence.plans import windows_of
 from lms.usage.judging.facts import Facts, to_json
 from lms.usage.models import ChainHead, EvidenceEvent
 from lms.usage.rulebook import handing
@@ -363,9 +364,10 @@ def _countersigned(school_id: uuid.UUID, receipt: Signed) -> None:
     ]
     for row in signed:
         row.countersigned_at = clock.now()
-    if signed:
+    moved = set(windows.waiting(windows_of(roster.school_of(school_id)))) & {str(key) for key in keys}
+    if signed or moved:
         told = {
-            "entries": sorted(str(row.id) for row in signed),
+            "entries": sorted({str(row.id) for row in signed} | moved),
             "office": receipt.body["issuer"]["name"],
             "receipt": receipt.body["batch"],
         }

@@ -292,7 +292,7 @@ def change(kind: str, row_id: uuid.UUID, verb: str) -> BaseResponse:
 def get_file(file_id: uuid.UUID) -> Response:
     """Hand out a scan, always as a download."""
     row = service.file_of(current_account(), file_id)
-    access(current_account(), "register-file", "register_file", row.id)
+    access(current_account(), "register-file", "register_file", row.id, school_id=row.school_id)
     return _sent(row)
 
 

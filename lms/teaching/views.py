@@ -12,6 +12,7 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
 
 from lms.core import clock, jobs
+from lms.core.audit import access
 from lms.core.auth import current_account, current_school_id, require
 from lms.core.errors import Invalid
 from lms.core.menu import Entry, offer
@@ -106,7 +107,8 @@ def console(lesson_id: uuid.UUID) -> Response | str:
     lesson = steered(current_account(), lesson_id)
     if lesson.state == "closed":
         return redirect(url_for("teaching.summary", lesson_id=lesson.id))
-    room = room_of(lesson)
+    room, state = room_of(lesson), board.console_state(lesson)
+    access(current_account(), "console", "lesson", lesson.id, people=len(state["pupils"]), school_id=lesson.school_id)
     return render_template(
         "teaching/console.html",
         lesson=lesson,
@@ -114,7 +116,7 @@ def console(lesson_id: uuid.UUID) -> Response | str:
         room=room,
         pc_texts=pc_texts() if room is not None and pcs.settings_of(room.id) is not None else None,
         content=board.console_content(lesson),
-        state={**board.console_state(lesson), "controller": api.controller_of(lesson)},
+        state={**state, "controller": api.controller_of(lesson)},
         texts=texts.console_texts(),
         statuses=texts.status_names(),
     )
@@ -145,6 +147,7 @@ def register(lesson_id: uuid.UUID) -> str:
     """The register, to correct until the record is written, and to print."""
     lesson = steered(current_account(), lesson_id)
     state = board.console_state(lesson)
+    access(current_account(), "lesson-register", "lesson", lesson.id, people=len(state["pupils"]), school_id=lesson.school_id)
     return render_template(
         "teaching/register.html",
         lesson=lesson,

@@ -48,7 +48,7 @@ def planned_lessons(
 
     Everybody is taken to come, and a unit of the course to be taught.
     """
-    term = term_for(school_id, facts.term_start)
+    term = term_for(school_id, facts.term_end)
     school = roster.school_of(school_id)
     wanted = frozenset(subjects) if subjects is not None else subjects_of(facts, school.host_subject)
     sizes = {one.id: max(1, one.roster) for one in facts.classes}

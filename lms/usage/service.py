@@ -38,7 +38,7 @@ from lms.usage.evidence.ledger import (
     verify_chain,
 )
 from lms.usage.evidence.lesson_facts import LessonFacts
-from lms.usage.evidence.plans import plan_of
+from lms.usage.evidence.plans import commit_all, plan_of
 from lms.usage.evidence.plausibility import lesson_flags
 from lms.usage.evidence.suspicion import kept, teacher_left
 from lms.usage.judging.gathering import course_of, facts_of, set_course
@@ -78,6 +78,7 @@ CORRECTABLE = frozenset(
 
 def _sign_due() -> None:
     keep_marks(clock.now())
+    commit_all(clock.now())
     sign_daily_roots(clock.now())
     stamp_due(clock.now())
 

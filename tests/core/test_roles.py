@@ -125,6 +125,19 @@ def test_the_journal_shows_who_looked(app: Flask, client: FlaskClient) -> None:
     assert client.get("/admin/journal?day=gestern").status_code == 422
 
 
+def test_whose_data_was_read_sees_it_in_its_journal(app: Flask, client: FlaskClient) -> None:
+    """A school learns that an office opened its things; another school does not; the office still sees what its people did."""
+    ours, other, office = (make.make_school(name) for name in ("被看的学校", "别的学校", "看的单位"))
+    reader = account_of(make.make_staff(office, "teacher", name="经办人"))
+    audit.access(reader, "application-file", "application", "a1", school_id=ours.id)
+    seen = []
+    for school in (ours, other, office):
+        make.sign_in(client, make.make_staff(school, "audit_admin"))
+        text = client.get("/admin/journal?action=access:").text
+        seen.append("access:application-file" in text and "经办人" in text)
+    assert seen == [True, False, True]
+
+
 def test_an_access_entry_outlives_the_refusal_that_follows(app: Flask) -> None:
     teacher = account_of(make.make_teacher(make.make_school()))
     audit.access(teacher, "export", "class", "c1", people=3)

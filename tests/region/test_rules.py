@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date
 from typing import Any
 
 from lms.region import rules
 from lms.region.batches import check_fingerprint, fingerprint, secret_of, split_code, tidy
+from lms.usage.evidence.windows import row_id, row_of
+from lms.usage.judging.facts import ClassFact, Facts, SchoolFact
 
 
 def row(on: str, entered: str, kind: str = "week", **more: Any) -> dict[str, Any]:
@@ -43,6 +46,33 @@ def test_grades_have_their_own_free_weeks() -> None:
     rows["b"] = row("2026-11-30", "2026-10-01", grades=[6])
     rows["c"] = row("2026-12-07", "2026-10-01", grades=[5, 6])
     assert [key for key, _row in rules.late_entries(rows)] == ["c"]
+
+
+def test_the_ends_of_the_window_count_as_the_chain_has_them() -> None:
+    """What a school says of its term, admission and classes is held against its own links; what it moved late waits for the office."""
+    school = uuid.uuid4()
+    start, end, short = date(2026, 9, 1), date(2027, 1, 22), date(2026, 11, 15)
+
+    def link(at: str, *rows: dict[str, Any]) -> dict[str, Any]:
+        payload = {"set": list(rows), "removed": [], "offset": 480}
+        return {"type": "calendar-changed", "at": f"{at}T03:00:00.000000Z", "payload": payload}
+
+    bounds = (("term", "2026-1", start, end), ("stage", "primary", None, None), ("class", "c1", start, None))
+    moved = (("term", "2026-1", start, short), ("stage", "primary", date(2026, 10, 26), None))
+    links = [link("2026-08-20", *(row_of(school, *one) for one in bounds)), link("2027-01-20", *(row_of(school, *one) for one in moved))]
+    cohort = ClassFact("c1", "primary", 5, 40, created=date(2026, 12, 7), admitted=date(2026, 10, 26))
+    told = Facts(date(2027, 1, 20), "ncet", SchoolFact(str(school), ("primary",)), start, short, classes=(cohort,))
+
+    calendar = rules.calendar_after({}, links)
+    held = rules.with_calendar(told, calendar, [])
+    assert (held.term_start, held.term_end) == (start, end)
+    assert (held.classes[0].created, held.classes[0].admitted) == (start, None)
+    late = [key for key, _row in rules.late_entries(calendar)]
+    assert set(late) == {row_id(school, "term", "2026-1"), row_id(school, "stage", "primary")}
+    signed = {key: {**one, "countersigned": "2027-01-21"} if key in late else one for key, one in calendar.items()}
+    held = rules.with_calendar(told, signed, [])
+    assert (held.term_end, held.classes[0].admitted, held.classes[0].created) == (short, date(2026, 10, 26), start)
+    assert rules.with_calendar(told, {}, []) == told  # an older school's chain says nothing of it
 
 
 def test_gaps_lie_between_what_is_known_and_what_waits() -> None:

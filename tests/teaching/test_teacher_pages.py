@@ -97,6 +97,17 @@ def test_pages_are_closed_to_pupils_and_strangers(app: Flask, scene: Scene) -> N
     assert stranger.get(f"/console/{uuid.uuid4()}").status_code == 404
 
 
+def test_an_opened_page_with_names_is_journalled_once_and_no_poll(scene: Scene, teacher: FlaskClient) -> None:
+    lesson = scene.open()
+    for path in (f"/console/{lesson.id}", f"/register/{lesson.id}", f"/api/lessons/{lesson.id}/state", f"/api/lessons/{lesson.id}/state"):
+        assert teacher.get(path).status_code == 200
+    rows = db.session.scalars(select(AuditEntry).where(AuditEntry.action.startswith("access:")).order_by(AuditEntry.at)).all()
+    assert [(row.action, row.object_id, row.school_id) for row in rows] == [
+        ("access:console", str(lesson.id), scene.school.id), ("access:lesson-register", str(lesson.id), scene.school.id)
+    ]  # fmt: skip
+    assert {row.detail["people"] for row in rows} == {len(scene.pupils)}
+
+
 def test_console_calls(app: Flask, scene: Scene, teacher: FlaskClient) -> None:
     lesson = scene.open()
     csrf = token(teacher, "/today")

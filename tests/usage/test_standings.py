@@ -13,7 +13,7 @@ from lms.core import clock
 from lms.core.db import db, new_id, write
 from lms.core.models import Account
 from lms.roster import service as roster
-from lms.roster.models import Enrollment, SchoolClass, SchoolStage
+from lms.roster.models import Enrollment, SchoolClass
 from lms.usage import policies, service
 from lms.usage.judging.gathering import facts_of, set_course
 from lms.usage.judging.standings import standings
@@ -81,10 +81,7 @@ def a_class_ends(campus: Campus) -> None:
 
 
 def a_stage_is_admitted_later(campus: Campus) -> None:
-    with write() as session:
-        session.execute(
-            update(SchoolStage).where(SchoolStage.school_id == campus.school.id).values(admitted_on=date(2026, 11, 1))
-        )
+    roster.add_stage(account(campus), campus.school.id, "primary", admitted_on=date(2026, 11, 1))
 
 
 CHANGES: dict[str, Change] = {

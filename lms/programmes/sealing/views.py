@@ -29,7 +29,7 @@ def show(application_id: uuid.UUID) -> str:
     account = current_account()
     found = service.application(account, application_id)
     pack = pack_of(found)
-    access(account, "application-scans", "application", found.id)
+    access(account, "application-scans", "application", found.id, school_id=found.school_id)
     desk = sealing.desk_of(found, papers.codes_of(found))
     return render_template(
         "programmes/sealing.html",
@@ -59,7 +59,7 @@ def picture(application_id: uuid.UUID, page_id: uuid.UUID) -> Response:
     account = current_account()
     found = service.application(account, application_id)
     row = sealing.page_of(found, page_id)
-    access(account, "application-scan", "application", found.id, page=str(page_id))
+    access(account, "application-scan", "application", found.id, school_id=found.school_id, page=str(page_id))
     return send_file(BytesIO(sealing.picture(row)), mimetype="image/jpeg", max_age=0)
 
 

@@ -135,7 +135,7 @@ def visit(visit_id: uuid.UUID) -> str:
     found = db.session.get_one(Application, row.application_id)
     own = row.office_id == account.organisation_id
     if own:
-        access(account, "inspection-visit", "inspection_visit", row.id)
+        access(account, "inspection-visit", "inspection_visit", row.id, school_id=found.school_id)
     return render_template(
         "years/visit.html",
         row=row,

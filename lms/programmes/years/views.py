@@ -152,7 +152,7 @@ def show(application_id: uuid.UUID) -> str:
     assert granted is not None
     seeds = service.seeds_of(found)
     if not own and seeds:
-        access(account, "seed-teachers", "application", found.id, people=len(seeds))
+        access(account, "seed-teachers", "application", found.id, people=len(seeds), school_id=found.school_id)
     owed = service.owed_by(found)
     reports = service.reports_by(found)
     orders = inspections.rectifications_of(found)
@@ -312,7 +312,7 @@ def get_file(file_id: uuid.UUID) -> Response:
     account = current_account()
     row = files.file_of(file_id)
     _reader(account, row)
-    access(account, "year-file", "year_file", row.id)
+    access(account, "year-file", "year_file", row.id, school_id=row.school_id)
     return out_file(row)
 
 

@@ -90,6 +90,11 @@ def append_event(
         return event
 
 
+def chain_is_open(school_id: uuid.UUID) -> bool:
+    """Whether the school's chain has a link."""
+    return bool(db.session.scalar(select(ChainHead.seq).where(ChainHead.school_id == school_id)))
+
+
 def origin_of(*, manual: bool = False) -> str:
     """Origin of a new link; the database keeps the world it was made in, real or simulated, and refuses the other."""
     claim_origin(current_app.config["ZHIKE"].origin)

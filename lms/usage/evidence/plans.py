@@ -19,21 +19,34 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, object_session
 
 from lms.core import clock
-from lms.core.db import db
+from lms.core.db import SchoolRow, db, write
 from lms.roster import service as roster
-from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Period, School, SlotMove, Term, TimetableSlot
+from lms.roster.models import (
+    CalendarDay,
+    Enrollment,
+    FlaggedWeek,
+    Period,
+    School,
+    SchoolClass,
+    SchoolStage,
+    SlotMove,
+    Term,
+    TimetableSlot,
+)
+from lms.usage.evidence import windows
 from lms.usage.evidence.chain import canonical, stamp
 from lms.usage.evidence.grades import Sealed
-from lms.usage.evidence.ledger import append_event
+from lms.usage.evidence.ledger import append_event, chain_is_open
 from lms.usage.evidence.lesson_facts import LessonFacts
-from lms.usage.models import EvidenceEvent
+from lms.usage.models import ChainHead, EvidenceEvent
 from lms.usage.verifier.verify import digest
 
 TIMETABLE = ("timetable-published", "timetable-changed")
-CALENDAR = "calendar-changed"
+CALENDAR, SIGNED = "calendar-changed", "calendar-countersigned"
 SCHEDULED, CHANGED, UNSCHEDULED = "scheduled", "changed", "unscheduled"
-_WATCHED = (TimetableSlot, SlotMove, FlaggedWeek, CalendarDay)
-_CHANGED = "zhike_plans_changed"
+_PLANS = (TimetableSlot, SlotMove, FlaggedWeek, CalendarDay)
+_BOUNDS = (Term, SchoolStage, SchoolClass)
+_CHANGED, _MOVED = "zhike_plans_changed", "zhike_bounds_moved"
 
 
 @dataclass(frozen=True)
@@ -49,25 +62,28 @@ class Plan:
         return {"status": self.status, "slot": self.slot or None, "seq": self.seq or None}
 
 
-def _note(mapper: Any, connection: Any, row: TimetableSlot | SlotMove | FlaggedWeek | CalendarDay) -> None:
+def _note(mapper: Any, connection: Any, row: SchoolRow) -> None:
     session = object_session(row)
     if session is not None:
-        session.info.setdefault(_CHANGED, set()).add(row.school_id)
+        session.info.setdefault(_MOVED if isinstance(row, _BOUNDS) else _CHANGED, set()).add(row.school_id)
 
 
 def _commit_noted(session: Session) -> None:
     if not session.info.get("zhike_writing") or not has_app_context():
         return
     session.flush()
-    for school_id in sorted(session.info.pop(_CHANGED, ())):
-        commit_plans(school_id, clock.now())
+    changed, moved = session.info.pop(_CHANGED, set()), session.info.pop(_MOVED, set())
+    for school_id in sorted(changed | moved):
+        if school_id in changed or chain_is_open(school_id):  # what bounds the window does not open a chain
+            commit_plans(school_id, clock.now())
 
 
 def _forget(session: Session) -> None:
-    session.info.pop(_CHANGED, None)
+    for key in (_CHANGED, _MOVED):
+        session.info.pop(key, None)
 
 
-for _model in _WATCHED:
+for _model in (*_PLANS, *_BOUNDS):
     for _moment in ("after_insert", "after_update", "after_delete"):
         event.listen(_model, _moment, _note)
 event.listen(db.session, "before_commit", _commit_noted)
@@ -85,6 +101,15 @@ def commit_plans(school_id: uuid.UUID, now: datetime) -> list[int]:
     ]
     found.append(_commit_calendar(school, now))
     return [seq for seq in found if seq]
+
+
+def commit_all(now: datetime) -> int:
+    """By the clock: what bounds the window enters each open chain at first, and what was changed past this program enters it late."""
+    done = 0
+    for school_id in db.session.scalars(select(ChainHead.school_id).where(ChainHead.seq > 0)).all():
+        with write():
+            done += len(commit_plans(school_id, now))
+    return done
 
 
 def _commit_term(school: School, term: Term, now: datetime) -> int:
@@ -177,11 +202,39 @@ def _commit_calendar(school: School, now: datetime) -> int:
             "follows": day.follows,
             "source": day.source if day.entered_by is None else "school",  # a holiday entered here is a closure
         }
+    rows |= _window_rows(school.id)
     change = _difference(replay(school.id, (CALENDAR,)), rows)
     if not (change["set"] or change["removed"]):
         return 0
     offset = clock.local(now, school.zone).utcoffset() or timedelta()
     return append_event(school.id, CALENDAR, {**change, "offset": int(offset.total_seconds() // 60)}, (), now).seq
+
+
+def _window_rows(school_id: uuid.UUID) -> dict[str, dict[str, Any]]:
+    """What bounds the window W: terms, pilot admission of stages, 分班 dates of classes."""
+    bounds: list[tuple[str, str, date | None, date | None]] = []
+    for term in db.session.scalars(select(Term).where(Term.school_id == school_id)):
+        bounds.append(("term", windows.term_name(term.school_year, term.ordinal), term.starts_on, term.ends_on))
+    for stage in db.session.execute(select(SchoolStage.stage, SchoolStage.admitted_on).where(SchoolStage.school_id == school_id)):
+        bounds.append(("stage", stage.stage, stage.admitted_on, None))
+    for cohort in db.session.execute(select(SchoolClass.id, SchoolClass.formed_on).where(SchoolClass.school_id == school_id)):
+        bounds.append(("class", str(cohort.id), cohort.formed_on, None))
+    rows = (windows.row_of(school_id, *one) for one in bounds)
+    return {row["id"]: row for row in rows}
+
+
+def windows_of(school: School) -> dict[str, dict[str, Any]]:
+    """What bounds the window W as the chain has it, and changes that came too late (windows.taken): id -> row."""
+    found: dict[str, dict[str, Any]] = {}
+    for link in _events(school.id, (CALENDAR, SIGNED)):
+        payload, on = json.loads(link.body)["payload"], clock.local_date(link.at, school.zone).isoformat()
+        for row in payload.get("set", ()):
+            if row["kind"] in windows.WINDOWS:
+                found[row["id"]] = windows.taken(found.get(row["id"]), row, on)
+        for key in payload.get("entries", ()):
+            if key in found:
+                found[key]["countersigned"] = on
+    return found
 
 
 def _closed(row: FlaggedWeek | CalendarDay, on: date, kind: str, is_school: bool) -> dict[str, Any]:

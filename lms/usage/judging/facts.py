@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from lms.core.stages import CLASS_HOUR_MINUTES
 from lms.usage.evidence.lesson_facts import ArtefactFact, DeviceFact, LessonFacts, WitnessFact
+from lms.usage.reasons import Reason
 
 __all__ = [
     "ArtefactFact",
@@ -128,7 +129,7 @@ class Facts:
     """Everything a rule needs: one school, one term (or the terms of a school year), judged at the end of ``as_of``.
 
     ``subjects``: those that the rule asks about; ``subjects_taught``: all of the school's. ``later_terms``: (first, last day) of the
-    terms that follow the first one in the school year, for rules that judge the year.
+    terms that follow the first one in the school year, for rules that judge the year. ``remarks``: changes of the window that do not count.
     """
 
     as_of: date
@@ -144,6 +145,7 @@ class Facts:
     subjects: tuple[str, ...] = ()
     subjects_taught: tuple[str, ...] = ()
     later_terms: tuple[tuple[date, date], ...] = ()
+    remarks: tuple[Reason, ...] = ()
 
     @property
     def judged_on(self) -> date:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from flask import current_app
 from flask_babel import lazy_gettext as _l
@@ -18,8 +19,9 @@ from lms.core.models import Account, InstanceState
 from lms.core.stages import STAGES, first_grade, grade_of, last_grade
 from lms.roster import service as roster
 from lms.roster.models import Enrollment, Person, School, SchoolClass, SchoolStage, Term
+from lms.usage.evidence import windows
 from lms.usage.evidence.anchors import Standing
-from lms.usage.evidence.plans import closures_entered
+from lms.usage.evidence.plans import closures_entered, windows_of
 from lms.usage.judging.facts import ClassFact, DayFact, Facts, FlagFact, PartOf, SchoolFact, TaughtLesson
 from lms.usage.models import VOID, UsageRecord
 
@@ -32,11 +34,12 @@ def facts_of(school_id: uuid.UUID, as_of: date, course: str | None = None) -> Fa
     ``course``: the catalogue that counts; default :func:`course_of`. Raises Refused (``no-term``, ``no-stage``).
     """
     school = roster.school_of(school_id)
-    term = term_for(school_id, as_of)
+    seen = windows_of(school)  # what bounds the window is not moved afterwards by changing a table
+    term = span_of(term_for(school_id, as_of), seen)
     stages = _stages(school_id)
     wanted = course or course_of(school_id)
     judged_on = min(as_of, term.ends_on)
-    return Facts(
+    facts = Facts(
         as_of=as_of,
         course=wanted,
         school=SchoolFact(
@@ -53,6 +56,20 @@ def facts_of(school_id: uuid.UUID, as_of: date, course: str | None = None) -> Fa
         classes=tuple(_classes(school, stages, term, judged_on)),
         lessons=tuple(_lessons(school_id, term, wanted)),
     )
+    return windows.judged_by(facts, seen)
+
+
+class Span(NamedTuple):
+    """First and last day of a term as they count."""
+
+    starts_on: date
+    ends_on: date
+
+
+def span_of(term: Term, seen: windows.Rows) -> Span:
+    """The term as the chain has it, the table's where it has not."""
+    starts, ends = windows.days_of(seen, "term", windows.term_name(term.school_year, term.ordinal)) or (None, None)
+    return Span(starts or term.starts_on, ends or term.ends_on)
 
 
 def course_of(school_id: uuid.UUID) -> str:
@@ -92,7 +109,7 @@ def _stages(school_id: uuid.UUID) -> list[SchoolStage]:
     return sorted(chosen, key=lambda row: STAGES.index(row.stage))
 
 
-def day_facts(school: School, term: Term) -> Iterable[DayFact]:
+def day_facts(school: School, term: Term | Span) -> Iterable[DayFact]:
     """Entries on days of the term that stand, national ones first."""
     seen = closures_entered(school.id)  # what the chain saw is not made earlier by changing a table
     for row in roster.entries_between(school.id, term.starts_on, term.ends_on):
@@ -110,7 +127,7 @@ def day_facts(school: School, term: Term) -> Iterable[DayFact]:
         )
 
 
-def flag_facts(school: School, term: Term) -> Iterable[FlagFact]:
+def flag_facts(school: School, term: Term | Span) -> Iterable[FlagFact]:
     """Flagged weeks of the term that stand."""
     seen = closures_entered(school.id)
     for row in roster.flags_between(school.id, term.starts_on, term.ends_on):
@@ -123,7 +140,7 @@ def flag_facts(school: School, term: Term) -> Iterable[FlagFact]:
         )
 
 
-def _classes(school: School, stages: list[SchoolStage], term: Term, judged_on: date) -> Iterable[ClassFact]:
+def _classes(school: School, stages: list[SchoolStage], term: Span, judged_on: date) -> Iterable[ClassFact]:
     sizes = _sizes(school.id, judged_on)
     admitted = {stage.stage: stage.admitted_on for stage in stages}
     query = select(SchoolClass).where(
@@ -160,7 +177,7 @@ def _sizes(school_id: uuid.UUID, day: date) -> dict[uuid.UUID, int]:
     return {row[0]: row[1] for row in db.session.execute(query)}
 
 
-def _lessons(school_id: uuid.UUID, term: Term, course: str) -> Iterable[TaughtLesson]:
+def _lessons(school_id: uuid.UUID, term: Span, course: str) -> Iterable[TaughtLesson]:
     people = db.session.execute(select(Person.id, Person.left_on).where(Person.school_id == school_id, Person.kind == "staff"))
     staff = {row[0]: row[1] for row in people}
     query = select(UsageRecord).where(

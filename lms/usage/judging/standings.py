@@ -23,12 +23,12 @@ from lms.roster.models import CalendarDay, Enrollment, FlaggedWeek, Person, Scho
 from lms.usage import policies
 from lms.usage.judging.gathering import facts_of
 from lms.usage.judging.verdicts import SchoolResult
-from lms.usage.models import EvidenceAnchor, UsageRecord
+from lms.usage.models import EvidenceAnchor, EvidenceEvent, UsageRecord
 from lms.usage.rulebook.models import RuleVersion
 from lms.usage.rulebook.service import rules_for
 
 # Tables with a school, and those that every school's verdict may rest on.
-OF_A_SCHOOL = (UsageRecord, CalendarDay, FlaggedWeek, SchoolClass, SchoolStage, Term, Enrollment, Person, EvidenceAnchor)
+OF_A_SCHOOL = (UsageRecord, CalendarDay, FlaggedWeek, SchoolClass, SchoolStage, Term, Enrollment, Person, EvidenceAnchor, EvidenceEvent)
 OF_ALL = (RuleVersion, Organisation, School)
 KEPT = 64
 _TOUCHED, _ALL = "zhike_standings", "all"

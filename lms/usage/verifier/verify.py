@@ -32,6 +32,7 @@ VERSION = 1
 GENESIS = "0" * 64
 ORIGINS = ("real", "simulated", "manual")
 SIGNERS = ("region", "peer")
+WINDOWS = ("term", "stage", "class")  # rows of the calendar that bound the window W: term, pilot admission, 分班
 RECORDS = ("usage-record", "usage-correction")
 ANCHORED = timedelta(hours=24)
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -44,48 +45,36 @@ def N_(text: str) -> str:
 
 # fmt: off  (what may be found: code -> (Chinese, English))
 TEXTS: dict[str, tuple[str, str]] = {
-    "missing": (N_("缺少第 %(seq)s 环，下一条是第 %(next)s 环"), "link %(seq)s is missing, the next one is %(next)s"),
-    "changed": (N_("内容与它的哈希不符：记录被改动"), "the content does not fit its hash: the record was changed"),
-    "unreadable": (N_("内容不是 JSON"), "the content is not JSON"),
-    "not-canonical": (N_("内容不是规范 JSON（RFC 8785）：键重复或次序不对"), "the content is not canonical JSON (RFC 8785): keys twice or out of order"),
-    "unlinked": (N_("没有接在前一环之后：记录被删除、插入或调换"), "it does not follow the link before it: a record was deleted, inserted or moved"),
-    "columns": (N_("表中的 %(names)s 与内容不符"), "the columns %(names)s differ from the content"),
-    "school": (N_("这一环属于另一所学校"), "the link belongs to another school"),
-    "origin": (N_("不认识的来源 %(origin)s"), "unknown origin %(origin)s"),
-    "opening": (N_("证据链不是从启用密钥开始"), "the chain does not begin with its key"),
-    "key": (N_("密钥 %(key)s 没有在链上公布"), "key %(key)s was not announced on the chain"),
-    "key-changed": (N_("密钥 %(key)s 与其公钥不符"), "key %(key)s does not fit its public key"),
+    "missing": (N_("缺少第 %(seq)s 环，下一条是第 %(next)s 环"), "link %(seq)s is missing, the next one is %(next)s"), "changed": (N_("内容与它的哈希不符：记录被改动"), "the content does not fit its hash: the record was changed"),
+    "unreadable": (N_("内容不是 JSON"), "the content is not JSON"), "columns": (N_("表中的 %(names)s 与内容不符"), "the columns %(names)s differ from the content"),
+    "unlinked": (N_("没有接在前一环之后：记录被删除、插入或调换"), "it does not follow the link before it: a record was deleted, inserted or moved"), "not-canonical": (N_("内容不是规范 JSON（RFC 8785）：键重复或次序不对"), "the content is not canonical JSON (RFC 8785): keys twice or out of order"),
+    "school": (N_("这一环属于另一所学校"), "the link belongs to another school"), "origin": (N_("不认识的来源 %(origin)s"), "unknown origin %(origin)s"),
+    "opening": (N_("证据链不是从启用密钥开始"), "the chain does not begin with its key"), "key": (N_("密钥 %(key)s 没有在链上公布"), "key %(key)s was not announced on the chain"),
+    "key-changed": (N_("密钥 %(key)s 与其公钥不符"), "key %(key)s does not fit its public key"), "manifest": (N_("文件 %(name)s 与清单不符"), "the file %(name)s does not fit the manifest"),
     "key-replaced": (N_("更换了密钥，却没有旧密钥 %(key)s 的交接签名"), "the key was replaced without a hand-over signed by the old key %(key)s"),
-    "root": (N_("%(day)s 的每日根与当日各环不符"), "the root of %(day)s does not fit its links"),
-    "root-gap": (N_("%(day)s 的每日根没有接上前一日"), "the root of %(day)s does not follow the one before it"),
-    "signature": (N_("%(day)s 的每日根签名无效"), "the signature of the root of %(day)s is invalid"),
-    "root-key": (N_("%(day)s 的每日根用的不是当时的密钥"), "the root of %(day)s was signed by a key not in force"),
+    "root": (N_("%(day)s 的每日根与当日各环不符"), "the root of %(day)s does not fit its links"), "root-key": (N_("%(day)s 的每日根用的不是当时的密钥"), "the root of %(day)s was signed by a key not in force"),
+    "signature": (N_("%(day)s 的每日根签名无效"), "the signature of the root of %(day)s is invalid"), "root-gap": (N_("%(day)s 的每日根没有接上前一日"), "the root of %(day)s does not follow the one before it"),
     "truncated": (N_("已签或已记到第 %(signed)s 环，链上只剩 %(left)s 环：末尾被截去"), "%(signed)s links were signed or counted, only %(left)s are left: the end was cut off"),
-    "one-person": (N_("更正没有两个不同的人签字"), "the correction is not signed by two different people"),
-    "corrects-nothing": (N_("更正的记录 %(record)s 不在它之前"), "the corrected record %(record)s does not stand before it"),
-    "record-twice": (N_("同一节课 %(lesson)s 有两条原始记录"), "lesson %(lesson)s has two original records"),
-    "timetable": (N_("课表承诺与各次变更不符"), "the timetable commitment does not fit its changes"),
-    "calendar": (N_("校历承诺与各次变更不符"), "the calendar commitment does not fit its changes"),
+    "one-person": (N_("更正没有两个不同的人签字"), "the correction is not signed by two different people"), "record-twice": (N_("同一节课 %(lesson)s 有两条原始记录"), "lesson %(lesson)s has two original records"),
+    "timetable": (N_("课表承诺与各次变更不符"), "the timetable commitment does not fit its changes"), "calendar": (N_("校历承诺与各次变更不符"), "the calendar commitment does not fit its changes"),
     "plan": (N_("称为按课表上课，但上课铃响之前课表上没有这一节"), "it claims to be scheduled, but the timetable did not hold it before the bell"),
     "rolled-back": (N_("数据库被悄悄换回旧的：曾有第 %(seq)s 环，未经声明就不见了"), "an old database was put back silently: link %(seq)s once existed and is gone without a declaration"),
-    "anchor": (N_("锚定 %(kind)s（%(day)s）与每日根不符"), "the anchor %(kind)s of %(day)s does not fit the root"),
-    "anchor-signature": (N_("锚定 %(kind)s（%(day)s）的签名无效"), "the signature of the anchor %(kind)s of %(day)s is invalid"),
+    "anchor": (N_("锚定 %(kind)s（%(day)s）与每日根不符"), "the anchor %(kind)s of %(day)s does not fit the root"), "anchor-signature": (N_("锚定 %(kind)s（%(day)s）的签名无效"), "the signature of the anchor %(kind)s of %(day)s is invalid"),
     "anchor-missing": (N_("锚定 %(kind)s（%(day)s）的凭据不在包中或被改动"), "the proof of the anchor %(kind)s of %(day)s is absent or changed"),
     "anchor-clock": (N_("校外在 %(outside)s 已见到这一环，而它自称写于 %(inside)s：时钟被调过"), "others saw this link at %(outside)s, yet it claims %(inside)s: the clock was moved"),
     "forked": (N_("与先前交出的 %(source)s 不同：历史被改写或悄悄恢复"), "it differs from what was handed out before (%(source)s): history was rewritten or silently restored"),
-    "manifest": (N_("文件 %(name)s 与清单不符"), "the file %(name)s does not fit the manifest"),
-    "manifest-signature": (N_("清单的签名无效"), "the signature of the manifest is invalid"),
+    "manifest-signature": (N_("清单的签名无效"), "the signature of the manifest is invalid"), "corrects-nothing": (N_("更正的记录 %(record)s 不在它之前"), "the corrected record %(record)s does not stand before it"),
     "clock-back": (N_("第 %(seq)s 环的时间早于前一环：时钟被调过"), "link %(seq)s is earlier than the one before it: the clock was moved"),
     "restored": (N_("第 %(seq)s 环声明：从 %(made)s 的备份恢复，%(made)s 至 %(restored)s 之间的记录可能缺失"), "link %(seq)s declares a restore from the backup of %(made)s; records from %(made)s until %(restored)s may be lost"),
     "late-flag": (N_("第 %(seq)s 环：%(on)s 的停课或非教学周在它开始之后才登记，需区县会签"), "link %(seq)s: the closure or flagged week of %(on)s was entered after it began and needs a countersignature"),
+    "late-window": (N_("第 %(seq)s 环：判定窗口的日期 %(old)s 改成了 %(new)s，那时已过，需区县会签"), "link %(seq)s: a day that bounds the window was moved from %(old)s to %(new)s after it was reached and needs a countersignature"),
     "late-timetable": (N_("第 %(seq)s 环：学期 %(term)s 的课表在第二周之前没有校外锚定"), "link %(seq)s: the timetable of the term %(term)s was not anchored outside before week 2"),
     "issuer-unchecked": (N_("锚定方的公钥未核对：任何人都能自称区县。请向区县索取密钥指纹，加 --issuer-key 再校验一次"), "the keys of the issuers were not checked: anybody can call himself the county; ask the county for its fingerprint and run again with --issuer-key"),
     "issuer-unlisted": (N_("不计入锚定：%(issuer)s（%(mark)s）的 %(count)s 次，没有用您给的公钥、短码或证书核对上"), "not counted: %(count)s anchors of %(issuer)s (%(mark)s); none of the keys, codes or certificates that you gave bears them out"),
     "unchecked-tsa": (N_("%(day)s 的 RFC 3161 时间戳未在此核对，请运行 openssl ts -verify"), "the RFC 3161 time stamp of %(day)s was not checked here; run openssl ts -verify"),
     "gap-explained": (N_("先前交出的 %(source)s 中第 %(seq)s 环以后的记录，在已声明的恢复中丢失"), "links from %(seq)s on of what was handed out before (%(source)s) were lost in the declared restore"),
     "backdated": (N_("第 %(seq)s 环：课在 %(ended)s 结束，72 小时后才登记，却没有记为 C 级"), "link %(seq)s: the lesson ended at %(ended)s and was entered more than 72 hours later, yet is not grade C"),
-    "future": (N_("登记的时间早于下课时间 %(ended)s"), "it was entered before the lesson ended at %(ended)s"),
-    "shape": (N_("缺少应有的字段或类型不对（%(what)s）"), "a field is absent or of another type (%(what)s)"),
+    "future": (N_("登记的时间早于下课时间 %(ended)s"), "it was entered before the lesson ended at %(ended)s"), "shape": (N_("缺少应有的字段或类型不对（%(what)s）"), "a field is absent or of another type (%(what)s)"),
 }
 # fmt: on
 
@@ -191,6 +180,13 @@ def signed_by(public_key: bytes, signature: str, statement: bytes) -> bool:
 def moment(text: str) -> datetime:
     """Aware time of ``2026-11-24T02:05:00.000000Z``."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def moved_late(held: Mapping[str, Any], row: Mapping[str, Any], today: str) -> bool:
+    """Whether a row moves a day of a window (``on``, ``ends``; "" for none) that was reached three days before; its first fortnight is for setting up."""
+    days = [day for name in ("on", "ends") if held[name] != row[name] for day in (held[name], row[name]) if day]
+    late, settled = (date.fromisoformat(today) - timedelta(days=count) for count in (3, 14))
+    return bool(days) and min(days) < late.isoformat() and held["first"] < settled.isoformat()
 
 
 @dataclass
@@ -312,6 +308,7 @@ class Story:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.rows: dict[str, dict[str, Any]] = {}  # "timetable/<term>" or "calendar" -> id -> row
+        self.windows: dict[str, Mapping[str, Any]] = {}  # id -> row as it counts, and the day of its first entry
         self.history: dict[str, list[tuple[str, dict[str, Any] | None]]] = {}  # slot or swap -> (at, row or None)
         self.published: dict[str, tuple[int, str]] = {}  # term -> (seq, first day)
         self.records: dict[str, Mapping[str, Any]] = {}
@@ -326,6 +323,7 @@ class Story:
     def tell(self, seq: int, body: Mapping[str, Any]) -> None:
         """Take one link in."""
         kind, payload = body["type"], body["payload"]
+        self.erasures += kind == "erasure"
         if kind in RECORDS:
             self._record(seq, body, payload)
         elif kind in ("timetable-published", "timetable-changed"):
@@ -339,8 +337,6 @@ class Story:
             self.walk.remarks.append(fault(seq, "restored", seq=seq, made=payload["made_at"], restored=payload["restored_at"]))
         elif kind == "rolled-back":
             self.walk.fail(fault(seq, "rolled-back", seq=payload["known_seq"]))
-        elif kind == "erasure":
-            self.erasures += 1
 
     def _record(self, seq: int, body: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
         record = payload["record"]
@@ -384,12 +380,19 @@ class Story:
         self.published.setdefault(payload["term"], (seq, payload["starts_on"]))
 
     def _calendar(self, seq: int, body: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
-        known = {row["on"] for row in self.rows.get("calendar", {}).values()}
+        known = {row["on"] for row in self.rows.get("calendar", {}).values() if row["kind"] not in WINDOWS}
         if not self._apply("calendar", payload):
             self.walk.fail(fault(seq, "calendar"))
         today = (moment(body["at"]) + timedelta(minutes=payload["offset"])).date()
         for row in payload["set"]:
-            if not row["school"] and row["on"] not in known and date.fromisoformat(row["on"]) < today:
+            if row["kind"] in WINDOWS:
+                held = self.windows.setdefault(row["id"], {**row, "first": today.isoformat()})
+                if moved_late(held, row, today.isoformat()):
+                    old, new = (f"{one['on'] or '…'}–{one['ends'] or '…'}" for one in (held, row))
+                    self.walk.remarks.append(fault(seq, "late-window", seq=seq, old=old, new=new))
+                else:
+                    self.windows[row["id"]] = {**row, "first": held["first"]}
+            elif not row["school"] and row["on"] not in known and date.fromisoformat(row["on"]) < today:
                 self.walk.remarks.append(fault(seq, "late-flag", seq=seq, on=row["on"]))
 
     def check_anchors(self, roots: Iterable[Mapping[str, Any]], proofs: Mapping[str, Mapping[str, Any]]) -> None:

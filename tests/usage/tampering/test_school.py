@@ -21,6 +21,8 @@ from lms.roster.models import FlaggedWeek
 from lms.usage import service
 from lms.usage.evidence.continuity import keep_marks
 from lms.usage.evidence.keys import rotate
+from lms.usage.evidence.plans import commit_all
+from lms.usage.evidence.windows import row_id
 from lms.usage.models import EvidenceEvent
 from tests.factories import make_class
 from tests.usage.makers import closed_lesson
@@ -185,6 +187,36 @@ def test_a_week_flagged_afterwards_is_remarked_and_does_not_help(victim: Victim,
     late = [one for one in victim.verify(victim.pack()).result["remarks"] if one["code"] == "late-flag"]
     assert len(late) == 1
     assert db.session.scalar(select(FlaggedWeek.entered_at).where(FlaggedWeek.monday == date(2026, 11, 9))) == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_the_ends_of_the_window_are_not_moved_afterwards(victim: Victim, tamper: Tamper) -> None:
+    """Term, pilot admission and 分班 date: a day that was reached is not moved, by the page or by the table, until the county countersigns."""
+    admin, school, term, cohort = victim.account(victim.admin), victim.school.id, victim.term, victim.cohort.id
+    victim.clock.at = datetime(2027, 1, 20, 3, 0, tzinfo=UTC)
+    before = service.judge(school, "fortnightly", date(2027, 1, 22))
+    roster.add_term(admin, school, term.school_year, term.ordinal, term.starts_on, date(2026, 11, 15))
+    roster.add_stage(admin, school, "primary", admitted_on=date(2026, 10, 26))
+    facts = service.facts_of(school, date(2027, 1, 22))
+    assert (facts.term_end, facts.classes[0].admitted) == (before.facts.term_end, None)
+    assert [why.code for why in facts.remarks] == ["window-late", "window-late"]
+    after = service.judge(school, "fortnightly", date(2027, 1, 22))
+    assert [(one.verdict, one.counted, one.required) for one in after.classes] == [(one.verdict, one.counted, one.required) for one in before.classes]
+    found = victim.verify(victim.pack())
+    told = [one["text"] for one in found.result["remarks"] if one["code"] == "late-window"]
+    assert (found.code, len(told), any("2026-11-15" in one for one in told)) == (0, 2, True)
+    tamper("UPDATE term SET ends_on = '2026-12-04' WHERE ordinal = 1")
+    assert commit_all(victim.clock.at) == 1  # by the clock, half an hour later
+    assert service.facts_of(school, date(2027, 1, 22)).term_end == before.facts.term_end
+    tamper(f"UPDATE school_class SET formed_on = '2026-12-07' WHERE formed_on <> '2026-12-07' AND number = {victim.cohort.number}")
+    db.session.expire_all()
+    assert service.facts_of(school, date(2027, 1, 22)).classes[0].created == before.facts.classes[0].created
+    service.append_event(school, "calendar-countersigned", {"entries": [row_id(school, "stage", "primary")], "office": "某区教育局"}, (), victim.clock.at)
+    facts = service.facts_of(school, date(2027, 1, 22))
+    assert (facts.classes[0].id, facts.classes[0].admitted, len(facts.remarks)) == (str(cohort), date(2026, 10, 26), 1)
+    roster.add_term(admin, school, 2026, 2, date(2027, 2, 22), date(2027, 7, 2))
+    roster.add_term(admin, school, 2026, 2, date(2027, 2, 25), date(2027, 7, 9))  # still to come: as the school likes
+    assert service.facts_of(school, date(2027, 2, 26)).term_start == date(2027, 2, 25)
+    assert service.verify_chain(school).ok
 
 
 def test_a_lesson_outside_timetable_and_swaps_is_unscheduled(victim: Victim) -> None:
