@@ -323,12 +323,13 @@ def rungs(found: Application, level: str) -> list[Document]:
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota of this office: how many places, how many are used."""
+    """A quota of this office: how many places, how many are used, and by which of 城区, 镇区, 乡村 where the notice wants a balance."""
 
     name: str
     most: int
     used: int
     clause: str
+    spread: dict[str, int]
 
     @property
     def full(self) -> bool:
@@ -341,24 +342,30 @@ def quotas_of(found: Application, office_id: uuid.UUID) -> list[Quota]:
     office = db.session.get_one(Organisation, office_id)
     pack = pack_of(found)
     return [
-        Quota(one["name"], one["most"], used(pack, one, found.batch, office_id), one["clause"])
+        quota_of(pack, one, found.batch, office_id)
         for one in quotas_for(pack.document, office.level, found.kind, found.batch, found.stages)
     ]
 
 
-def used(pack: Pack, quota: Any, batch: str, office_id: uuid.UUID) -> int:
-    """Places of a quota that the office has given: recommended or granted by it and not taken back since."""
+def quota_of(pack: Pack, quota: Any, batch: str, office_id: uuid.UUID) -> Quota:
+    """A quota of the notice as it stands at the office."""
+    rows = _given(pack, quota, batch, office_id)
+    return Quota(quota["name"], quota["most"], len(rows), quota["clause"], _spread(rows, quota.get("balance", ())))
+
+
+def _given(pack: Pack, quota: Any, batch: str, office_id: uuid.UUID) -> list[Application]:
+    """What stands on the places of a quota: recommended or granted by the office and not taken back since."""
     latest = select(ApplicationStep.application_id, func.max(ApplicationStep.number).label("number")).where(
         ApplicationStep.by_office_id == office_id, ApplicationStep.action.in_(("recommend", "grant"))
     )
-    given = latest.group_by(ApplicationStep.application_id).subquery()
+    steps = latest.group_by(ApplicationStep.application_id).subquery()
     query = (
         select(Application)
-        .join(given, given.c.application_id == Application.id)
+        .join(steps, steps.c.application_id == Application.id)
         .where(Application.slug == pack.slug, Application.batch == batch, Application.kind.in_(quota["kinds"]))
     )
     rows = [row for row in db.session.scalars(query) if _takes_place(pack, row, office_id)]
-    return sum("stages" not in quota or bool(set(quota["stages"]) & set(row.stages)) for row in rows)
+    return [row for row in rows if "stages" not in quota or set(quota["stages"]) & set(row.stages)]
 
 
 def _takes_place(pack: Pack, row: Application, office_id: uuid.UUID) -> bool:
@@ -371,14 +378,13 @@ def _takes_place(pack: Pack, row: Application, office_id: uuid.UUID) -> bool:
     )
 
 
-def localities(found: Application, quota: Any) -> dict[str, int]:
-    """How the places of a quota are spread over 城区, 镇区 and 乡村 (兼顾城市与农村)."""
-    query = (
-        select(School.locality, func.count())
-        .join(Application, Application.school_id == School.id)
-        .where(Application.slug == found.slug, Application.batch == found.batch, Application.kind.in_(quota["kinds"]))
-    )
-    return {row[0]: row[1] for row in db.session.execute(query.group_by(School.locality))}
+def _spread(rows: Sequence[Application], names: Sequence[str]) -> dict[str, int]:
+    """How given places are spread over 城区, 镇区 and 乡村, where the notice wants a balance (兼顾城市与农村)."""
+    if not names:
+        return {}
+    query = select(School.locality, func.count()).where(School.id.in_({row.school_id for row in rows}))
+    found = {row[0]: row[1] for row in db.session.execute(query.group_by(School.locality))}
+    return {name: found.get(name, 0) for name in names}
 
 
 def inbox(office_id: uuid.UUID) -> list[Application]:
@@ -413,7 +419,7 @@ def _lock_office(actor: Account) -> None:
 
 def _need_place(pack: Pack, found: Application, office_id: uuid.UUID, here: Station) -> None:
     for one in quotas_for(pack.document, here.office.level, found.kind, found.batch, found.stages):
-        if used(pack, one, found.batch, office_id) >= one["most"]:
+        if len(_given(pack, one, found.batch, office_id)) >= one["most"]:
             raise Refused(
                 "quota",
                 _l("名额已满：%(name)s（%(most)s）。", name=one["name"], most=one["most"]),

@@ -20,7 +20,7 @@ from lms.programmes.dates import working_day
 from lms.programmes.models import Application
 from lms.programmes.pack import SHIPPED
 from lms.programmes.years import inspections
-from lms.roster.models import SchoolStage
+from lms.roster.models import School, SchoolStage
 from tests.programmes import places as make
 from tests.programmes.test_pages import door
 
@@ -316,6 +316,26 @@ def test_the_stages_of_the_day_count_and_none_is_told(tree: Tree) -> None:
     for level in ("county", "city"):
         workflow.act(make.person(tree[level]), found.id, "recommend")
     assert [one.name for one in workflow.quotas_of(found, tree["province"].id)] == ["中学实验校200所（初中、高中）"]
+
+
+def test_town_and_country_stand_beside_the_quota(tree: Tree) -> None:
+    """HA-01: 兼顾城市与农村."""
+    admins = []
+    for name, locality in (("城区小学", "城区"), ("镇区小学", "镇区"), ("又一城区小学", "城区")):
+        school = make.school(name, tree["county"])
+        with write() as session:
+            session.get_one(School, school.id).locality = locality
+        admins.append(make.person(school))
+    rows = [handed_in(admin, "henan-experiment", "school") for admin in admins]
+    county = make.person(tree["county"])
+    for row in rows:
+        workflow.act(county, row.id, "recommend")
+        workflow.act(make.person(tree["city"]), row.id, "recommend")
+    province = make.person(tree["province"])
+    workflow.act(province, rows[0].id, "recommend")
+    workflow.act(province, rows[1].id, "recommend")
+    quota = workflow.quotas_of(rows[2], tree["province"].id)[0]
+    assert (quota.used, quota.spread) == (2, {"城区": 1, "镇区": 1, "乡村": 0})
 
 
 def test_a_recommendation_is_taken_back_until_the_next_acts(tree: Tree) -> None:

@@ -472,7 +472,7 @@ def quotas_of(row: Panel) -> list[workflow.Quota]:
     """Quotas of the office over this panel's kind and batch, with what is used."""
     pack, office = pack_for(row), db.session.get_one(Organisation, row.school_id)
     return [
-        workflow.Quota(one["name"], one["most"], workflow.used(pack, one, row.batch, office.id), one["clause"])
+        workflow.quota_of(pack, one, row.batch, office.id)
         for one in pack.document.get("quotas", ())
         if one["level"] == office.level
         and row.kind in one["kinds"]
