@@ -17,6 +17,7 @@ from labkit.links import Broker, BrokerAddress, Message
 
 PATIENCE_S = 5.0
 LOST_S = 1.0
+AGAIN_S = 0.4
 Send = Callable[[int, float, int], None]
 
 
@@ -34,6 +35,7 @@ class Pilot:
         self._news = threading.Condition()
         self._last: dict[str, bytes] = {}
         self._seq = 0
+        self._until = ""
         self._send: Send | None = None
         self._chasing = False
         self._sent_at: list[float] = [0.0] * wire.ROBOTS
@@ -62,9 +64,11 @@ class Pilot:
                 raise LabkitError("bench_broken", f"{what} 没有就绪", f"{what} did not get ready")
 
     def lease_all(self, until: str) -> None:
-        """Hand robot n to pilot n."""
+        """Hand robot n to pilot n, until then (ISO UTC), in a lesson of its own."""
+        self._until = until
+        lesson = uuid.uuid4().hex
         for board, pilot in zip(wire.BOARDS, wire.PILOTS, strict=True):
-            lease = {"device": board, "holder": pilot, "holders": [pilot], "lesson": "bench", "until": until}
+            lease = {"device": board, "holder": pilot, "holders": [pilot], "lesson": lesson, "until": until}
             payload = json.dumps({**lease, "max_linear": 0.5, "max_angular": 4.0}).encode()
             self._broker.publish(f"zhike/room/{wire.ROOM}/lease/{board}", payload)
         self._broker.flush(PATIENCE_S)
@@ -150,9 +154,17 @@ class Pilot:
         return time.monotonic() - begun
 
     def _set_off(self) -> None:
-        for board in wire.BOARDS:
-            self._broker.publish(homie.set_topic(board, "linear-x"), b"0.200", qos=0, retain=False)
-        self._wait_all(lambda: not self._standing, "set off")
+        """By leases of a new lesson, which end the hold of the stop before, and wishes: again where one lapsed on a busy machine."""
+        self.lease_all(self._until)
+        begun = time.monotonic()
+        while self._standing:
+            for number in range(wire.ROBOTS):
+                self._seq += 1
+                self.through_labkit(number, 0.2, self._seq)
+            with self._news:
+                moving = self._news.wait_for(lambda: not self._standing, AGAIN_S)
+            if not moving and time.monotonic() - begun > PATIENCE_S:
+                raise LabkitError("bench_broken", "set off：有小车没有回应", "set off: a robot does not answer")
 
     def _standing_all(self) -> bool:
         return len(self._standing) == wire.ROBOTS

@@ -464,8 +464,9 @@ class Gateway:
         now = self._now()
         for robot in stop.robots:
             if isinstance(robot, Robot):
-                self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
                 robot.hold()
+            if robot.device.id in self._wheels:
+                self._wheels[robot.device.id] = lease.hold(self._wheels[robot.device.id], now)
         stop.carry_out(lambda report: self._stopped(room, report))
         self._board.event(f"homie/5/$broadcast/stop/{room}", stop.id.encode())
 
