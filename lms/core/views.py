@@ -31,6 +31,7 @@ from lms.core.db import db
 from lms.core.errors import ZhikeError
 from lms.core.i18n import COOKIE, LOCALES
 from lms.core.jobs import every
+from lms.core.lost_forms import mark
 from lms.core.menu import Entry, offer
 from lms.core.models import Account, InstanceState, Organisation
 from lms.core.outbox import forget_delivered
@@ -130,6 +131,7 @@ def begin_session(account: Account) -> None:
     """Sign an account in with a fresh session (no fixation); it lives twelve hours."""
     session.clear()
     begin(account)
+    mark(account)
     session.permanent = True
 
 

@@ -18,6 +18,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from lms.core import lost_forms
 from lms.core.errors import ZhikeError
 from lms.core.metrics import REQUESTS, SECONDS
 from lms.core.proxies import TrustedProxies, networks
@@ -59,7 +60,7 @@ def problem(status: int, code: str, title: str, remedy: str = "", clause: str = 
 
 def _refusal(error: ZhikeError) -> BaseResponse:
     if error.status == 401 and not wants_json():
-        return redirect(url_for("core.sign_in", next=request.full_path.rstrip("?")))
+        return lost_forms.rescued() or redirect(url_for("core.sign_in", next=request.full_path.rstrip("?")))
     facts = {"where": error.where, **error.facts} if error.where else error.facts
     return problem(error.status, error.code, str(error.message), str(error.remedy), error.clause, **facts)
 
@@ -77,7 +78,8 @@ def _http(error: HTTPException) -> BaseResponse:
 
 
 def _csrf(error: CSRFError) -> BaseResponse:
-    return problem(400, "csrf", _("页面已过期，没有提交。"), _("您填写的内容还在；请刷新页面后再提交。"))
+    found = None if wants_json() else lost_forms.rescued()
+    return found or problem(400, "csrf", _("页面已过期，没有提交。"), _("请重新打开这一页，再填写、提交。"))
 
 
 def _unexpected(error: Exception) -> BaseResponse:
