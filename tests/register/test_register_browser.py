@@ -74,3 +74,38 @@ def test_entered_and_taken_over(app: Flask, address: str, page: Page, fixed_cloc
     page.click("button >> text=由研修与成果登记")
     expect(page.locator("[name='value.0.award']")).to_have_value("基础教育精品课")
     assert (faults, problems) == ([], [])
+
+
+def test_what_was_typed_when_the_session_ended_is_sent_after_signing_in_again(app: Flask, address: str, page: Page) -> None:
+    school = factories.make_school()
+    factories.make_teacher(school, factories.make_class(school), name="王老师")
+    person = factories.make_admin(school)
+    account = db.session.get_one(Account, person.account_id)
+    username = account.username
+    sign_in(page, address, person)
+    page.goto(f"{address}/register/activities/new")
+    page.fill("[name=日期]", "2026-10-20")
+    page.select_option("[name=类别]", "校本教研")
+    page.fill("[name=主题]", "集体备课")
+    page.fill("[name=学时]", "2")
+    page.fill("[name=备注]", "第一段\n第二段" + "说课、磨课。" * 60)
+    page.check("text=王老师")
+    page.context.clear_cookies()  # twelve hours later
+    page.click("button >> text=保存")
+    expect(page.locator("h1")).to_contain_text("没有丢")
+    expect(page.locator("textarea")).to_have_value("第一段\n第二段" + "说课、磨课。" * 60)
+    problems = violations(page)
+    with page.expect_popup() as opened:
+        page.click("text=请登录")
+    door = opened.value
+    door.fill("[name=username]", username)
+    door.fill("[name=password]", factories.PASSWORD)
+    door.click("button[type=submit].btn-primary")
+    door.wait_for_url(lambda url: "/sign-in" not in url)
+    door.close()
+    page.click("button >> text=继续")
+    expect(page.locator("main")).to_contain_text("您已登录为教务主任")
+    problems += violations(page)
+    page.click("button >> text=再次提交")
+    expect(page.locator(".register-table")).to_contain_text("集体备课")
+    assert problems == []
