@@ -60,7 +60,7 @@ def rescued() -> Response | None:
 
 def _author(token: str) -> Account | None:
     """Whom the form was made for; None for a token that is not ours, older than a week, or of nobody."""
-    signer = URLSafeTimedSerializer(current_app.config.get("WTF_CSRF_SECRET_KEY", current_app.secret_key), salt="wtf-csrf-token")
+    signer = URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt="wtf-csrf-token")  # as flask_wtf signs it
     try:
         account = signed_in(uuid.UUID(hex=str(signer.loads(token, max_age=KEPT_S)).partition(".")[0]))
     except (BadData, ValueError):

@@ -40,6 +40,7 @@ def test_one_of_several_schools_is_named(app: Flask) -> None:
 
 
 def test_a_refusal_is_a_sentence(settings: Settings) -> None:
+    settings.data_dir.mkdir()
     with pytest.raises(click.ClickException, match="现在不行（甲）请明天再来"), in_app(settings):
         raise Refused("busy", "现在不行", remedy="请明天再来", where="甲")
     with pytest.raises(ZeroDivisionError), in_app(settings):
