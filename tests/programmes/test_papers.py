@@ -61,6 +61,7 @@ def sheets_of(found: Application, name: str) -> dict[str, list[list[Any]]]:
 def province_with_an_area(tree: Tree) -> Application:
     county, province = make.person(tree["county"]), make.person(tree["province"])
     school = handed_in(make.person(tree["school"]), "ncet-pilot", "school")
+    workflow.act(county, school.id, "recommend")  # an area hands in with the schools that it listed
     area = handed_in(county, "ncet-pilot", "area")
     for found in (school, area):
         for level in ("county", "city", "province"):
