@@ -237,13 +237,13 @@ def test_from_the_school_to_its_status_and_to_its_end(
         shows(desks.of(admin), desks, found, status)
         school.goto(f"{desks.address}/programmes/years/{found}")
         expect(school.get_by_text("近四周没有开课").first).to_be_visible()
-        school.get_by_label("整改情况").fill("课表已经排好，从下周起每班每两周一节。")
+        school.get_by_label("整改情况").fill("课表已经排好，从下周起每班每两周上一节，并补上缺课。")
         school.get_by_role("button", name="提交整改报告").click()
         expect(school.get_by_text("整改报告已提交。").first).to_be_visible()
     level, verb, status = notice.ends
     office = desks.of(officers[level])
     office.get_by_role("link", name=name, exact=True).click()
-    expect(office.get_by_role("button", name=verb, exact=True)).to_have_count(0)  # not by hand
+    expect(office.locator("#main").get_by_role("button", name=verb, exact=True)).to_have_count(0)  # not by hand
     office.get_by_role("link", name="在“实施”页办理").click()
     form = office.locator("#orders form", has=office.get_by_role("button", name=verb, exact=True))
     form.locator("[name=remark]").fill("依据项目管理办法")
