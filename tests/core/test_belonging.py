@@ -20,6 +20,7 @@ def test_a_new_pair_is_claimed_once(app: Flask, settings: Settings) -> None:
     belonging.claim(settings)
     made = (settings.data_dir / "installation").read_text("ascii")
     belonging.claim(settings)
+    db.session.remove()
     belonging.check_app(app)
     assert (settings.data_dir / "installation").read_text("ascii") == made
     assert [path.name for path in settings.data_dir.glob("installation*")] == ["installation"]
