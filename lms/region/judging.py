@@ -53,7 +53,7 @@ def judge(
                 clause="B10",
             )
         placed = db.session.get(Organisation, school_id) or need_office()
-        for result in judged(facts, rulebook.rules_for(placed.id, facts.as_of, "lessons")):
+        for result in judged(facts, rulebook.rules_for(placed.id, facts.judged_on, "lessons")):
             for claim in term["verdicts"] if facts == told else ():
                 if (claim["rule"], claim["version"]) == (result.rule, result.version) and claim[
                     "verdict"
