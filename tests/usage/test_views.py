@@ -114,7 +114,7 @@ def test_a_record_shows_its_evidence(campus: Campus, client: FlaskClient) -> Non
     assert "4 种" not in text
     assert "终端心跳" in text
     text = page(client, "/usage/chain")
-    assert "共 20 环" in text
+    assert "共 24 环" in text  # the key, the calendar, four classes, 18 records
 
 
 def test_one_proposes_and_another_countersigns_a_correction(campus: Campus, client: FlaskClient) -> None:
@@ -219,16 +219,17 @@ def test_a_refused_correction_changes_nothing(campus: Campus, client: FlaskClien
 
 
 def test_a_broken_chain_is_told(campus: Campus, client: FlaskClient) -> None:
+    record = campus.records[3]
+    seq = record.event_seq
     with db.engine.begin() as connection:
         if connection.dialect.name == "sqlite":
             for name in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='trigger'").scalars().all():
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
         else:
             connection.exec_driver_sql("SET session_replication_role = replica")
-        connection.exec_driver_sql("UPDATE usage_record SET present = 99 WHERE event_seq = 5")
+        connection.exec_driver_sql(f"UPDATE usage_record SET present = 99 WHERE event_seq = {seq}")
     sign_in(client, campus.admin)
-    assert "从第 5 环开始断裂" in page(client, "/usage/chain")
-    record = next(one for one in campus.records if one.event_seq == 5)
+    assert f"从第 {seq} 环开始断裂" in page(client, "/usage/chain")
     assert "使用记录与证据链上的内容不符" in page(client, f"/usage/records/{record.id}")
 
 
@@ -294,10 +295,10 @@ def test_command_line_verifies_the_chain(campus: Campus, app: Flask, monkeypatch
     school_id = str(campus.school.id)
     db.session.remove()
     answer = CliRunner().invoke(lms, ["usage", "verify"])
-    assert (answer.exit_code, "完整：20 环" in answer.output) == (0, True), answer.output
+    assert (answer.exit_code, "完整：24 环" in answer.output) == (0, True), answer.output
     answer = CliRunner().invoke(lms, ["usage", "verify", "--json", "--school", school_id])
     assert json.loads(answer.output) == {
-        school_id: {"name": "示范实验学校", "ok": True, "length": 20, "first_broken": None, "reason": "", "origin": ["real"]}
+        school_id: {"name": "示范实验学校", "ok": True, "length": 24, "first_broken": None, "reason": "", "origin": ["real"]}
     }
     assert CliRunner().invoke(lms, ["usage", "verify", "--school", "nowhere"]).exit_code == 1
     get_settings.cache_clear()
