@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -233,15 +233,50 @@ def stations_of(application: Application) -> tuple[Station, ...]:
     return way(pack_of(application).kind(application.kind), above(application.school_id))
 
 
-def due_of(pack: Pack, batch: str, stations: Sequence[Station], number: int, now: datetime) -> Due:
-    """When it must have come to station ``number``, by the newest dates that the notice's own issuer published."""
+@dataclass(frozen=True)
+class Days:
+    """What the days of many applications are judged by, read at once: offices' own days by (office, notice, batch), days of returns by application.
+
+    ``held``: the applicants and all offices above them: while they are held, nobody asks the database for them again.
+    """
+
+    offices: Mapping[tuple[uuid.UUID, str, str], date]
+    returns: Mapping[uuid.UUID, date]
+    held: tuple[Organisation, ...]
+
+
+def days_for(found: Sequence[Application], more: Sequence[Organisation] = ()) -> Days:
+    """For these applications, and for organisations that may have none yet; four questions, however many there are."""
+    own = db.session.scalars(select(Organisation).where(Organisation.id.in_({one.school_id for one in found}))).all()
+    ids = {uuid.UUID(part) for one in (*own, *more) for part in one.path.split("/") if part}
+    higher = db.session.scalars(select(Organisation).where(Organisation.id.in_(ids))).all()
+    dates = db.session.scalars(select(OfficeDate).where(OfficeDate.school_id.in_(ids)))
+    back = [one.id for one in found if pack_of(one).status_is(one.status) == "returned"]
+    steps = select(ApplicationStep.application_id, ApplicationStep.due_on).where(ApplicationStep.application_id.in_(back))
+    latest = {row[0]: row[1] for row in db.session.execute(steps.order_by(ApplicationStep.number))}
+    return Days(
+        {(row.school_id, row.slug, row.batch): row.due_on for row in dates},
+        {key: day for key, day in latest.items() if day is not None},
+        (*own, *higher, *more),
+    )
+
+
+def due_of(
+    pack: Pack, batch: str, stations: Sequence[Station], number: int, now: datetime, days: Days | None = None
+) -> Due:
+    """When it must have come to station ``number``, by the newest dates that the notice's own issuer published; ``days``: read before, for many."""
     newest = _newest(pack, batch)
     offices = [one.office for one in stations[number:]]
-    query = select(OfficeDate).where(
-        OfficeDate.slug == pack.slug, OfficeDate.batch == batch, OfficeDate.school_id.in_([one.id for one in offices])
-    )
-    levels = {one.id: one.level for one in offices}
-    own = {levels[row.school_id]: row.due_on for row in db.session.scalars(query)}
+    if days is None:
+        query = select(OfficeDate).where(
+            OfficeDate.slug == pack.slug,
+            OfficeDate.batch == batch,
+            OfficeDate.school_id.in_([one.id for one in offices]),
+        )
+        set_by = {row.school_id: row.due_on for row in db.session.scalars(query)}
+    else:
+        set_by = {one.id: day for one in offices if (day := days.offices.get((one.id, pack.slug, batch)))}
+    own = {one.level: set_by[one.id] for one in offices if one.id in set_by}
     names, levels_on = names_of(offices), [one.level for one in offices]
     day, was = (due_at(one.batch(batch), levels_on, offices[0].level, own, names) for one in (newest, pack))
     over, moved = day is not None and now >= end_of(day), newest.version if day != was else ""
@@ -264,7 +299,7 @@ def _newest(pack: Pack, batch: str) -> Pack:
     return found if any(one["id"] == batch for one in found.document["batches"]) else pack
 
 
-def own_due(found: Application, now: datetime) -> Due | None:
+def own_due(found: Application, now: datetime, days: Days | None = None) -> Due | None:
     """By when the applicant must hand it in: of what was returned the day that the office set (补正期限); None where nobody stands above."""
     stations = stations_of(found)
     if not stations:
@@ -272,10 +307,11 @@ def own_due(found: Application, now: datetime) -> Due | None:
     number = station_at(stations, found.office_id) or 0 if found.office_id else 0
     if pack_of(found).status_is(found.status) == "returned":
         query = select(ApplicationStep.due_on).where(ApplicationStep.application_id == found.id)
-        day = db.session.scalar(query.order_by(ApplicationStep.number.desc()).limit(1))
+        asked = query.order_by(ApplicationStep.number.desc()).limit(1)
+        day = days.returns.get(found.id) if days else db.session.scalar(asked)
         if day is not None:
             return Due(stations[number].office, day, now >= end_of(day))
-    return due_of(pack_of(found), found.batch, stations, number, now)
+    return due_of(pack_of(found), found.batch, stations, number, now, days)
 
 
 def mend_days(found: Application, stations: Sequence[Station], number: int, now: datetime) -> tuple[date, date | None]:

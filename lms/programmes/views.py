@@ -43,6 +43,7 @@ from lms.programmes.editor.views import bp as editor_pages
 from lms.programmes.lacks_views import bp as lack_pages
 from lms.programmes.models import Application, ApplicationPart
 from lms.programmes.pack import Pack
+from lms.programmes.paging import Sheaf
 from lms.programmes.rules import EDITABLE, Station, may_appeal, station_at, way
 from lms.programmes.sealing import service as sealing
 from lms.programmes.sealing.views import bp as sealing_pages
@@ -96,16 +97,18 @@ def index() -> str:
     own = db.session.get_one(Organisation, account.organisation_id)
     now = clock.now()
     packs = notices.packs_for(own.id)
-    cards = [{"pack": pack, "offers": offers} for pack in packs if (offers := _offers(pack, own))]
-    mine = [_line(row) for row in service.applications_of(own.id)]
-    officer = may(account, OFFICER)
-    came = [_line(row) for row in workflow.inbox(own.id)] if officer else []
+    begun, officer = service.applications_of(own.id), may(account, OFFICER)
+    inbox = Sheaf.of(workflow.inbox(own.id) if officer else [], request.args.get("page", 1, type=int))
+    days = notices.days_for([*begun, *inbox.rows], [own])
+    cards = [{"pack": pack, "offers": offers} for pack in packs if (offers := _offers(pack, own, begun, days))]
+    mine, came = [_line(row, days) for row in begun], [_line(row, days) for row in inbox.rows]
     dates = [(pack, batch) for pack in packs for batch in notices.open_batches(pack, now)] if officer else []
     return render_template(
         "programmes/index.html",
         cards=cards,
         mine=mine,
         came=came,
+        inbox=inbox,
         here=own,
         officer=officer,
         may_begin=may(account, ADMIN),
@@ -114,16 +117,18 @@ def index() -> str:
     )
 
 
-def _offers(pack: Pack, own: Organisation) -> list[dict[str, Any]]:
+def _offers(
+    pack: Pack, own: Organisation, begun: Sequence[Application], days: notices.Days
+) -> list[dict[str, Any]]:
     """Kinds and open batches that an organisation may begin, each with the day of the office that it goes to first."""
     offices = notices.above(own.id)
-    known = {(row.slug, row.kind, row.batch) for row in service.applications_of(own.id)}
+    known = {(row.slug, row.kind, row.batch) for row in begun}
     return [
         {
             "kind": kind,
             "batch": batch,
             "begun": (pack.slug, kind["id"], batch["id"]) in known,
-            "due": notices.due_of(pack, batch["id"], stations, 0, clock.now()) if stations else None,
+            "due": notices.due_of(pack, batch["id"], stations, 0, clock.now(), days) if stations else None,
         }
         for kind in notices.kinds_for(pack, own.level)
         for stations in [way(kind, offices)]
@@ -131,10 +136,10 @@ def _offers(pack: Pack, own: Organisation) -> list[dict[str, Any]]:
     ]
 
 
-def _line(found: Application) -> dict[str, Any]:
+def _line(found: Application, days: notices.Days | None = None) -> dict[str, Any]:
     pack = notices.pack_of(found)
     waits = pack.status_is(found.status) in (*EDITABLE, "waiting")
-    due = notices.own_due(found, clock.now()) if waits else None
+    due = notices.own_due(found, clock.now(), days) if waits else None
     return {
         "row": found,
         "pack": pack,

@@ -19,7 +19,7 @@ from lms.notices import service as notices
 from lms.programmes import workflow
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
-from lms.programmes.notices import above, due_of, pack_named, pack_of
+from lms.programmes.notices import above, days_for, due_of, pack_named, pack_of
 from lms.programmes.pack import Document, Pack
 from lms.programmes.reminders import missing_key
 from lms.programmes.rules import EDITABLE, way
@@ -94,13 +94,14 @@ def overview(actor: Account, slug: str, kind: str, batch: str) -> Overview:
     now = clock.now()
     today = now.astimezone(ZONE).date()
     silent = {one.id for one in behalf.wards_of(office.id)}
+    days = days_for([], wanted)
     lines = []
     for one in wanted:
         stations = way(kind_, above(one.id))
         if not stations:
             continue
         found = held.get(one.id)
-        due = due_of(pack, batch, stations, 0, now)
+        due = due_of(pack, batch, stations, 0, now, days)
         at = (
             db.session.get_one(Organisation, found.office_id).name
             if found and found.office_id and _state(found) == "handed"

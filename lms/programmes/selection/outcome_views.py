@@ -20,6 +20,7 @@ from lms.programmes.attachments import MIME
 from lms.programmes.dates import ZONE
 from lms.programmes.models import Application
 from lms.programmes.notices import pack_of
+from lms.programmes.paging import Sheaf
 from lms.programmes.selection import missing, outcome, service
 from lms.programmes.selection.blueprint import OFFICER, bp
 from lms.programmes.selection.views import chosen, office
@@ -105,8 +106,10 @@ def plaque_letter(plaque_id: uuid.UUID) -> Response:
 def who_is_missing(slug: str, kind: str, batch: str) -> str:
     """Who has not handed in."""
     made = missing.overview(current_account(), slug, kind, batch)
+    first = sorted(made.lines, key=lambda one: one.state, reverse=True)
+    lines = Sheaf.of(first, request.args.get("page", 1, type=int))
     return render_template(
-        "selection/missing.html", made=made, text=missing.reminder(made, office()), states=missing.STATES
+        "selection/missing.html", made=made, lines=lines, text=missing.reminder(made, office()), states=missing.STATES
     )
 
 
