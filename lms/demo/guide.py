@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lms.core.db import db
 from lms.demo.places import APPLYING_AREA, LATE_SCHOOL, PLAQUE_SCHOOL, USERNAMES
 from lms.demo.province import Province
+from lms.demo.review import EXPERTS
 from lms.demo.run import Demo
 from lms.roster import service as roster
 from lms.roster.models import Person
@@ -40,6 +41,7 @@ def _tell_province(province: Province, password: str, say: Callable[[str], None]
     """Officers of each level, and the three schools to look at; all with the same password."""
     say(f"  示范省（申报、看板、日程），密码都是 {password}：")
     say("    主管部门：" + "、".join(f"{name} {username}" for name, username in province.officers))
+    say("    评审专家：" + "、".join(f"{name} {username}" for username, name, _unit in EXPERTS))
     admins = dict(province.admins)
     told = {PLAQUE_SCHOOL: "已挂牌", LATE_SCHOOL: "两周一次快要落下"}
     say("    学校：" + "、".join(f"{name}（{why}）{admins[name]}" for name, why in told.items()) + f"；{APPLYING_AREA}（正在申报）{USERNAMES[APPLYING_AREA]}")

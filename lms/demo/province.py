@@ -23,8 +23,9 @@ from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.core.stages import SCHOOL_TYPES
 from lms.demo.handed import hand_up
-from lms.demo.places import CASES, CITIES, NATION, PROVINCE, SCHOOLS, USERNAMES, Case
+from lms.demo.places import CASES, CITIES, NATION, PLAQUE_SCHOOL, PROVINCE, SCHOOLS, USERNAMES, Case
 from lms.demo.plan import demo_calendar
+from lms.demo.review import EXPERTS, play_cases, play_inspection, play_review
 from lms.demo.usages import record_usage
 from lms.demo.writing import written
 from lms.programmes import attachments, notices, papers, service, workflow
@@ -66,6 +67,7 @@ def make_province(password: str, say: Callable[[str], None], zone: str = "Asia/S
             for number, case in enumerate(CASES):
                 _play(here, case, number, today)
             _own_dates(here, today)
+            _review_and_inspect(here, today)
         schools = {name: here.organisations[name].id for name in here.schools}
         record_usage(schools, demo_calendar(today), zone)
         hand_up(here.organisations[NATION], demo_calendar(today))
@@ -105,7 +107,7 @@ class _Places:
             db.session.add(found)
             db.session.flush()
         self.organisations[name] = found
-        self._person(found, USERNAMES[name], "officer", f"{name}经办人")
+        self.people[name] = self.person(found, USERNAMES[name], "officer", f"{name}经办人")
         return found
 
     def _school(self, above: Organisation, name: str, kind: str, locality: str, number: int) -> None:
@@ -115,9 +117,10 @@ class _Places:
         for stage in SCHOOL_TYPES[kind]:
             roster.add_stage(None, made.id, stage, solution_config=2)
         self.organisations[name] = made.organisation
-        self._person(made.organisation, self.usernames[name], "school_admin", "教务主任")
+        self.people[name] = self.person(made.organisation, self.usernames[name], "school_admin", "教务主任")
 
-    def _person(self, where: Organisation, username: str, role: str, name: str) -> None:
+    def person(self, where: Organisation, username: str, role: str, name: str) -> Account:
+        """Somebody with a sign-in and a role."""
         made = Account(
             id=new_id(), organisation_id=where.id, kind="staff", username=username, display_name=name[:64], password_hash=self._hash
         )  # fmt: skip
@@ -125,7 +128,7 @@ class _Places:
         db.session.flush()
         db.session.add(RoleGrant(account_id=made.id, role=role, organisation_id=where.id))
         db.session.flush()
-        self.people[where.name] = made
+        return made
 
     def officer_of(self, office_id: uuid.UUID | None) -> Account:
         """Who acts for an office."""
@@ -215,6 +218,15 @@ def _seal(actor: Account, found: Application) -> None:
     """Scans of the stamped pages, as the documents stand now."""
     for name, code in papers.codes_of(found).items():
         attachments.add_file(actor, found.id, f"scan:{name}", "盖章页扫描件（示例）.pdf", PDF, code)
+
+
+def _review_and_inspect(here: _Places, today: date) -> None:
+    """What the province does beside deciding: experts who score, cases of lessons, a drawn inspection."""
+    officer = here.people[PROVINCE]
+    reviewers = [here.person(here.organisations[PROVINCE], username, "expert", name) for username, name, _unit in EXPERTS]
+    play_review(officer, reviewers, _on, today)
+    play_cases(officer, here.people[PLAQUE_SCHOOL], _on, today)
+    play_inspection(officer, _on, today)
 
 
 def _own_dates(here: _Places, today: date) -> None:

@@ -17,10 +17,13 @@ from lms.core.db import db
 from lms.core.models import Account, AuditEntry, Organisation
 from lms.demo.places import APPLYING_AREA, CASES, LATE_SCHOOL, NATION, NCET, PLAQUE_SCHOOL, PROVINCE, USERNAMES
 from lms.demo.province import Province, make_province
+from lms.demo.review import EXPERTS, SEED
 from lms.programmes import notices, service, workflow
 from lms.programmes.models import Application, ApplicationStep
+from lms.programmes.selection import service as selection
+from lms.programmes.selection.models import Panel
 from lms.programmes.selection.outcome import plaques_of
-from lms.programmes.years.models import Rectification
+from lms.programmes.years.models import Inspection, LessonCase, Rectification
 from lms.region.models import Subordinate
 from lms.usage.judging.standings import standings
 from lms.usage.service import verify_chain
@@ -60,6 +63,7 @@ def test_a_province_at_work(app: Flask, fixed_clock: clock.FixedClock, day: int)
     assert len(lines) == 1
     _three_situations(app, province)
     _every_state()
+    _experts_cases_and_an_inspection(app)
     before = db.session.scalar(select(func.count()).select_from(ApplicationStep))
     assert make_province(PASSWORD, lines.append) == province  # again: nothing is made twice
     assert db.session.scalar(select(func.count()).select_from(ApplicationStep)) == before and len(lines) == 1
@@ -99,6 +103,23 @@ def _every_state() -> None:
             AuditEntry.object_id == str(row.id), AuditEntry.action.in_([f"application-{one}" for one in workflow.ACTIONS])
         )
         assert db.session.scalar(journal) == len(steps)
+
+
+def _experts_cases_and_an_inspection(app: Flask) -> None:
+    panel = db.session.scalars(select(Panel)).one()
+    assert panel.school_id == named(PROVINCE).id and len(selection.panel_experts(panel)) == 2
+    done, asked = selection.progress(panel)
+    assert asked >= 4 and done == asked - 1
+    assert any(one.place.score is not None for one in selection.ranking(panel))
+    expert = enter(app, EXPERTS[0][0]).get("/programmes/selection/reviews")
+    assert expert.status_code == 200 and "评分" in expert.text
+    states = Counter(db.session.scalars(select(LessonCase.status)))
+    assert states == {"selected": 2, "submitted": 1}
+    inspection = db.session.scalars(select(Inspection)).one()
+    assert inspection.seed == SEED and len(inspection.drawn) == 1 and len(inspection.candidates) >= 2
+    province = enter(app, USERNAMES[PROVINCE])
+    assert "用数据看家庭用水" in province.get("/programmes/years/cases").text
+    assert province.get(f"/programmes/years/inspections/{inspection.id}").status_code == 200
 
 
 def _officers_see_their_own(app: Flask) -> None:
