@@ -124,7 +124,7 @@ def test_a_later_date_below_is_refused_and_the_draft_is_kept(app: Flask, tree: T
     line = next(number for number, one in enumerate(draft.texts["pack.yaml"].split("\n"), 1) if "2027-01-15" in one)
     assert f"pack.yaml 第 {line} 行" in answer.text
     assert office.post(f"{address}/publish", data={"csrf_token": late["csrf_token"]}).status_code == 422
-    early = inputs(office, address) | {"pack.yaml|batches/3/due/city": "2026-12-15"}
+    early = inputs(office, address) | {"pack.yaml|batches/3/due/city": "2026-12-25"}
     assert "B9" not in office.post(address, data=early, follow_redirects=True).text
     wrong = inputs(office, address) | {"pack.yaml|targets/0/number": "很多", "pack.yaml|title": "没有丢"}
     answer = office.post(address, data=wrong)
