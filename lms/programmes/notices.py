@@ -296,7 +296,8 @@ def _newest(pack: Pack, batch: str) -> Pack:
         query = select(NoticeVersion.id).where(NoticeVersion.slug == pack.slug, NoticeVersion.school_id.is_not(None))
         row = db.session.scalar(query.order_by(NoticeVersion.created_at.desc(), NoticeVersion.id.desc()).limit(1))
         found = _version(row) if row is not None else pack
-    return found if any(one["id"] == batch for one in found.document["batches"]) else pack
+    later = found.version != pack.version and any(one["id"] == batch for one in found.document["batches"])
+    return found if later else pack
 
 
 def own_due(found: Application, now: datetime, days: Days | None = None) -> Due | None:
