@@ -23,9 +23,10 @@ from lms.core.db import db, new_id, write
 from lms.core.models import Account, Organisation, RoleGrant
 from lms.core.stages import SCHOOL_TYPES
 from lms.demo.handed import hand_up
-from lms.demo.places import CASES, CITIES, NATION, PLAQUE_SCHOOL, PROVINCE, SCHOOLS, USERNAMES, Case
+from lms.demo.places import CASES, CITIES, HENAN, HUNAN, NATION, PLAQUE_SCHOOL, PROVINCE, SCHOOLS, USERNAMES, Case
 from lms.demo.plan import demo_calendar
 from lms.demo.review import EXPERTS, play_cases, play_inspection, play_review
+from lms.demo.school import make_lab
 from lms.demo.usages import record_usage
 from lms.demo.writing import written
 from lms.programmes import attachments, notices, papers, service, workflow
@@ -167,6 +168,8 @@ def _on(day: date, hour: int = 10) -> Iterator[None]:
 def _play(here: _Places, case: Case, number: int, today: date) -> None:
     """Begin, fill in and walk one application along its steps."""
     actor, steps = here.people[case.who], case.steps.split()
+    if case.kind == "school" and case.slug in (HUNAN, HENAN) and not roster.rooms_of(actor.organisation_id):
+        make_lab(actor.organisation_id, "ai-lab")
     with _on(today - timedelta(days=case.days)):
         found = service.begin(actor, case.slug, case.kind, BATCH)
         _fill(actor, found, number, half=not steps)

@@ -124,6 +124,7 @@ def show(panel_id: uuid.UUID) -> str:
                 "lacks": max(0, row.each - len(own)),
             }
         )
+    lines.sort(key=lambda line: not line["waits"])
     return render_template(
         "selection/panel.html", **_head(row), lines=lines, experts=service.experts_of(row.school_id), engaged=engaged, names=names, load=load,
         handed=handed, reasons=rules.REASONS, parcels=parcels.parcels_of(row), can_print=can_print(),
